@@ -1,0 +1,2 @@
+//! The recipes of the repository.
+fn main() {}
