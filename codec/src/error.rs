@@ -73,10 +73,21 @@ impl fmt::Display for Error {
         match self {
             Error::Truncated { offset } => write!(f, "the bytes end early, at offset {offset}"),
             Error::Malformed { offset, what } => write!(f, "{what}, at offset {offset}"),
-            Error::Unsupported { offset, what, found } => {
-                write!(f, "unknown {what} {found} at offset {offset}; a newer version may read it")
+            Error::Unsupported {
+                offset,
+                what,
+                found,
+            } => {
+                write!(
+                    f,
+                    "unknown {what} {found} at offset {offset}; a newer version may read it"
+                )
             }
-            Error::Checksum { offset, expected, found } => write!(
+            Error::Checksum {
+                offset,
+                expected,
+                found,
+            } => write!(
                 f,
                 "checksum {found:08x} of the bytes from offset {offset} is not the stored \
                  {expected:08x}"

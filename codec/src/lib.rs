@@ -6,7 +6,21 @@
 
 mod checksum;
 mod error;
+mod limits;
+mod sample;
+mod sealed;
+mod stats;
+mod stream;
+mod sum;
+mod time;
 pub mod varint;
 
 pub use checksum::{crc32, crc32_parts};
 pub use error::{Error, Result};
+pub use limits::{BLOCK_SAMPLES, MAX_CHUNK_SAMPLES, MAX_STREAM_SAMPLES_PER_BYTE};
+pub use sample::{STALE_MARKER_BITS, Sample, ValueKind, is_stale, stale_marker};
+pub use sealed::{Encoding, decode_values, decode_values_range, encode_values};
+pub use stats::Stats;
+pub use stream::{StreamEncoder, StreamReader, decode_stream};
+pub use sum::CompensatedSum;
+pub use time::{TimeSummary, decode_timestamps, encode_timestamps, summarize_timestamps};

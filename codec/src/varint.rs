@@ -73,9 +73,12 @@ impl<'a> Reader<'a> {
 
     /// The next `len` bytes.
     pub fn take(&mut self, len: usize) -> Result<&'a [u8]> {
-        let end = self.offset.checked_add(len).ok_or(Error::Truncated { offset: self.offset })?;
-        let taken =
-            self.bytes.get(self.offset..end).ok_or(Error::Truncated { offset: self.offset })?;
+        let end = self.offset.checked_add(len).ok_or(Error::Truncated {
+            offset: self.offset,
+        })?;
+        let taken = self.bytes.get(self.offset..end).ok_or(Error::Truncated {
+            offset: self.offset,
+        })?;
         self.offset = end;
         Ok(taken)
     }
@@ -83,7 +86,9 @@ impl<'a> Reader<'a> {
     /// The next `N` bytes as an array.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let offset = self.offset;
-        self.take(N)?.try_into().map_err(|_| Error::Truncated { offset })
+        self.take(N)?
+            .try_into()
+            .map_err(|_| Error::Truncated { offset })
     }
 
     /// One byte.
@@ -116,10 +121,9 @@ impl<'a> Reader<'a> {
         let start = self.offset;
         let mut value = 0u64;
         for index in 0..MAX_VARINT_BYTES {
-            let byte = *self
-                .bytes
-                .get(start + index)
-                .ok_or(Error::Truncated { offset: start + index })?;
+            let byte = *self.bytes.get(start + index).ok_or(Error::Truncated {
+                offset: start + index,
+            })?;
             if index == MAX_VARINT_BYTES - 1 && byte > 1 {
                 break;
             }
@@ -129,7 +133,10 @@ impl<'a> Reader<'a> {
                 return Ok(value);
             }
         }
-        Err(Error::Malformed { offset: start, what: "a variable-length integer over 64 bits" })
+        Err(Error::Malformed {
+            offset: start,
+            what: "a variable-length integer over 64 bits",
+        })
     }
 
     /// A zigzagged LEB128 number.

@@ -1,0 +1,12 @@
+//! The numbers that every decoder checks before it sizes an allocation or a loop.
+
+/// Most samples in one sealed chunk or timestamp column. Decoders refuse larger counts before they
+/// allocate; with eight bytes per number a column is at most 64 KiB.
+pub const MAX_CHUNK_SAMPLES: usize = 8192;
+
+/// Samples per packed block: the step in which a range of a chunk is decoded.
+pub const BLOCK_SAMPLES: usize = 128;
+
+/// Most samples that one byte of a stream can stand for (one bit each), hence the bound of what
+/// [`crate::decode_stream`] allocates: 16 bytes of output for each of them.
+pub const MAX_STREAM_SAMPLES_PER_BYTE: usize = 8;
