@@ -1,2 +1,81 @@
-//! The recipes of the repository.
-fn main() {}
+//! The recipes of the repository, run as `cargo xtask NAME`: no tool to install, the same ones
+//! locally and in CI.
+//!
+//! Input: command-line words. Output: the exit code, 0 only when everything asked for was done.
+//! This file parses and dispatches; each recipe has a file of its own and starts other programs
+//! only through `shell`.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a command-line tool prints, and reads files and clocks of its own"
+)]
+
+mod args;
+mod bench;
+mod capture;
+mod ci;
+mod data;
+mod edges;
+mod fuzz;
+mod shell;
+mod soak;
+mod source;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use args::Args;
+
+/// What a recipe returns: `Err` carries the sentence to print before exiting with 1.
+type Outcome<T = ()> = Result<T, String>;
+
+const HELP: &str = "\
+cargo xtask NAME, where NAME is one of
+
+  test                          every test, doctest and the quickstart
+  ci                            format, clippy, docs, tidy and test: what .ci/run calls
+  tidy                          rules of the source: crate edges, unsafe, module heads, words
+  bench [NAME] [--quick] [--json FILE]
+                                a bench of benches/ in release; without NAME lists them
+  fuzz [TARGET] [--minutes N]   cargo-fuzz on one target or on each in turn (1 minute each)
+  soak KIND [--minutes N] [--seed N]
+                                KIND is crash, kill or model; rounds of new seeds (10 minutes)
+  capture                       make the quickstart's data file from the corpora again
+  help                          this text
+
+Environment
+  TREERING_CORPORA      folder of the corpora, for the tests and benches that need real series
+  TREERING_PROMQLTEST   folder of the PromQL conformance cases
+Tests that need a folder whose variable is unset say that they were skipped.";
+
+fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    let name = words.next().unwrap_or_else(|| "help".to_owned());
+    match dispatch(&name, Args::new(words.collect())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("cargo xtask {name}: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(name: &str, args: Args) -> Outcome {
+    match name {
+        "test" => args.done().and_then(|()| test::run()),
+        "ci" => args.done().and_then(|()| ci::run()),
+        "tidy" => args.done().and_then(|()| tidy::run()),
+        "capture" => args.done().and_then(|()| capture::run()),
+        "bench" => bench::run(args),
+        "fuzz" => fuzz::run(args),
+        "soak" => soak::run(args),
+        "help" | "--help" | "-h" => {
+            println!("{HELP}");
+            Ok(())
+        }
+        _ => Err(format!("there is no such recipe\n\n{HELP}")),
+    }
+}

@@ -1,0 +1,31 @@
+//! Everything a change must pass, in the order that fails soonest.
+//!
+//! Input: the checkout. Output: success of every step; the first failing one ends the run.
+
+use crate::shell::{self, cargo};
+use crate::{Outcome, test, tidy};
+
+/// Format, tidy, clippy, docs, tests.
+pub(crate) fn run() -> Outcome {
+    shell::run(&mut cargo(&["fmt", "--all", "--check"]))?;
+    tidy::run()?;
+    let clippy = [
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    shell::run(&mut cargo(&clippy))?;
+    let doc = [
+        "doc",
+        "--locked",
+        "--workspace",
+        "--no-deps",
+        "--document-private-items",
+    ];
+    shell::run(cargo(&doc).env("RUSTDOCFLAGS", "-D warnings"))?;
+    test::run()
+}

@@ -1,0 +1,89 @@
+//! `cargo xtask fuzz`: live fuzzing with cargo-fuzz. The committed seeds replay as ordinary tests
+//! without it.
+//!
+//! Input: target names, minutes. Output: failure as soon as one target finds something; libFuzzer
+//! prints where it wrote the input, which then belongs into fuzz/seeds/TARGET/.
+
+use std::process::Command;
+
+use crate::Outcome;
+use crate::args::Args;
+use crate::shell::{self, root};
+
+/// Runs one target, or each in turn.
+pub(crate) fn run(mut args: Args) -> Outcome {
+    let minutes = args.number("--minutes")?.unwrap_or(1);
+    let wanted = args.positional();
+    args.done()?;
+    let mut targets = targets()?;
+    if let Some(name) = wanted {
+        if !targets.contains(&name) {
+            return Err(format!(
+                "no target {name:?}; there are {}",
+                targets.join(", ")
+            ));
+        }
+        targets = vec![name];
+    }
+    if !shell::succeeds(cargo_fuzz().arg("--version")) {
+        return Err(
+            "cargo-fuzz is not installed; `cargo install cargo-fuzz --locked` brings it \
+                    (a C++ compiler is needed to build targets)"
+                .to_owned(),
+        );
+    }
+    for target in &targets {
+        shell::run(&mut fuzz_command(target, minutes))?;
+    }
+    Ok(())
+}
+
+/// cargo-fuzz needs unstable compiler flags: the nightly toolchain, or the stable one told so.
+fn cargo_fuzz() -> Command {
+    let mut command = Command::new("cargo");
+    let nightly = ["run", "nightly", "rustc", "--version"];
+    if shell::succeeds(Command::new("rustup").args(nightly)) {
+        command.arg("+nightly");
+    } else {
+        command.env("RUSTC_BOOTSTRAP", "1");
+    }
+    command.arg("fuzz");
+    // What cargo tells its own children would override the toolchain chosen above.
+    for variable in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTC", "RUSTDOC"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// New inputs go to fuzz/corpus (not committed); the seeds are read, never written.
+fn fuzz_command(target: &str, minutes: u64) -> Command {
+    let mut command = cargo_fuzz();
+    command.args(["run", target]);
+    for folder in ["corpus", "seeds"] {
+        let path = root().join("fuzz").join(folder).join(target);
+        if folder == "seeds" || std::fs::create_dir_all(&path).is_ok() {
+            command.arg(path);
+        }
+    }
+    command.args(["--", "-timeout=10", "-rss_limit_mb=2048"]);
+    command.arg(format!("-max_total_time={}", minutes.saturating_mul(60)));
+    command
+}
+
+fn targets() -> Outcome<Vec<String>> {
+    let folder = root().join("fuzz/fuzz_targets");
+    let entries =
+        std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut names: Vec<String> = entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| {
+            entry
+                .file_name()
+                .to_str()?
+                .strip_suffix(".rs")
+                .map(str::to_owned)
+        })
+        .collect();
+    names.sort();
+    Ok(names)
+}

@@ -1,0 +1,35 @@
+//! Every test that fits into minutes: unit, integration and doc tests, fuzz seeds, quickstart.
+//!
+//! Input: the checkout and the data variables. Output: success of every step. What cannot run
+//! here is printed with the reason; cargo's own lines tell the counts.
+
+use crate::shell::{self, cargo, root};
+use crate::{Outcome, data};
+
+/// Runs the workspace's tests, then the quickstart as a newcomer would.
+pub(crate) fn run() -> Outcome {
+    data::announce()?;
+    shell::run(&mut cargo(&[
+        "test",
+        "--locked",
+        "--workspace",
+        "--no-fail-fast",
+    ]))?;
+    quickstart()
+}
+
+fn quickstart() -> Outcome {
+    if !root().join("engine/examples/quickstart.rs").is_file() {
+        println!("SKIPPED: quickstart, because engine/examples/quickstart.rs is not there");
+        return Ok(());
+    }
+    shell::run(&mut cargo(&[
+        "run",
+        "--locked",
+        "--quiet",
+        "-p",
+        "treering",
+        "--example",
+        "quickstart",
+    ]))
+}
