@@ -18,9 +18,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 mod disk;
+mod mem;
+mod memfile;
 mod mmap;
 
 pub use disk::{DiskVfs, total_memory};
+pub use mem::MemVfs;
 
 /// A store of files: directories, names, locks. Shared by all threads of a database.
 ///
