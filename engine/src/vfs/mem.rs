@@ -149,10 +149,7 @@ impl MemVfs {
 
     pub(super) fn open_file(&self, path: &Path, writable: bool) -> io::Result<MemHandle> {
         match self.tree.read().node(path)? {
-            Node::File(file) => Ok(MemHandle {
-                file: Arc::clone(file),
-                writable,
-            }),
+            Node::File(file) => Ok(MemHandle::new(Arc::clone(file), writable)),
             Node::Dir(_) if writable => Err(ErrorKind::IsADirectory.into()),
             Node::Dir(_) => Err(not_regular()),
         }
@@ -169,10 +166,7 @@ impl MemVfs {
         let file = MemFile::new(id, Bytes::new());
         names.insert(Arc::from(name), Node::File(Arc::clone(&file)));
         tree.next_id += 1;
-        Ok(MemHandle {
-            file,
-            writable: true,
-        })
+        Ok(MemHandle::new(file, true))
     }
 
     pub(super) fn lock_file(&self, path: &Path) -> io::Result<MemLock> {
