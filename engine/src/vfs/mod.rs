@@ -17,12 +17,26 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+#[cfg(any(test, feature = "testing"))]
+mod crash;
 mod disk;
+#[cfg(any(test, feature = "testing"))]
+mod fault;
+#[cfg(any(test, feature = "testing"))]
+mod image;
 mod mem;
 mod memfile;
 mod mmap;
+#[cfg(any(test, feature = "testing"))]
+mod room;
 
+#[cfg(any(test, feature = "testing"))]
+pub use crash::CrashVfs;
 pub use disk::{DiskVfs, total_memory};
+#[cfg(any(test, feature = "testing"))]
+pub use fault::{CallKind, Fault, FaultVfs, Repeat};
+#[cfg(any(test, feature = "testing"))]
+pub use image::Images;
 pub use mem::MemVfs;
 
 /// A store of files: directories, names, locks. Shared by all threads of a database.
