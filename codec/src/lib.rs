@@ -4,14 +4,18 @@
 //! numbers they hold or an [`Error`] with an offset, never by a panic.
 #![forbid(unsafe_code)]
 
+mod bits;
 mod checksum;
+mod decimal;
 mod error;
 mod limits;
 mod sample;
 mod sealed;
+mod state;
 mod stats;
 mod stream;
 mod sum;
+mod tag;
 mod time;
 pub mod varint;
 

@@ -1,0 +1,153 @@
+//! Floats as integers over a power of ten, where that is exact.
+//!
+//! A value v has the decimal (m, e) when the IEEE division m / 10^e gives v bit for bit. The
+//! encoder finds m by multiplying and proves it by the decoder's own division, so that -0.0, NaNs
+//! and values an ulp beside a decimal are refused here instead of being rounded.
+
+/// Powers of ten that are exact in an f64.
+pub(crate) const POW10: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+];
+
+/// Largest decimal scale an encoder tries; decoders accept all of [`POW10`].
+pub(crate) const MAX_SCALE: u8 = 18;
+
+/// Integers below this magnitude convert to and from f64 by adding a magic number.
+const MAGIC_LIMIT: f64 = 2_251_799_813_685_248.0;
+/// 1.5 * 2^52: its ulp is 1, so the low bits of a sum with it are an integer.
+const MAGIC: f64 = 6_755_399_441_055_744.0;
+
+/// 10^`scale`; 1 when `scale` is out of range (decoders check it first).
+#[inline]
+pub(crate) fn power(scale: u8) -> f64 {
+    POW10.get(usize::from(scale)).copied().unwrap_or(1.0)
+}
+
+/// 10^`digits` as an integer, saturating at 10^18.
+#[inline]
+pub(crate) fn int_power(digits: u8) -> i64 {
+    10i64.pow(u32::from(digits).min(18))
+}
+
+/// The nearest integer to `value`, which must be below 2^51 in magnitude.
+#[inline]
+fn nearest(value: f64) -> i64 {
+    (value + MAGIC).to_bits().wrapping_sub(MAGIC.to_bits()) as i64
+}
+
+/// The value of the decimal (`int`, `scale`): the arithmetic of every decoder.
+#[inline]
+pub(crate) fn to_f64(int: i64, scale: u8) -> f64 {
+    if scale == 0 {
+        int as f64
+    } else {
+        int as f64 / power(scale)
+    }
+}
+
+/// The integer m with m / 10^`scale` equal to `value` in all bits, if there is one below 2^51.
+#[inline]
+pub(crate) fn to_int(value: f64, scale: u8) -> Option<i64> {
+    let scaled = value * power(scale);
+    // Written so that NaN fails too.
+    if !(scaled.abs() < MAGIC_LIMIT) {
+        return None;
+    }
+    let int = nearest(scaled);
+    (to_f64(int, scale).to_bits() == value.to_bits()).then_some(int)
+}
+
+/// The nearest integer to `value` * 10^`scale` and how many ulps `value` lies above its decimal;
+/// `None` when the product is 2^51 or more.
+#[inline]
+pub(crate) fn to_int_and_ulps(value: f64, scale: u8) -> Option<(i64, i64)> {
+    let scaled = value * power(scale);
+    if !(scaled.abs() < MAGIC_LIMIT) {
+        return None;
+    }
+    let int = nearest(scaled);
+    let ulps = value.to_bits().wrapping_sub(to_f64(int, scale).to_bits()) as i64;
+    Some((int, ulps))
+}
+
+/// Inverse of [`to_int_and_ulps`], and the arithmetic of the decoder.
+#[inline]
+pub(crate) fn from_int_and_ulps(int: i64, scale: u8, ulps: i64) -> f64 {
+    f64::from_bits(to_f64(int, scale).to_bits().wrapping_add(ulps as u64))
+}
+
+/// The least scale in `from..=to` at which `value` is a decimal, and its integer there.
+pub(crate) fn find(value: f64, from: u8, to: u8) -> Option<(i64, u8)> {
+    (from..=to).find_map(|scale| to_int(value, scale).map(|int| (int, scale)))
+}
+
+/// Converts a run of integers to the values of their decimals, appending to `out`.
+pub(crate) fn extend_f64(ints: &[i64], scale: u8, out: &mut Vec<f64>) {
+    let widest = ints
+        .iter()
+        .fold(0u64, |all, &int| all | (int ^ int >> 63) as u64);
+    if widest >> 51 != 0 {
+        out.extend(ints.iter().map(|&int| to_f64(int, scale)));
+        return;
+    }
+    // Integer addition and float subtraction vectorise where the conversion instruction does not.
+    let convert = |int: i64| f64::from_bits((int as u64).wrapping_add(MAGIC.to_bits())) - MAGIC;
+    if scale == 0 {
+        out.extend(ints.iter().map(|&int| convert(int)));
+    } else {
+        let divisor = power(scale);
+        out.extend(ints.iter().map(|&int| convert(int) / divisor));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_exact_decimals_are_taken() {
+        assert_eq!(find(0.134, 0, MAX_SCALE), Some((134, 3)));
+        assert_eq!(find(-12.0, 0, MAX_SCALE), Some((-12, 0)));
+        assert_eq!(find(1.8187e-5, 0, MAX_SCALE), Some((18187, 9)));
+        // The classic sum: one ulp above 0.3, so not 3/10.
+        assert_eq!(to_int(0.1 + 0.2, 1), None);
+        assert_eq!(to_int(-0.0, 0), None);
+        for odd in [
+            f64::NAN,
+            f64::INFINITY,
+            f64::MAX,
+            f64::MIN_POSITIVE,
+            f64::from_bits(1),
+        ] {
+            assert_eq!(find(odd, 0, MAX_SCALE), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn bulk_and_single_conversion_agree(
+            ints in prop::collection::vec(prop_oneof![any::<i64>(), -(1i64 << 51)..(1i64 << 51), -9i64..9], 0..40),
+            scale in 0u8..=22,
+        ) {
+            let mut bulk = Vec::new();
+            extend_f64(&ints, scale, &mut bulk);
+            let single: Vec<u64> = ints.iter().map(|&int| to_f64(int, scale).to_bits()).collect();
+            prop_assert_eq!(bulk.iter().map(|value| value.to_bits()).collect::<Vec<_>>(), single);
+        }
+
+        #[test]
+        fn a_decimal_comes_back(int in -(1i64 << 50)..(1i64 << 50), scale in 0u8..=15) {
+            let value = to_f64(int, scale);
+            if let Some((found, at)) = find(value, 0, MAX_SCALE) {
+                prop_assert_eq!(to_f64(found, at).to_bits(), value.to_bits());
+                prop_assert!(at <= scale);
+            } else {
+                prop_assert!(value == 0.0 && value.is_sign_negative());
+            }
+            let (near, ulps) = to_int_and_ulps(value, scale).unwrap();
+            prop_assert_eq!(from_int_and_ulps(near, scale, ulps).to_bits(), value.to_bits());
+        }
+    }
+}

@@ -1,0 +1,496 @@
+//! What the next bits of a stream mean: the state that encoder and decoder share, and the codes.
+//!
+//! Input and output: bit fields. Invariant: each `put_*` leaves the state exactly as the matching
+//! read leaves it; all arithmetic wraps, so any timestamps and values are representable.
+
+use crate::bits::{BitReader, BitWriter};
+use crate::decimal::{self, POW10};
+use crate::error::{Error, Result};
+use crate::sample::STALE_MARKER_BITS;
+use crate::varint::{unzigzag, zigzag};
+
+/// Time units in nanoseconds, by their number on disk.
+const UNITS: [i64; 4] = [1, 1_000, 1_000_000, 1_000_000_000];
+const MILLISECOND: u8 = 2;
+/// Payload bits of the time codes with 0, 1, 2, 3 leading ones; one more one is the escape.
+const TIME_BITS: [u32; 4] = [3, 7, 12, 20];
+const TIME_ESCAPE: u32 = TIME_BITS.len() as u32;
+/// Ones that end the Rice code: what follows is an event.
+const RICE_ESCAPE: u32 = 12;
+const EVENT_BITS: u32 = 3;
+/// Largest Rice parameter: with the ones it still fits one 57-bit read.
+const MAX_RICE: u32 = 40;
+/// The running mean of bit lengths is kept in 1/32 bit and moves by 1/8.
+const LEVEL_SHIFT: u32 = 5;
+const LEVEL_GAIN: u32 = 3;
+/// The slope is kept times eight and moves by 1/8.
+const SLOPE_SHIFT: u32 = 3;
+/// log2(10) in 1/32 bit.
+const LEVEL_PER_DIGIT: i32 = 106;
+/// A new XOR window is cheaper than bits wasted in the old one from about here.
+const WASTE: u32 = 12;
+
+/// The state after a sample.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct State {
+    pub(crate) timestamp: i64,
+    /// Last difference of timestamps.
+    delta: i64,
+    /// Bits of the last value.
+    pub(crate) bits: u64,
+    /// Integers: the last integer. Floats: bits of the last value that was not a stale marker.
+    reference: u64,
+    /// Mean step of the integers, times eight.
+    slope: i64,
+    /// Mean bit length of the residuals, times 32.
+    level: u16,
+    /// Number of the time unit.
+    unit: u8,
+    /// Decimal scale of the integers.
+    pub(crate) scale: u8,
+    /// Whether values are XORed instead of being integers.
+    pub(crate) floating: bool,
+    /// Trailing zeros and width of the XOR window.
+    low: u8,
+    width: u8,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What may come instead of an ordinary value code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// The value is the stale marker.
+    Stale,
+    /// Integers of another scale follow; the value's own code comes next.
+    Rescale(u8),
+    /// Floats follow; the value's own code comes next.
+    Floats,
+    /// Integers of this scale follow; the value's own code comes next.
+    Ints(u8),
+    /// A residual too large for the Rice code.
+    Large,
+    /// One value by its XOR with the one before, changing no mode.
+    Odd,
+}
+
+impl State {
+    pub(crate) const fn new() -> Self {
+        Self {
+            timestamp: 0,
+            delta: 0,
+            bits: 0,
+            reference: 0,
+            slope: 0,
+            level: 4 << LEVEL_SHIFT,
+            unit: MILLISECOND,
+            scale: 0,
+            floating: false,
+            low: 0,
+            width: 0,
+        }
+    }
+
+    /// Moves to `timestamp`; returns the difference of differences in nanoseconds.
+    #[inline]
+    pub(crate) fn advance_to(&mut self, timestamp: i64) -> i64 {
+        let delta = timestamp.wrapping_sub(self.timestamp);
+        let dod = delta.wrapping_sub(self.delta);
+        self.timestamp = timestamp;
+        self.delta = delta;
+        dod
+    }
+
+    #[inline]
+    fn advance_by(&mut self, dod: i64) {
+        self.delta = self.delta.wrapping_add(dod);
+        self.timestamp = self.timestamp.wrapping_add(self.delta);
+    }
+
+    pub(crate) fn start_floats(&mut self) {
+        self.floating = true;
+        self.reference = if self.bits == STALE_MARKER_BITS {
+            0
+        } else {
+            self.bits
+        };
+        self.width = 0;
+        self.low = 0;
+    }
+
+    pub(crate) fn start_ints(&mut self, scale: u8) {
+        self.floating = false;
+        self.scale = scale;
+        self.reference = 0;
+        self.slope = 0;
+    }
+
+    /// Changes the scale of the integers, so that their history keeps its meaning.
+    pub(crate) fn rescale(&mut self, scale: u8) {
+        let int = self.reference as i64;
+        let level = i32::from(self.level);
+        if scale >= self.scale {
+            let digits = scale - self.scale;
+            let factor = decimal::int_power(digits);
+            self.reference = int.wrapping_mul(factor) as u64;
+            self.slope = self.slope.wrapping_mul(factor);
+            self.level =
+                (level + i32::from(digits) * LEVEL_PER_DIGIT).min(64 << LEVEL_SHIFT) as u16;
+        } else {
+            let digits = self.scale - scale;
+            let factor = decimal::int_power(digits);
+            self.reference = (int / factor) as u64;
+            self.slope /= factor;
+            self.level = (level - i32::from(digits) * LEVEL_PER_DIGIT).max(0) as u16;
+        }
+        self.scale = scale;
+    }
+
+    #[inline]
+    fn rice(&self) -> u32 {
+        let half = 1 << (LEVEL_SHIFT - 1);
+        ((u32::from(self.level) + half) >> LEVEL_SHIFT)
+            .saturating_sub(1)
+            .min(MAX_RICE)
+    }
+
+    #[inline]
+    fn predicted(&self) -> i64 {
+        (self.reference as i64).wrapping_add(self.slope >> SLOPE_SHIFT)
+    }
+
+    /// Takes the integer with this zigzagged residual as the last one.
+    #[inline]
+    fn settle(&mut self, zigzagged: u64) {
+        let int = self.predicted().wrapping_add(unzigzag(zigzagged));
+        let step = int.wrapping_sub(self.reference as i64);
+        self.slope = self
+            .slope
+            .wrapping_add(step.wrapping_sub(self.slope >> SLOPE_SHIFT));
+        self.learn(64 - zigzagged.leading_zeros());
+        self.reference = int as u64;
+    }
+
+    #[inline]
+    fn learn(&mut self, bit_length: u32) {
+        let level = i32::from(self.level);
+        let target = (bit_length << LEVEL_SHIFT) as i32;
+        self.level = (level + ((target - level) >> LEVEL_GAIN)) as u16;
+    }
+}
+
+/// `dod` in units of number `unit`, when it is a whole number of them.
+#[inline]
+fn in_unit(dod: i64, unit: u8) -> Option<i64> {
+    // Constant divisors become multiplications.
+    let (quotient, remainder) = match unit {
+        0 => (dod, 0),
+        1 => (dod / 1_000, dod % 1_000),
+        2 => (dod / 1_000_000, dod % 1_000_000),
+        _ => (dod / 1_000_000_000, dod % 1_000_000_000),
+    };
+    (remainder == 0).then_some(quotient)
+}
+
+/// Writes a difference of differences that is not zero.
+#[inline]
+pub(crate) fn put_time(writer: &mut BitWriter, state: &mut State, dod: i64) {
+    if let Some(units) = in_unit(dod, state.unit) {
+        let code = zigzag(units) - 1;
+        let heal = state.unit < MILLISECOND && code >> 12 != 0;
+        for (ones, &bits) in (0u32..).zip(&TIME_BITS) {
+            if code >> bits == 0 && !(heal && in_unit(dod, MILLISECOND).is_some()) {
+                let ones_then_zero = (1u64 << ones) - 1;
+                return writer.put(ones_then_zero | code << (ones + 1), ones + 1 + bits);
+            }
+        }
+    }
+    put_time_escape(writer, state, dod);
+}
+
+/// Writes a difference that is large or of another unit: the unit, a length, and the number.
+#[cold]
+fn put_time_escape(writer: &mut BitWriter, state: &mut State, dod: i64) {
+    let (unit, units) = (0u8..4)
+        .rev()
+        .find_map(|unit| Some((unit, in_unit(dod, unit)?)))
+        .unwrap_or((0, dod));
+    state.unit = unit;
+    let code = zigzag(units);
+    let bits = (64 - code.leading_zeros()).max(1);
+    let head = ((1 << TIME_ESCAPE) - 1) | u64::from(unit) << TIME_ESCAPE;
+    writer.put(
+        head | u64::from(bits - 1) << (TIME_ESCAPE + 2),
+        TIME_ESCAPE + 8,
+    );
+    writer.put(code, bits);
+}
+
+#[inline]
+fn read_time(reader: &mut BitReader<'_>, state: &mut State) -> i64 {
+    let word = reader.peek();
+    let ones = word.trailing_ones();
+    let Some(&bits) = TIME_BITS.get(ones as usize) else {
+        return read_time_escape(reader, state);
+    };
+    reader.skip(ones + 1 + bits);
+    let code = (word >> (ones + 1)) & ((1 << bits) - 1);
+    unzigzag(code + 1).wrapping_mul(unit_of(state.unit))
+}
+
+#[inline]
+fn unit_of(unit: u8) -> i64 {
+    UNITS[usize::from(unit & 3)]
+}
+
+#[cold]
+fn read_time_escape(reader: &mut BitReader<'_>, state: &mut State) -> i64 {
+    reader.skip(TIME_ESCAPE);
+    state.unit = reader.take(2) as u8;
+    let bits = reader.take(6) as u32 + 1;
+    unzigzag(reader.take_wide(bits)).wrapping_mul(unit_of(state.unit))
+}
+
+/// Writes the integer of the next value and settles it.
+#[inline]
+pub(crate) fn put_int(writer: &mut BitWriter, state: &mut State, int: i64) {
+    let code = zigzag(int.wrapping_sub(state.predicted()));
+    let rice = state.rice();
+    let ones = code >> rice;
+    if ones < u64::from(RICE_ESCAPE) {
+        let ones = ones as u32;
+        let low = code & ((1 << rice) - 1);
+        let unary = (1u64 << ones) - 1;
+        writer.put(unary | low << (ones + 1), ones + 1 + rice);
+        state.settle(code);
+    } else {
+        put_large(writer, state, code);
+    }
+}
+
+#[cold]
+fn put_large(writer: &mut BitWriter, state: &mut State, code: u64) {
+    put_event(writer, state, Event::Large);
+    let bits = (64 - code.leading_zeros()).max(1);
+    writer.put(u64::from(bits - 1), 6);
+    writer.put(code, bits);
+    settle_large(state, code);
+}
+
+/// A jump tells nothing about the slope, but many of them raise the Rice parameter.
+fn settle_large(state: &mut State, code: u64) {
+    let int = state.predicted().wrapping_add(unzigzag(code));
+    let step = int.wrapping_sub(state.reference as i64);
+    // The first integer after a start is a jump whose next step is unknown, so zero.
+    if state.slope != 0 && step.unsigned_abs() >> 8 < state.slope.unsigned_abs() {
+        state.slope = state
+            .slope
+            .wrapping_add(step.wrapping_sub(state.slope >> SLOPE_SHIFT));
+    }
+    state.learn((64 - code.leading_zeros()).min(state.rice() + 16));
+    state.reference = int as u64;
+}
+
+/// Writes an event in the mode of `state`.
+#[cold]
+pub(crate) fn put_event(writer: &mut BitWriter, state: &State, event: Event) {
+    let (number, argument) = match event {
+        Event::Large => (0, None),
+        Event::Stale => (1, None),
+        Event::Odd => (2, None),
+        Event::Floats => (3, None),
+        Event::Rescale(scale) | Event::Ints(scale) => (4, Some(scale)),
+    };
+    if state.floating {
+        writer.put(0b11, 2);
+    } else {
+        writer.put((1 << RICE_ESCAPE) - 1, RICE_ESCAPE);
+    }
+    writer.put(number, EVENT_BITS);
+    if let Some(scale) = argument {
+        writer.put(u64::from(scale), 5);
+    }
+}
+
+/// Writes one value among integers by its XOR with the value before.
+pub(crate) fn put_odd(writer: &mut BitWriter, state: &State, bits: u64) {
+    put_event(writer, state, Event::Odd);
+    put_window(writer, bits ^ state.bits);
+}
+
+/// Writes trailing zeros, width - 1 and the bits between; `xor` is not zero.
+fn put_window(writer: &mut BitWriter, xor: u64) -> (u8, u8) {
+    let low = xor.trailing_zeros().min(63);
+    let width = (64 - xor.leading_zeros()).saturating_sub(low).max(1);
+    writer.put(u64::from(low) | u64::from(width - 1) << 6, 12);
+    writer.put(xor >> low, width);
+    (low as u8, width as u8)
+}
+
+fn read_window(reader: &mut BitReader<'_>) -> (u64, u8, u8) {
+    let head = reader.take(12);
+    let (low, width) = (head & 63, (head >> 6) + 1);
+    (
+        reader.take_wide(width as u32) << low,
+        low as u8,
+        width as u8,
+    )
+}
+
+/// Writes a float by its XOR with the last one that was not a stale marker.
+#[inline]
+pub(crate) fn put_xor(writer: &mut BitWriter, state: &mut State, bits: u64) {
+    let xor = bits ^ state.reference;
+    state.reference = bits;
+    let (low, width) = (u32::from(state.low), u32::from(state.width));
+    let (zeros, length) = (xor.trailing_zeros(), 64 - xor.leading_zeros());
+    let fits = width > 0 && length <= low + width && (xor == 0 || zeros >= low);
+    let waste = (low + width).saturating_sub(length) + zeros.saturating_sub(low).min(64);
+    if fits && (waste < WASTE || width <= WASTE) {
+        writer.put(0, 1);
+        writer.put(xor >> low, width);
+    } else {
+        writer.put(0b01, 2);
+        (state.low, state.width) = put_window(writer, xor);
+    }
+}
+
+/// Reads the next sample into `state`.
+#[inline(always)]
+pub(crate) fn read_sample(
+    reader: &mut BitReader<'_>,
+    state: &mut State,
+    first: bool,
+) -> Result<()> {
+    let changed;
+    if first {
+        state.timestamp = reader.take_wide(64) as i64;
+        changed = reader.take(1) == 1;
+    } else {
+        let word = reader.peek();
+        if word & 1 == 0 {
+            reader.skip(1);
+            state.advance_by(0);
+            changed = false;
+        } else if word & 2 == 0 {
+            reader.skip(2);
+            state.advance_by(0);
+            changed = true;
+        } else {
+            reader.skip(2);
+            let dod = read_time(reader, state);
+            state.advance_by(dod);
+            changed = reader.take(1) == 1;
+        }
+    }
+    if changed {
+        read_value(reader, state)?;
+    }
+    if reader.is_overrun() {
+        return Err(Error::Truncated {
+            offset: reader.offset(),
+        });
+    }
+    Ok(())
+}
+
+#[inline(always)]
+fn read_value(reader: &mut BitReader<'_>, state: &mut State) -> Result<()> {
+    let word = reader.peek();
+    if !state.floating {
+        let ones = word.trailing_ones();
+        if ones >= RICE_ESCAPE {
+            reader.skip(RICE_ESCAPE);
+            return read_events(reader, state);
+        }
+        let rice = state.rice();
+        reader.skip(ones + 1 + rice);
+        let low = (word >> (ones + 1)) & ((1 << rice) - 1);
+        state.settle(u64::from(ones) << rice | low);
+        state.bits = decimal::to_f64(state.reference as i64, state.scale).to_bits();
+    } else if word & 3 == 3 {
+        reader.skip(2);
+        return read_events(reader, state);
+    } else {
+        read_xor(reader, state);
+    }
+    Ok(())
+}
+
+#[inline]
+fn read_xor(reader: &mut BitReader<'_>, state: &mut State) {
+    let xor = if reader.take(1) == 0 {
+        let low = u32::from(state.low);
+        reader.take_wide(u32::from(state.width)) << low
+    } else {
+        reader.skip(1);
+        let (xor, low, width) = read_window(reader);
+        (state.low, state.width) = (low, width);
+        xor
+    };
+    state.reference ^= xor;
+    state.bits = state.reference;
+}
+
+/// Reads events until the value itself was read.
+#[cold]
+#[inline(never)]
+fn read_events(reader: &mut BitReader<'_>, state: &mut State) -> Result<()> {
+    let offset = reader.offset();
+    let malformed = |what| Error::Malformed { offset, what };
+    match reader.take(EVENT_BITS) {
+        0 if !state.floating => {
+            let bits = reader.take(6) as u32 + 1;
+            settle_large(state, reader.take_wide(bits));
+            state.bits = decimal::to_f64(state.reference as i64, state.scale).to_bits();
+        }
+        1 => state.bits = STALE_MARKER_BITS,
+        2 => state.bits ^= read_window(reader).0,
+        3 if !state.floating => {
+            state.start_floats();
+            read_plain(reader, state, malformed("a change of mode without a value"))?;
+        }
+        4 => {
+            let scale = reader.take(5) as u8;
+            if usize::from(scale) >= POW10.len() {
+                return Err(malformed("a decimal scale out of range"));
+            }
+            if state.floating {
+                state.start_ints(scale)
+            } else {
+                state.rescale(scale)
+            }
+            read_plain(
+                reader,
+                state,
+                malformed("a change of scale without a value"),
+            )?;
+        }
+        _ => return Err(malformed("an unknown event in a stream")),
+    }
+    Ok(())
+}
+
+/// Reads the value after a change of mode, which only a large residual may complicate.
+fn read_plain(reader: &mut BitReader<'_>, state: &mut State, refusal: Error) -> Result<()> {
+    let word = reader.peek();
+    if state.floating {
+        if word & 3 == 3 {
+            return Err(refusal);
+        }
+        read_xor(reader, state);
+        return Ok(());
+    }
+    if word.trailing_ones() < RICE_ESCAPE {
+        return read_value(reader, state);
+    }
+    if (word >> RICE_ESCAPE) & ((1 << EVENT_BITS) - 1) != 0 {
+        return Err(refusal);
+    }
+    reader.skip(RICE_ESCAPE);
+    read_events(reader, state)
+}

@@ -1,0 +1,5 @@
+//! The one integration binary of the codec: what goes in comes out, bit for bit, and any other
+//! bytes are refused.
+
+mod data;
+mod stream;
