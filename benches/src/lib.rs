@@ -1,5 +1,24 @@
 //! Workloads and measuring for Treering's benches: corpora, a generator, a report, memory.
 //!
-//! Input: data folders and seeds. Output: batches of samples that are the same on every machine,
-//! and RESULT lines held against the committed targets.
+//! Input: data folders and seeds. Output: series of samples that are the same on every machine,
+//! and RESULT lines held against the committed targets. Nothing here touches the engine; the
+//! binaries do.
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "benches print, and read files and clocks of their own"
+)]
+
+pub mod corpus;
+pub mod generator;
+pub mod process;
+pub mod random;
+pub mod report;
+
+/// What fails in a bench ends it; the text says what and where.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// `Result` of everything here.
+pub type Result<T> = std::result::Result<T, Error>;
