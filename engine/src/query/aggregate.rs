@@ -1,0 +1,254 @@
+//! Aggregates: one number per window, for each series or each group of them.
+//!
+//! Input: the runs of one series after another, in the order of labels, and what to compute.
+//! Output: labelled points. A run that no other overlaps and that lies in one pane (a stretch of
+//! time that no window cuts) is answered from its statistics where it has them; every other run is
+//! decoded once. Memory: one cluster of runs and the accumulators, all counted by the guard.
+
+pub(crate) mod accumulator;
+mod cells;
+mod moments;
+mod quantile;
+mod series;
+mod slide;
+
+use std::time::Duration;
+
+use treering_index::Labels;
+
+use self::accumulator::{Accumulator, Count, Edge, Extreme, Increase, Sum};
+use self::moments::Moments;
+use self::quantile::Values;
+use self::series::Fold;
+use super::group::{Grouping, Groups};
+use super::guard::Guard;
+use super::run::SeriesRuns;
+use super::window::Windows;
+use crate::error::Result;
+
+/// What to compute over the samples of a window. Stale markers are no samples to any of them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Function {
+    /// How many samples.
+    Count,
+    /// The sum, compensated.
+    Sum,
+    /// The smallest value; NaN only where there is no other.
+    Min,
+    /// The largest value; NaN only where there is no other.
+    Max,
+    /// The sum divided by the count.
+    Avg,
+    /// The earliest value, bit-exact; in a group, of several at that time the first series'.
+    First,
+    /// The latest value, bit-exact; in a group, of several at that time the last series'.
+    Last,
+    /// The standard deviation of the population; NaN where a value is not finite.
+    Stddev,
+    /// The quantile of this rank, from 0 to 1, interpolated between the two values next to it as
+    /// in PromQL; -infinity below 0, infinity above 1, NaN for NaN. NaN sorts before all values.
+    Quantile(f64),
+    /// The increase of a counter between the first and the last sample of the window: their
+    /// difference, and the value before each reset (a value less than the one before it). Nothing
+    /// is extrapolated; one sample gives 0. A group adds up the increases of its series.
+    Increase,
+    /// The increase divided by the width of the window in seconds.
+    Rate,
+}
+
+/// What to compute, over which windows, for which groups.
+///
+/// Over a range `first..=last` without a step there is one window, named by `last`. With a step,
+/// windows end at `first - 1 + step`, `first - 1 + 2 * step` and so on, until one ends at or after
+/// `last`. A window that is `window` wide (the step, unless told otherwise) holds the samples after
+/// `end - window` up to and including `end`, never one outside the range.
+///
+/// ```
+/// use std::time::Duration;
+/// use treering::{Aggregate, Function};
+/// let hourly = Aggregate::new(Function::Max).step(Duration::from_secs(3600)).by(["host"]);
+/// assert_eq!(hourly.function(), Function::Max);
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Aggregate {
+    function: Function,
+    step: Option<i64>,
+    window: Option<i64>,
+    grouping: Grouping,
+}
+
+impl Aggregate {
+    /// `function` over the whole range, for each series by itself.
+    pub fn new(function: Function) -> Self {
+        Self {
+            function,
+            step: None,
+            window: None,
+            grouping: Grouping::Series,
+        }
+    }
+
+    /// A window every `step`: at least one nanosecond, else the query is refused.
+    #[must_use]
+    pub fn step(mut self, step: Duration) -> Self {
+        self.step = Some(nanos(step));
+        self
+    }
+
+    /// Windows of this width: at least one nanosecond, else the query is refused. Wider than the
+    /// step they overlap, narrower they leave gaps.
+    #[must_use]
+    pub fn window(mut self, window: Duration) -> Self {
+        self.window = Some(nanos(window));
+        self
+    }
+
+    /// One group for each combination of values of these labels; without any, one group of all.
+    #[must_use]
+    pub fn by<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
+        self.grouping(Grouping::By(names.into_iter().map(Into::into).collect()))
+    }
+
+    /// One group for each combination of values of all labels but these.
+    #[must_use]
+    pub fn without<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
+        self.grouping(Grouping::Without(
+            names.into_iter().map(Into::into).collect(),
+        ))
+    }
+
+    /// Series put together this way.
+    #[must_use]
+    pub fn grouping(mut self, grouping: Grouping) -> Self {
+        self.grouping = grouping;
+        self
+    }
+
+    /// What it computes.
+    pub fn function(&self) -> Function {
+        self.function
+    }
+}
+
+/// One number: the answer for one window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// End of the window, in nanoseconds since the Unix epoch.
+    pub timestamp: i64,
+    /// The answer.
+    pub value: f64,
+}
+
+/// The points of one series or group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AggregatedSeries {
+    /// Labels of the series, or those that its group has in common.
+    pub labels: Labels,
+    /// One point for each window that holds samples, in order of time; never empty.
+    pub points: Vec<Point>,
+}
+
+/// Computes `aggregate` over `first..=last` (nanoseconds) of `series`, which come in the order of
+/// their labels, each once. The answer is in the order of labels; series and groups without
+/// samples are left out.
+pub(crate) fn aggregate(
+    series: impl Iterator<Item = Result<SeriesRuns>>,
+    aggregate: &Aggregate,
+    first: i64,
+    last: i64,
+    guard: &mut Guard,
+) -> Result<Vec<AggregatedSeries>> {
+    let windows = Windows::new(first, last, aggregate.step, aggregate.window)?;
+    if windows.count() == 0 {
+        return Ok(Vec::new());
+    }
+    let query = Query {
+        series,
+        grouping: &aggregate.grouping,
+        windows: &windows,
+        guard,
+    };
+    match aggregate.function {
+        Function::Count => query.run(|Count(count)| count as f64),
+        Function::Sum => query.run(|sum: Sum| number(sum.value())),
+        Function::Avg => query.run(|sum: Sum| number(sum.average())),
+        Function::Min => query.run(|Extreme::<false>(value)| number(value)),
+        Function::Max => query.run(|Extreme::<true>(value)| number(value)),
+        Function::First => query.run(|edge: Edge<false>| edge.value),
+        Function::Last => query.run(|edge: Edge<true>| edge.value),
+        Function::Stddev => query.run(|moments: Moments| number(moments.deviation())),
+        Function::Quantile(q) => query.run(|values: Values| number(values.quantile(q))),
+        Function::Increase => query.run(|increase: Increase| number(increase.value())),
+        Function::Rate => {
+            query.run(|increase: Increase| number(increase.value() / windows.seconds()))
+        }
+    }
+}
+
+/// An aggregate under way.
+struct Query<'a, S> {
+    series: S,
+    grouping: &'a Grouping,
+    windows: &'a Windows,
+    guard: &'a mut Guard,
+}
+
+impl<S: Iterator<Item = Result<SeriesRuns>>> Query<'_, S> {
+    /// Folds every series into accumulators and makes points of them with `finish`.
+    fn run<A: Accumulator>(self, finish: impl Fn(A) -> f64) -> Result<Vec<AggregatedSeries>> {
+        let Self {
+            series,
+            grouping,
+            windows,
+            guard,
+        } = self;
+        let point = |(window, cell): (u64, A)| Point {
+            timestamp: windows.end(window),
+            value: finish(cell),
+        };
+        let (mut fold, mut groups) = (Fold::new(windows), Groups::new());
+        let mut answer = Vec::new();
+        for runs in series {
+            guard.check()?;
+            let SeriesRuns { labels, runs } = runs?;
+            fold.series(&runs, guard)?;
+            if fold.cells.is_empty() {
+                continue;
+            }
+            let cells = fold.cells.close();
+            if *grouping == Grouping::Series {
+                guard.bytes((cells.len() * size_of::<Point>() + SERIES_BYTES) as u64)?;
+                answer.push(AggregatedSeries {
+                    labels,
+                    points: cells.map(&point).collect(),
+                });
+            } else {
+                groups.pool(grouping.labels(&labels), cells, guard)?;
+            }
+            fold.cells.release(guard);
+        }
+        for (labels, cells) in groups.finish() {
+            guard.check()?;
+            guard.bytes((cells.len() * size_of::<Point>() + SERIES_BYTES) as u64)?;
+            answer.push(AggregatedSeries {
+                labels,
+                points: cells.into_iter().map(&point).collect(),
+            });
+        }
+        answer.sort_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(answer)
+    }
+}
+
+/// Bytes of one series of an answer beside its points.
+const SERIES_BYTES: usize = size_of::<AggregatedSeries>();
+
+/// One NaN for all: a computed one carries no payload, least of all that of the stale marker.
+fn number(value: f64) -> f64 {
+    if value.is_nan() { f64::NAN } else { value }
+}
+
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}

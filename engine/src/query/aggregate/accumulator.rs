@@ -1,0 +1,370 @@
+//! Accumulators: what is kept of the samples of one window, for each function.
+//!
+//! Input: slices of samples in order of time, free of stale markers, or the statistics of a chunk.
+//! Output: one number. Parts of one series are appended in order of time, then the series of a
+//! group are pooled in the order of their labels; how the parts were cut changes no bit of count,
+//! min, max, first and last, and the others by rounding alone.
+
+use treering_codec::{CompensatedSum, Stats};
+
+/// What one window holds, as far as one function needs it. It has seen one sample at least.
+pub(crate) trait Accumulator: Clone {
+    /// Whether appending costs the same however much was taken in.
+    const CONSTANT: bool = true;
+
+    /// What `values` at `timestamps` (equally many, one at least) amount to.
+    fn of_samples(timestamps: &[i64], values: &[f64]) -> Self;
+
+    /// What a chunk with these statistics amounts to, which begins at `min_time` and ends at
+    /// `max_time` and holds one value at least; none when its samples have to be looked at.
+    fn of_stats(stats: &Stats, min_time: i64, max_time: i64) -> Option<Self>;
+
+    /// Takes in what follows in time in the same series.
+    fn append(&mut self, next: &Self);
+
+    /// Closes the series: after this only `pool` and `finish` are called.
+    fn close(&mut self) {}
+
+    /// Takes in another series of the group, which comes later in the order of labels.
+    fn pool(&mut self, other: Self);
+
+    /// Bytes held outside the accumulator itself.
+    fn heap_bytes(&self) -> usize {
+        0
+    }
+}
+
+/// How many samples.
+#[derive(Debug, Clone)]
+pub(crate) struct Count(pub(crate) u64);
+
+impl Accumulator for Count {
+    fn of_samples(_: &[i64], values: &[f64]) -> Self {
+        Self(values.len() as u64)
+    }
+
+    fn of_stats(stats: &Stats, _: i64, _: i64) -> Option<Self> {
+        Some(Self(stats.count.into()))
+    }
+
+    fn append(&mut self, next: &Self) {
+        self.0 += next.0;
+    }
+
+    fn pool(&mut self, other: Self) {
+        self.append(&other);
+    }
+}
+
+/// The sum and how many were added, for sums and averages.
+#[derive(Debug, Clone)]
+pub(crate) struct Sum {
+    sum: CompensatedSum,
+    count: u64,
+}
+
+impl Sum {
+    pub(crate) fn value(&self) -> f64 {
+        self.sum.value()
+    }
+
+    pub(crate) fn average(&self) -> f64 {
+        self.sum.value() / self.count as f64
+    }
+}
+
+impl Accumulator for Sum {
+    fn of_samples(_: &[i64], values: &[f64]) -> Self {
+        Self {
+            sum: compensated(values),
+            count: values.len() as u64,
+        }
+    }
+
+    fn of_stats(stats: &Stats, _: i64, _: i64) -> Option<Self> {
+        let mut sum = CompensatedSum::new();
+        sum.add(stats.sum);
+        Some(Self {
+            sum,
+            count: stats.count.into(),
+        })
+    }
+
+    fn append(&mut self, next: &Self) {
+        self.sum.merge(&next.sum);
+        self.count += next.count;
+    }
+
+    fn pool(&mut self, other: Self) {
+        self.append(&other);
+    }
+}
+
+/// The smallest value, or with `MAX` the largest: NaN only where nothing else was seen, and of
+/// equals (0 and -0) the earlier, as in [`Stats`].
+#[derive(Debug, Clone)]
+pub(crate) struct Extreme<const MAX: bool>(pub(crate) f64);
+
+impl<const MAX: bool> Extreme<MAX> {
+    #[inline]
+    fn beats(challenger: f64, holder: f64) -> bool {
+        if MAX {
+            challenger > holder
+        } else {
+            challenger < holder
+        }
+    }
+}
+
+impl<const MAX: bool> Accumulator for Extreme<MAX> {
+    fn of_samples(_: &[i64], values: &[f64]) -> Self {
+        const LANES: usize = 8;
+        let worst = if MAX {
+            f64::NEG_INFINITY
+        } else {
+            f64::INFINITY
+        };
+        let mut lanes = [worst; LANES];
+        let chunks = values.chunks_exact(LANES);
+        let rest = chunks.remainder();
+        for chunk in chunks {
+            for (lane, &value) in lanes.iter_mut().zip(chunk) {
+                *lane = if Self::beats(value, *lane) {
+                    value
+                } else {
+                    *lane
+                };
+            }
+        }
+        let mut best = worst;
+        for &value in lanes.iter().chain(rest) {
+            best = if Self::beats(value, best) {
+                value
+            } else {
+                best
+            };
+        }
+        // Only where several values compare equal to the best, or none beat the worst, does it
+        // matter which one it was: then the first equal one is looked up.
+        if best == 0.0 || best == worst {
+            best = values
+                .iter()
+                .copied()
+                .find(|&value| value == best)
+                .unwrap_or(f64::NAN);
+        }
+        Self(best)
+    }
+
+    fn of_stats(stats: &Stats, _: i64, _: i64) -> Option<Self> {
+        Some(Self(if MAX { stats.max } else { stats.min }))
+    }
+
+    fn append(&mut self, next: &Self) {
+        if Self::beats(next.0, self.0) || self.0.is_nan() {
+            self.0 = next.0;
+        }
+    }
+
+    fn pool(&mut self, other: Self) {
+        self.append(&other);
+    }
+}
+
+/// The earliest sample, or with `LAST` the latest. Of several at the same time, in a group, the
+/// first series' is the earliest and the last series' the latest.
+#[derive(Debug, Clone)]
+pub(crate) struct Edge<const LAST: bool> {
+    timestamp: i64,
+    pub(crate) value: f64,
+}
+
+impl<const LAST: bool> Accumulator for Edge<LAST> {
+    fn of_samples(timestamps: &[i64], values: &[f64]) -> Self {
+        let at = if LAST { values.len() - 1 } else { 0 };
+        Self {
+            timestamp: timestamps[at],
+            value: values[at],
+        }
+    }
+
+    fn of_stats(stats: &Stats, min_time: i64, max_time: i64) -> Option<Self> {
+        // With stale markers in it, the ends of the chunk are not those of its values.
+        let (timestamp, value) = if LAST {
+            (max_time, stats.last)
+        } else {
+            (min_time, stats.first)
+        };
+        (stats.stale == 0).then_some(Self { timestamp, value })
+    }
+
+    fn append(&mut self, next: &Self) {
+        if LAST {
+            self.clone_from(next);
+        }
+    }
+
+    fn pool(&mut self, other: Self) {
+        let wins = if LAST {
+            other.timestamp >= self.timestamp
+        } else {
+            other.timestamp < self.timestamp
+        };
+        if wins {
+            *self = other;
+        }
+    }
+}
+
+/// The increase of a counter: last - first + what every reset dropped. Once closed, `dropped` is
+/// the whole increase and the ends are 0.
+#[derive(Debug, Clone)]
+pub(crate) struct Increase {
+    first: f64,
+    last: f64,
+    dropped: CompensatedSum,
+    single: bool,
+}
+
+impl Increase {
+    /// The increase, once closed.
+    pub(crate) fn value(&self) -> f64 {
+        self.dropped.value()
+    }
+}
+
+impl Accumulator for Increase {
+    fn of_samples(_: &[i64], values: &[f64]) -> Self {
+        let mut dropped = CompensatedSum::new();
+        for (&before, &value) in values.iter().zip(&values[1..]) {
+            if value < before {
+                dropped.add(before);
+            }
+        }
+        let (first, last) = (values[0], values[values.len() - 1]);
+        Self {
+            first,
+            last,
+            dropped,
+            single: values.len() == 1,
+        }
+    }
+
+    fn of_stats(stats: &Stats, _: i64, _: i64) -> Option<Self> {
+        let mut dropped = CompensatedSum::new();
+        dropped.add(stats.dropped);
+        let (first, last) = (stats.first, stats.last);
+        (!stats.has_nan).then_some(Self {
+            first,
+            last,
+            dropped,
+            single: stats.count == 1,
+        })
+    }
+
+    fn append(&mut self, next: &Self) {
+        if next.first < self.last {
+            self.dropped.add(self.last);
+        }
+        self.dropped.merge(&next.dropped);
+        self.last = next.last;
+        self.single = false;
+    }
+
+    fn close(&mut self) {
+        if !self.single {
+            self.dropped.add(self.last);
+            self.dropped.add(-self.first);
+        }
+        (self.first, self.last) = (0.0, 0.0);
+    }
+
+    fn pool(&mut self, other: Self) {
+        self.dropped.merge(&other.dropped);
+    }
+}
+
+/// The compensated sum of `values`, in four lanes that do not wait for each other.
+fn compensated(values: &[f64]) -> CompensatedSum {
+    const LANES: usize = 4;
+    let mut sum = CompensatedSum::new();
+    let (mut totals, mut errors) = ([0.0; LANES], [0.0; LANES]);
+    let chunks = values.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for (at, &value) in chunk.iter().enumerate() {
+            let (total, error) = two_sum(totals[at], value);
+            totals[at] = total;
+            errors[at] += error;
+        }
+    }
+    if totals.iter().chain(&errors).all(|part| part.is_finite()) {
+        totals
+            .iter()
+            .chain(rest)
+            .chain(&errors)
+            .for_each(|&part| sum.add(part));
+    } else {
+        // Infinite or NaN: the answer is that of plain addition in order.
+        values.iter().for_each(|&value| sum.add(value));
+    }
+    sum
+}
+
+/// The rounded sum of two and what the rounding lost, exactly.
+///
+/// Source: D. Knuth, "The Art of Computer Programming" 2, 4.2.2, theorem B.
+#[inline]
+pub(crate) fn two_sum(a: f64, b: f64) -> (f64, f64) {
+    let sum = a + b;
+    let of_b = sum - a;
+    (sum, (a - (sum - of_b)) + (b - of_b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_equal_zeros_the_earlier_is_the_extreme_wherever_it_lies() {
+        for at in 0..40 {
+            let mut values = [0.0; 40];
+            values[..at].fill(1.0);
+            values[at] = -0.0;
+            let minimum = Extreme::<false>::of_samples(&[], &values).0;
+            assert_eq!(
+                minimum.to_bits(),
+                Stats::of(&values).min.to_bits(),
+                "-0.0 at {at}"
+            );
+            values[..at].fill(-1.0);
+            let maximum = Extreme::<true>::of_samples(&[], &values).0;
+            assert_eq!(
+                maximum.to_bits(),
+                Stats::of(&values).max.to_bits(),
+                "-0.0 at {at}"
+            );
+        }
+    }
+
+    #[test]
+    fn extremes_pass_over_nan_and_know_infinities() {
+        let nans = [f64::NAN; 9];
+        assert!(Extreme::<false>::of_samples(&[], &nans).0.is_nan());
+        let mut values = nans;
+        values[8] = f64::INFINITY;
+        assert_eq!(Extreme::<false>::of_samples(&[], &values).0, f64::INFINITY);
+        values[3] = 5.0;
+        assert_eq!(Extreme::<false>::of_samples(&[], &values).0, 5.0);
+        assert_eq!(Extreme::<true>::of_samples(&[], &values).0, f64::INFINITY);
+    }
+
+    #[test]
+    fn lanes_lose_nothing_that_one_compensated_sum_keeps() {
+        let values = [1.0, 1e100, 1.0, 3.0, -1e100, -1e100, 7.0, 1e100, 0.5];
+        assert_eq!(compensated(&values).value(), 12.5);
+        assert_eq!(compensated(&[f64::MAX; 8]).value(), f64::INFINITY);
+        let opposite = [f64::INFINITY, 1.0, f64::NEG_INFINITY, 1.0];
+        assert!(compensated(&opposite).value().is_nan());
+    }
+}

@@ -1,0 +1,153 @@
+//! One series after another, folded into the accumulators of its windows.
+//!
+//! Input: the runs of a series. Output: its windows, each with an accumulator. Invariant: parts
+//! reach the windows in order of time; no run is decoded twice, and none that its statistics can
+//! answer for.
+
+use treering_codec::is_stale;
+
+use super::accumulator::Accumulator;
+use super::cells::Cells;
+use super::slide::Slide;
+use crate::error::Result;
+use crate::query::guard::Guard;
+use crate::query::merge::{Clusters, MERGE_BYTES, Merger};
+use crate::query::run::Run;
+use crate::query::window::Windows;
+
+/// The fold of one series, with memory that the next one uses again.
+#[derive(Debug)]
+pub(crate) struct Fold<'a, A> {
+    /// The windows of the series folded last.
+    pub(crate) cells: Cells<A>,
+    windows: &'a Windows,
+    first: i64,
+    last: i64,
+    clusters: Clusters,
+    merger: Merger,
+    slide: Slide<A>,
+    timestamps: Vec<i64>,
+    values: Vec<f64>,
+    /// Bytes of working memory that the guard knows of.
+    counted: u64,
+}
+
+impl<'a, A: Accumulator> Fold<'a, A> {
+    pub(crate) fn new(windows: &'a Windows) -> Self {
+        let (first, last) = windows.range();
+        Self {
+            cells: Cells::new(),
+            windows,
+            first,
+            last,
+            clusters: Clusters::default(),
+            merger: Merger::new(first, last),
+            slide: Slide::new(),
+            timestamps: Vec::new(),
+            values: Vec::new(),
+            counted: 0,
+        }
+    }
+
+    /// Folds `runs` (in order of precedence) into `cells`, which must be empty.
+    pub(crate) fn series(&mut self, runs: &[Run], guard: &mut Guard) -> Result<()> {
+        let mut clusters = std::mem::take(&mut self.clusters);
+        clusters.refill(runs, self.first, self.last);
+        for cluster in clusters.iter() {
+            let answered = match cluster {
+                [run] => self.answer(&runs[*run], guard)?,
+                _ => false,
+            };
+            if !answered {
+                guard.check()?;
+                self.decode(runs, cluster, guard)?;
+                self.fold(guard)?;
+            }
+        }
+        self.clusters = clusters;
+        self.slide.finish(self.windows, &mut self.cells, guard)
+    }
+
+    /// Answers for a run from its statistics, or says that it has to be decoded.
+    fn answer(&mut self, run: &Run, guard: &mut Guard) -> Result<bool> {
+        let whole = self.first <= run.min_time && run.max_time <= self.last;
+        if !whole || self.windows.pane_end(run.min_time) < run.max_time {
+            return Ok(false);
+        }
+        if self.windows.between(run.min_time) {
+            return Ok(true);
+        }
+        let Some(stats) = run.stats() else {
+            return Ok(false);
+        };
+        if stats.count == 0 {
+            return Ok(true);
+        }
+        match A::of_stats(stats, run.min_time, run.max_time) {
+            Some(part) => self.put(run.min_time, part, guard).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Decodes a cluster into the columns, clipped to the range and without stale markers.
+    fn decode(&mut self, runs: &[Run], cluster: &[usize], guard: &mut Guard) -> Result<()> {
+        let samples = cluster
+            .iter()
+            .map(|&run| runs[run].count as u64)
+            .sum::<u64>();
+        guard.samples(samples)?;
+        let each = if cluster.len() == 1 {
+            16
+        } else {
+            16 + MERGE_BYTES
+        };
+        let bytes = samples
+            .saturating_mul(each)
+            .saturating_add(self.slide.bytes() as u64);
+        if bytes > self.counted {
+            guard.bytes(bytes - self.counted)?;
+            self.counted = bytes;
+        }
+        self.timestamps.clear();
+        self.values.clear();
+        self.merger
+            .merge(runs, cluster, &mut self.timestamps, &mut self.values)?;
+        if self.values.iter().any(|&value| is_stale(value)) {
+            let mut values = self.values.iter();
+            self.timestamps
+                .retain(|_| values.next().is_some_and(|&value| !is_stale(value)));
+            self.values.retain(|&value| !is_stale(value));
+        }
+        Ok(())
+    }
+
+    /// Folds the columns into the windows.
+    fn fold(&mut self, guard: &mut Guard) -> Result<()> {
+        let (timestamps, values) = (&self.timestamps, &self.values);
+        if self.windows.overlap() && A::CONSTANT {
+            for pane in self.windows.panes(timestamps) {
+                let part = A::of_samples(&timestamps[pane.clone()], &values[pane.clone()]);
+                let start = timestamps[pane.start];
+                self.slide
+                    .push(start, part, self.windows, &mut self.cells, guard)?;
+            }
+            return Ok(());
+        }
+        for (window, slice) in self.windows.slices(timestamps) {
+            let part = A::of_samples(&timestamps[slice.clone()], &values[slice]);
+            self.cells.put(window, part, guard)?;
+        }
+        Ok(())
+    }
+
+    /// Puts a part that begins at `timestamp` and lies in one pane into its windows.
+    fn put(&mut self, timestamp: i64, part: A, guard: &mut Guard) -> Result<()> {
+        if self.windows.overlap() {
+            self.slide
+                .push(timestamp, part, self.windows, &mut self.cells, guard)
+        } else {
+            self.cells
+                .put(self.windows.first_ending(timestamp), part, guard)
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Merging the runs of a series: in order of time, the run later in the list wins.
+//!
+//! Input: runs in order of precedence. Output: columns of timestamps and values, strictly
+//! increasing in time and clipped to the range. Runs that meet no other in time are never sorted,
+//! and only such runs may be answered from their statistics.
+
+use std::cmp::Reverse;
+
+use super::run::Run;
+use crate::error::Result;
+
+/// Bytes of working memory per sample while runs that overlap are merged: both columns, the pairs
+/// and half of them again for the sort.
+pub(crate) const MERGE_BYTES: u64 = 16 + 16 + 8;
+
+/// Appends the samples of `runs` (in order of precedence) in `first..=last` to the two columns, in
+/// order of time and one per timestamp: that of the latest run in the list that has it.
+pub(crate) fn merge_columns(
+    runs: &[Run],
+    first: i64,
+    last: i64,
+    timestamps: &mut Vec<i64>,
+    values: &mut Vec<f64>,
+) -> Result<()> {
+    let mut merger = Merger::new(first, last);
+    let clusters = Clusters::of(runs, first, last);
+    clusters
+        .iter()
+        .try_for_each(|cluster| merger.merge(runs, cluster, timestamps, values))
+}
+
+/// The runs of a series that touch a range, in clusters that do not overlap in time.
+#[derive(Debug, Default)]
+pub(crate) struct Clusters {
+    /// Indices of runs: cluster by cluster in order of time, in a cluster by precedence.
+    order: Vec<usize>,
+    /// Where in `order` each cluster ends.
+    ends: Vec<usize>,
+}
+
+impl Clusters {
+    /// The clusters of those of `runs` that may hold samples of `first..=last`.
+    pub(crate) fn of(runs: &[Run], first: i64, last: i64) -> Self {
+        let mut clusters = Self::default();
+        clusters.refill(runs, first, last);
+        clusters
+    }
+
+    /// [`Clusters::of`] in the memory of an earlier series.
+    pub(crate) fn refill(&mut self, runs: &[Run], first: i64, last: i64) {
+        self.order.clear();
+        self.ends.clear();
+        self.order
+            .extend((0..runs.len()).filter(|&at| runs[at].overlaps(first, last)));
+        self.order
+            .sort_by_key(|&at| (runs[at].min_time, Reverse(runs[at].max_time)));
+        let (mut start, mut reach) = (0, None);
+        for at in 0..self.order.len() {
+            let run = &runs[self.order[at]];
+            if reach.is_some_and(|reach| run.min_time > reach) {
+                self.order[start..at].sort_unstable();
+                self.ends.push(at);
+                (start, reach) = (at, None);
+            }
+            reach = reach.max(Some(run.max_time));
+        }
+        if start < self.order.len() {
+            self.order[start..].sort_unstable();
+            self.ends.push(self.order.len());
+        }
+    }
+
+    /// The clusters in order of time: indices of runs in order of precedence.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[usize]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts
+            .zip(&self.ends)
+            .map(|(start, &end)| &self.order[start..end])
+    }
+}
+
+/// Decodes and merges clusters, within a range, in memory of its own.
+#[derive(Debug)]
+pub(crate) struct Merger {
+    first: i64,
+    last: i64,
+    timestamps: Vec<i64>,
+    values: Vec<f64>,
+    pairs: Vec<(i64, f64)>,
+}
+
+impl Merger {
+    pub(crate) fn new(first: i64, last: i64) -> Self {
+        Self {
+            first,
+            last,
+            timestamps: Vec::new(),
+            values: Vec::new(),
+            pairs: Vec::new(),
+        }
+    }
+
+    /// Appends the samples of one cluster of `runs` to the two columns.
+    pub(crate) fn merge(
+        &mut self,
+        runs: &[Run],
+        cluster: &[usize],
+        timestamps: &mut Vec<i64>,
+        values: &mut Vec<f64>,
+    ) -> Result<()> {
+        if let [run] = cluster {
+            let start = timestamps.len();
+            runs[*run].decode(timestamps, values)?;
+            self.clip(start, timestamps, values);
+            return Ok(());
+        }
+        self.pairs.clear();
+        for &run in cluster {
+            self.timestamps.clear();
+            self.values.clear();
+            runs[run].decode(&mut self.timestamps, &mut self.values)?;
+            let pairs = self
+                .timestamps
+                .iter()
+                .copied()
+                .zip(self.values.iter().copied());
+            self.pairs
+                .extend(pairs.filter(|(at, _)| (self.first..=self.last).contains(at)));
+        }
+        // The sort is stable, so equal timestamps stay in order of precedence.
+        self.pairs.sort_by_key(|&(timestamp, _)| timestamp);
+        let mut pairs = self.pairs.iter().peekable();
+        while let Some(&(timestamp, value)) = pairs.next() {
+            if pairs.peek().is_none_or(|next| next.0 != timestamp) {
+                timestamps.push(timestamp);
+                values.push(value);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes out what was appended from `start` on and lies outside the range.
+    fn clip(&self, start: usize, timestamps: &mut Vec<i64>, values: &mut Vec<f64>) {
+        let appended = timestamps.get(start..).unwrap_or_default();
+        if appended.last().is_some_and(|&last| last > self.last) {
+            let end = start + appended.partition_point(|&timestamp| timestamp <= self.last);
+            timestamps.truncate(end);
+            values.truncate(end);
+        }
+        let appended = timestamps.get(start..).unwrap_or_default();
+        if appended.first().is_some_and(|&first| first < self.first) {
+            let before = appended.partition_point(|&timestamp| timestamp < self.first);
+            timestamps.drain(start..start + before);
+            values.drain(start..start + before);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use treering_codec::Sample;
+
+    fn run(samples: &[(i64, f64)]) -> Run {
+        let samples = samples
+            .iter()
+            .map(|&(at, value)| Sample::new(at, value))
+            .collect();
+        Run::of_samples(samples).unwrap()
+    }
+
+    fn merged(runs: &[Run], first: i64, last: i64) -> Vec<(i64, f64)> {
+        let (mut timestamps, mut values) = (vec![], vec![]);
+        merge_columns(runs, first, last, &mut timestamps, &mut values).unwrap();
+        timestamps.into_iter().zip(values).collect()
+    }
+
+    #[test]
+    fn runs_that_do_not_meet_are_put_in_order_of_time() {
+        let runs = [run(&[(5, 5.0), (6, 6.0)]), run(&[(1, 1.0), (2, 2.0)])];
+        assert_eq!(merged(&runs, 2, 5), [(2, 2.0), (5, 5.0)]);
+        assert_eq!(
+            Clusters::of(&runs, 2, 5).iter().collect::<Vec<_>>(),
+            [[1], [0]]
+        );
+    }
+
+    #[test]
+    fn the_run_later_in_the_list_wins_whatever_its_place_in_time() {
+        let runs = [
+            run(&[(2, 1.0), (3, 1.0)]),
+            run(&[(1, 2.0), (3, 2.0), (9, 2.0)]),
+        ];
+        assert_eq!(
+            merged(&runs, 0, 9),
+            [(1, 2.0), (2, 1.0), (3, 2.0), (9, 2.0)]
+        );
+        let runs = [runs[1].clone(), runs[0].clone()];
+        assert_eq!(
+            merged(&runs, 0, 9),
+            [(1, 2.0), (2, 1.0), (3, 1.0), (9, 2.0)]
+        );
+    }
+
+    #[test]
+    fn a_wide_run_holds_those_inside_it_in_one_cluster() {
+        let wide = run(&[(1, 0.0), (20, 0.0)]);
+        let runs = [run(&[(2, 1.0)]), run(&[(9, 1.0)]), wide, run(&[(21, 1.0)])];
+        let clusters = Clusters::of(&runs, 0, 30);
+        assert_eq!(clusters.iter().collect::<Vec<_>>(), [&[0, 1, 2][..], &[3]]);
+        let clusters = Clusters::of(&runs[..2], 3, 30);
+        assert_eq!(clusters.iter().collect::<Vec<_>>(), [[1]]);
+        assert_eq!(Clusters::of(&[], 0, 30).iter().count(), 0);
+    }
+}
