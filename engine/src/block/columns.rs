@@ -1,0 +1,275 @@
+//! The timestamp columns of a block: each distinct one is stored once.
+//!
+//! Input of [`ColumnSet`]: the timestamps of chunks; of [`Columns`]: column numbers. Output: numbers
+//! counted from 0, and timestamps. Invariant: two chunks have the same number only when their
+//! timestamps are equal; a column read back is strictly increasing and not empty.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use treering_codec::varint::Reader;
+use treering_codec::{
+    MAX_CHUNK_SAMPLES, TimeSummary, decode_timestamps, encode_timestamps, summarize_timestamps,
+};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::format::{ROW_BYTES, ROW_COLUMNS, Sections, length};
+use super::paged::PagedReader;
+use crate::error::{Error, Result};
+use crate::sync::Mutex;
+
+/// Columns whose timestamps are kept decoded, per block: at most 64 x 8192 x 8 bytes, 512 KiB with
+/// the chunks that the engine writes.
+const CACHED_COLUMNS: usize = 64;
+
+/// Collects the distinct columns of a block that is being written.
+#[derive(Debug, Default)]
+pub(super) struct ColumnSet {
+    /// The encoded columns, one after the other.
+    bytes: Vec<u8>,
+    /// End of each in `bytes`.
+    ends: Vec<usize>,
+    by_hash: HashMap<u64, u32>,
+    candidate: Vec<u8>,
+}
+
+impl ColumnSet {
+    /// The number of the column `timestamps`, which is added when it is not there yet.
+    pub(super) fn add(&mut self, timestamps: &[i64]) -> Result<u32> {
+        self.candidate.clear();
+        self.candidate.extend(
+            timestamps
+                .iter()
+                .flat_map(|timestamp| timestamp.to_le_bytes()),
+        );
+        let hash = xxh3_64(&self.candidate);
+        self.candidate.clear();
+        encode_timestamps(timestamps, &mut self.candidate);
+        // The encoder is deterministic, so equal bytes are equal timestamps; unequal columns with
+        // the same hash are merely stored without sharing.
+        if let Some(&column) = self.by_hash.get(&hash)
+            && self.encoded(column as usize) == self.candidate
+        {
+            return Ok(column);
+        }
+        let column = u32::try_from(self.ends.len()).map_err(|_| {
+            let hint = "write the samples into several blocks";
+            Error::limit(
+                "timestamp column limit of a block",
+                u32::MAX.into(),
+                "a block",
+                hint,
+            )
+        })?;
+        if self.candidate.len() > u16::MAX.into() {
+            let why = "make a column of more than 64 KiB".to_owned();
+            return Err(Error::InvalidArgument {
+                argument: "timestamps",
+                why,
+            });
+        }
+        self.bytes.extend_from_slice(&self.candidate);
+        self.ends.push(self.bytes.len());
+        self.by_hash.entry(hash).or_insert(column);
+        Ok(column)
+    }
+
+    /// How many distinct columns there are.
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The columns section.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The column table: per row the offset of its first column and the length of each.
+    pub(super) fn table(&self) -> Vec<u8> {
+        let mut table = Vec::with_capacity(self.len().div_ceil(ROW_COLUMNS) * ROW_BYTES);
+        let mut start = 0;
+        for row in self.ends.chunks(ROW_COLUMNS) {
+            table.extend_from_slice(&(start as u64).to_le_bytes());
+            for &end in row {
+                table.extend_from_slice(&((end - start) as u16).to_le_bytes());
+                start = end;
+            }
+            table.resize(table.len() + 2 * (ROW_COLUMNS - row.len()), 0);
+        }
+        table
+    }
+
+    fn encoded(&self, column: usize) -> &[u8] {
+        let start = column
+            .checked_sub(1)
+            .and_then(|before| self.ends.get(before));
+        let end = self.ends.get(column).copied().unwrap_or(0);
+        self.bytes
+            .get(start.copied().unwrap_or(0)..end)
+            .unwrap_or_default()
+    }
+}
+
+/// The timestamp columns of a block that is being read.
+#[derive(Debug)]
+pub(super) struct Columns {
+    columns: Range<u64>,
+    column_table: Range<u64>,
+    count: u64,
+    table: OnceLock<Bytes>,
+    cache: Mutex<Cache>,
+}
+
+impl Columns {
+    /// The columns of a block with these sections; reads nothing yet.
+    pub(super) fn new(sections: &Sections, count: u64) -> Self {
+        Self {
+            columns: sections.columns.clone(),
+            column_table: sections.column_table.clone(),
+            count,
+            table: OnceLock::new(),
+            cache: Mutex::new(Cache::default()),
+        }
+    }
+
+    /// Count, first and last timestamp of a column, without decoding it.
+    pub(super) fn summary(&self, pages: &PagedReader, column: u32) -> Result<TimeSummary> {
+        let (offset, bytes) = self.locate(pages, column)?;
+        let encoded = pages.read(offset, bytes)?;
+        let summary = summarize_timestamps(&encoded)
+            .map_err(|error| Error::codec(pages.path(), offset, error))?;
+        if summary.count == 0 || summary.count > MAX_CHUNK_SAMPLES || !summary.increasing {
+            let what = "a timestamp column is empty or not increasing";
+            return Err(Error::corrupt(pages.path(), offset, what));
+        }
+        Ok(summary)
+    }
+
+    /// The timestamps of a column, decoded once for all series that share it while it is kept.
+    pub(super) fn timestamps(&self, pages: &PagedReader, column: u32) -> Result<Arc<[i64]>> {
+        if let Some(timestamps) = self.cache.lock().get(column) {
+            return Ok(timestamps);
+        }
+        let timestamps: Arc<[i64]> = self.decode(pages, column)?.into();
+        self.cache.lock().insert(column, &timestamps);
+        Ok(timestamps)
+    }
+
+    /// The timestamps of a column, decoded anew.
+    pub(super) fn decode(&self, pages: &PagedReader, column: u32) -> Result<Vec<i64>> {
+        let summary = self.summary(pages, column)?;
+        let (offset, bytes) = self.locate(pages, column)?;
+        let encoded = pages.read(offset, bytes)?;
+        let mut timestamps = Vec::with_capacity(summary.count);
+        decode_timestamps(&encoded, &mut timestamps)
+            .map_err(|error| Error::codec(pages.path(), offset, error))?;
+        let ends = (timestamps.first().copied(), timestamps.last().copied());
+        if timestamps.len() != summary.count
+            || ends != (Some(summary.first), Some(summary.last))
+            || !timestamps.is_sorted_by(|a, b| a < b)
+        {
+            let what = "a timestamp column is not what its head says";
+            return Err(Error::corrupt(pages.path(), offset, what));
+        }
+        Ok(timestamps)
+    }
+
+    /// Heap held by decoded columns and a copy of the table.
+    pub(super) fn heap_bytes(&self, pages: &PagedReader) -> usize {
+        let table = self
+            .table
+            .get()
+            .filter(|_| pages.keeps_on_heap())
+            .map_or(0, Bytes::len);
+        table + self.cache.lock().bytes()
+    }
+
+    /// Offset in the file and length of an encoded column.
+    fn locate(&self, pages: &PagedReader, column: u32) -> Result<(u64, usize)> {
+        let table = match self.table.get() {
+            Some(table) => table,
+            None => {
+                let table = pages.keep(&self.column_table)?;
+                self.table.get_or_init(|| table)
+            }
+        };
+        if u64::from(column) >= self.count {
+            let what = format!("there is no timestamp column {column}");
+            return Err(Error::corrupt(pages.path(), self.column_table.start, what));
+        }
+        let at = column as usize / ROW_COLUMNS * ROW_BYTES;
+        let place = |error| Error::codec(pages.path(), self.column_table.start + at as u64, error);
+        let mut row = Reader::new(table.get(at..).unwrap_or_default());
+        let mut offset = row.u64().map_err(place)?;
+        let lengths = row
+            .take(2 * (column as usize % ROW_COLUMNS))
+            .map_err(place)?;
+        for length in lengths.chunks_exact(2) {
+            offset = offset.saturating_add(
+                length
+                    .iter()
+                    .rev()
+                    .fold(0, |sum, &byte| (sum << 8) | u64::from(byte)),
+            );
+        }
+        let bytes = row.u16().map_err(place)?;
+        let end = offset.saturating_add(bytes.into());
+        if end > length(&self.columns) {
+            let what = format!("timestamp column {column} leaves its section");
+            return Err(Error::corrupt(
+                pages.path(),
+                self.column_table.start + at as u64,
+                what,
+            ));
+        }
+        Ok((self.columns.start + offset, bytes.into()))
+    }
+}
+
+/// The columns used last, decoded.
+#[derive(Debug, Default)]
+struct Cache {
+    slots: Vec<Slot>,
+    uses: u64,
+}
+
+#[derive(Debug)]
+struct Slot {
+    column: u32,
+    used: u64,
+    timestamps: Arc<[i64]>,
+}
+
+impl Cache {
+    fn get(&mut self, column: u32) -> Option<Arc<[i64]>> {
+        self.uses += 1;
+        let slot = self.slots.iter_mut().find(|slot| slot.column == column)?;
+        slot.used = self.uses;
+        Some(Arc::clone(&slot.timestamps))
+    }
+
+    fn insert(&mut self, column: u32, timestamps: &Arc<[i64]>) {
+        if self.slots.iter().any(|slot| slot.column == column) {
+            return;
+        }
+        let slot = Slot {
+            column,
+            used: self.uses,
+            timestamps: Arc::clone(timestamps),
+        };
+        if self.slots.len() < CACHED_COLUMNS {
+            self.slots.push(slot);
+        } else if let Some(oldest) = self.slots.iter_mut().min_by_key(|slot| slot.used) {
+            *oldest = slot;
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.slots
+            .iter()
+            .map(|slot| slot.timestamps.len() * size_of::<i64>())
+            .sum()
+    }
+}

@@ -1,0 +1,481 @@
+//! Reading the directory of a block: the chunks of series, best asked for in ascending order.
+//!
+//! Input: an ordinal and a range of time. Output: a [`ChunkRef`] for each chunk that overlaps it,
+//! ascending in time. Invariant: a cursor never reads outside the directory section, and a chunk
+//! that it hands out lies inside the values section.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use treering_codec::varint::Reader;
+use treering_codec::{MAX_CHUNK_SAMPLES, Stats};
+
+use super::columns::Columns;
+use super::format::{
+    GROUP_BYTES, KIND_BITS, KIND_CONSTANT, KIND_PLAIN, KIND_SUMMED, STRIDE_CHUNKS, Sections, length,
+};
+use super::paged::PagedReader;
+use crate::error::{Error, Result};
+
+/// One chunk of a series, not yet decoded.
+#[derive(Debug, Clone)]
+pub(crate) struct ChunkRef {
+    /// Timestamp of the first sample.
+    pub(crate) min_time: i64,
+    /// Timestamp of the last sample.
+    pub(crate) max_time: i64,
+    /// Samples in it, stale markers included.
+    pub(crate) count: u32,
+    /// Its timestamp column.
+    pub(crate) column: u32,
+    /// Where its values are.
+    pub(crate) values: Values,
+    /// Statistics; `None` for a chunk of few samples, which is as quickly decoded.
+    pub(crate) stats: Option<Stats>,
+}
+
+/// Where the values of a chunk are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Values {
+    /// All of them are this one, bit for bit.
+    Constant(f64),
+    /// Encoded, at this offset of the file.
+    Encoded {
+        /// Offset of the first byte.
+        offset: u64,
+        /// Length in bytes.
+        bytes: u32,
+    },
+}
+
+/// The directory of a block, from which cursors are made.
+#[derive(Debug)]
+pub(super) struct Directory {
+    values: Range<u64>,
+    directory: Range<u64>,
+    group_table: Range<u64>,
+    series: u64,
+    groups: OnceLock<Bytes>,
+}
+
+impl Directory {
+    /// The directory of a block with these sections; reads nothing yet.
+    pub(super) fn new(sections: &Sections, series: u64) -> Self {
+        Self {
+            values: sections.values.clone(),
+            directory: sections.directory.clone(),
+            group_table: sections.group_table.clone(),
+            series,
+            groups: OnceLock::new(),
+        }
+    }
+
+    /// Heap held by a copy of the group table.
+    pub(super) fn heap_bytes(&self, pages: &PagedReader) -> usize {
+        self.groups
+            .get()
+            .filter(|_| pages.keeps_on_heap())
+            .map_or(0, Bytes::len)
+    }
+
+    /// The group of `ordinal`: its series, and its extent in the directory section.
+    fn group(&self, pages: &PagedReader, ordinal: u32) -> Result<(Range<u32>, Range<u64>)> {
+        let groups = match self.groups.get() {
+            Some(groups) => groups,
+            None => {
+                let groups = pages.keep(&self.group_table)?;
+                self.groups.get_or_init(|| groups)
+            }
+        };
+        let (rows, _) = groups.as_chunks::<GROUP_BYTES>();
+        let row = |index: usize| {
+            rows.get(index).map(|&[a, b, c, d, e, f, g, h]| {
+                (
+                    u32::from_le_bytes([a, b, c, d]),
+                    u32::from_le_bytes([e, f, g, h]),
+                )
+            })
+        };
+        let after =
+            rows.partition_point(|&[a, b, c, d, ..]| u32::from_le_bytes([a, b, c, d]) <= ordinal);
+        let here = after.checked_sub(1).and_then(row);
+        let end = (
+            u32::try_from(self.series).unwrap_or(u32::MAX),
+            u32::try_from(length(&self.directory)).unwrap_or(u32::MAX),
+        );
+        let next = row(after).unwrap_or(end);
+        match here {
+            Some(here) if here.1 < next.1 && ordinal < next.0 && next.1 <= end.1 => {
+                Ok((here.0..next.0, u64::from(here.1)..u64::from(next.1)))
+            }
+            _ => {
+                let what = format!("no group of the directory holds series {ordinal}");
+                Err(Error::corrupt(pages.path(), self.group_table.start, what))
+            }
+        }
+    }
+}
+
+/// A place in the directory. Cheap to move forwards, a look-up to move elsewhere.
+#[derive(Debug)]
+pub(crate) struct Cursor<'a> {
+    pages: &'a PagedReader,
+    columns: &'a Columns,
+    directory: &'a Directory,
+    /// The group, and its offset in the file.
+    bytes: Cow<'a, [u8]>,
+    base: u64,
+    /// Where the next series begins in `bytes`.
+    at: usize,
+    /// Ordinals from the next series to the end of the group.
+    ahead: Range<u32>,
+    series: Series,
+    window: Option<Window>,
+}
+
+/// What carries over from one series of a group to the next.
+#[derive(Debug, Default)]
+struct Series {
+    columns: Vec<u32>,
+    expected: i64,
+    /// Offset in the values section of the next chunk.
+    values: u64,
+    /// Where in the group the statistics of the last constant chunk are.
+    constant: Option<usize>,
+}
+
+/// The chunks of the current columns that overlap a range of time.
+#[derive(Debug)]
+struct Window {
+    first: i64,
+    last: i64,
+    /// Index of the first of them.
+    start: usize,
+    spans: Vec<Span>,
+}
+
+/// What the column of a chunk tells.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    min_time: i64,
+    max_time: i64,
+    count: u32,
+    column: u32,
+}
+
+impl Window {
+    fn span(&self, index: usize) -> Option<Span> {
+        self.spans.get(index.checked_sub(self.start)?).copied()
+    }
+
+    fn chunks(&self) -> Range<usize> {
+        self.start..self.start + self.spans.len()
+    }
+}
+
+impl<'a> Cursor<'a> {
+    /// A cursor that is nowhere yet.
+    pub(super) fn new(
+        pages: &'a PagedReader,
+        columns: &'a Columns,
+        directory: &'a Directory,
+    ) -> Self {
+        Self {
+            pages,
+            columns,
+            directory,
+            bytes: Cow::Borrowed(&[]),
+            base: 0,
+            at: 0,
+            ahead: 0..0,
+            series: Series::default(),
+            window: None,
+        }
+    }
+
+    /// Appends the chunks of series `ordinal` that overlap `first..=last`, ascending in time.
+    ///
+    /// [`Error::Corrupt`] when the directory is damaged or there is no such series; the cursor
+    /// stays usable.
+    pub(crate) fn chunks(
+        &mut self,
+        ordinal: u32,
+        first: i64,
+        last: i64,
+        out: &mut Vec<ChunkRef>,
+    ) -> Result<()> {
+        let found = self.find(ordinal, first, last, out);
+        if found.is_err() {
+            self.ahead = 0..0;
+        }
+        found
+    }
+
+    fn find(&mut self, ordinal: u32, first: i64, last: i64, out: &mut Vec<ChunkRef>) -> Result<()> {
+        if !self.ahead.contains(&ordinal) {
+            self.enter(ordinal)?;
+        }
+        while self.ahead.start < ordinal {
+            self.series(None, out)?;
+        }
+        self.series(Some((first, last)), out)
+    }
+
+    /// Moves to the start of the group of `ordinal`.
+    fn enter(&mut self, ordinal: u32) -> Result<()> {
+        let (series, extent) = self.directory.group(self.pages, ordinal)?;
+        self.base = self.directory.directory.start + extent.start;
+        self.bytes = self.pages.read(self.base, length(&extent) as usize)?;
+        self.series.columns.clear();
+        self.series.expected = 0;
+        self.series.constant = None;
+        self.window = None;
+        let mut reader = Reader::new(&self.bytes);
+        self.series.values = reader.varint().map_err(|error| self.damage(error))?;
+        self.at = reader.offset();
+        self.ahead = series;
+        Ok(())
+    }
+
+    /// Reads one series; appends its chunks in the wanted range of time, if any.
+    fn series(&mut self, wanted: Option<(i64, i64)>, out: &mut Vec<ChunkRef>) -> Result<()> {
+        let mut reader = Reader::new(self.bytes.get(self.at..).unwrap_or_default());
+        let read = self.series.read_columns(&mut reader);
+        if read.map_err(|error| self.damage_here(error))? {
+            self.window = None;
+        }
+        if let Some((first, last)) = wanted
+            && self
+                .window
+                .as_ref()
+                .is_none_or(|held| (held.first, held.last) != (first, last))
+        {
+            self.window = Some(self.overlap(first, last)?);
+        }
+        let chunks = self.series.columns.len();
+        let window = self.window.as_ref().filter(|_| wanted.is_some());
+        let entries = Entries {
+            group: &self.bytes,
+            values: &self.directory.values,
+            base: self.at,
+            window,
+        };
+        let read = entries.read(&mut reader, chunks, &mut self.series, out);
+        read.map_err(|error| self.damage_here(error))?;
+        self.at += reader.offset();
+        self.ahead.start += 1;
+        Ok(())
+    }
+
+    /// The chunks of the current columns that overlap `first..=last`: their columns ascend in time.
+    fn overlap(&self, first: i64, last: i64) -> Result<Window> {
+        let columns = &self.series.columns;
+        let (mut start, mut end) = (0, columns.len());
+        while start < end {
+            let middle = start + (end - start) / 2;
+            match columns.get(middle) {
+                Some(&column) if self.span(column)?.max_time < first => start = middle + 1,
+                _ => end = middle,
+            }
+        }
+        let mut spans = Vec::new();
+        for &column in columns.get(start..).unwrap_or_default() {
+            let span = self.span(column)?;
+            if span.min_time > last {
+                break;
+            }
+            spans.push(span);
+        }
+        Ok(Window {
+            first,
+            last,
+            start,
+            spans,
+        })
+    }
+
+    fn span(&self, column: u32) -> Result<Span> {
+        let summary = self.columns.summary(self.pages, column)?;
+        let count = summary.count as u32;
+        Ok(Span {
+            min_time: summary.first,
+            max_time: summary.last,
+            count,
+            column,
+        })
+    }
+
+    fn damage(&self, error: treering_codec::Error) -> Error {
+        Error::codec(self.pages.path(), self.base, error)
+    }
+
+    fn damage_here(&self, error: treering_codec::Error) -> Error {
+        Error::codec(self.pages.path(), self.base + self.at as u64, error)
+    }
+}
+
+impl Series {
+    /// Reads the columns of the next series; whether they differ from those before.
+    fn read_columns(&mut self, reader: &mut Reader<'_>) -> treering_codec::Result<bool> {
+        // Every chunk has an entry of at least one byte.
+        let chunks = reader.length(reader.remaining(), "more chunks than the group has bytes")?;
+        if chunks == 0 {
+            return match self.columns.is_empty() {
+                true => Err(malformed(reader, "a series without columns")),
+                false => Ok(false),
+            };
+        }
+        self.columns.clear();
+        while self.columns.len() < chunks {
+            let left = chunks - self.columns.len();
+            let first = self.expected.checked_add(reader.varint_i64()?);
+            let first = first
+                .and_then(|first| u32::try_from(first).ok())
+                .ok_or_else(|| malformed(reader, "a column number out of range"))?;
+            let run = match left {
+                1 => 1,
+                _ => reader.length(left, "a run of columns longer than the series")?,
+            };
+            if run == 0 {
+                return Err(malformed(reader, "an empty run of columns"));
+            }
+            self.columns.extend((first..=u32::MAX).take(run));
+            self.expected = i64::from(first) + run as i64;
+        }
+        Ok(true)
+    }
+}
+
+/// The entries of one series.
+struct Entries<'a> {
+    /// The whole group.
+    group: &'a [u8],
+    /// The values section.
+    values: &'a Range<u64>,
+    /// Where the series begins in the group.
+    base: usize,
+    /// Which chunks are wanted, if any.
+    window: Option<&'a Window>,
+}
+
+impl Entries<'_> {
+    /// Reads past the entries of `chunks` chunks; appends the wanted ones.
+    fn read(
+        &self,
+        reader: &mut Reader<'_>,
+        chunks: usize,
+        series: &mut Series,
+        out: &mut Vec<ChunkRef>,
+    ) -> treering_codec::Result<()> {
+        if chunks <= STRIDE_CHUNKS {
+            return self.read_some(reader, 0..chunks, series, out);
+        }
+        let wanted = self.window.map_or(0..0, Window::chunks);
+        for start in (0..chunks).step_by(STRIDE_CHUNKS) {
+            let stride = start..chunks.min(start + STRIDE_CHUNKS);
+            let bytes = reader.length(reader.remaining(), "a stride leaves its group")?;
+            let values = reader.varint()?;
+            let after = series.values.saturating_add(values);
+            let end = reader.remaining().saturating_sub(bytes);
+            series.constant = None;
+            if stride.end <= wanted.start || stride.start >= wanted.end {
+                reader.take(bytes)?;
+            } else {
+                self.read_some(reader, stride, series, out)?;
+                if reader.remaining() != end || series.values != after {
+                    return Err(malformed(reader, "a stride is not as long as it says"));
+                }
+            }
+            series.values = after;
+        }
+        series.constant = None;
+        Ok(())
+    }
+
+    fn read_some(
+        &self,
+        reader: &mut Reader<'_>,
+        chunks: Range<usize>,
+        series: &mut Series,
+        out: &mut Vec<ChunkRef>,
+    ) -> treering_codec::Result<()> {
+        for index in chunks {
+            let span = self.window.and_then(|window| window.span(index));
+            let samples = span.map_or(MAX_CHUNK_SAMPLES as u32, |span| span.count);
+            let (values, stats) = self.read_entry(reader, samples, series)?;
+            if let Some(span) = span {
+                out.push(ChunkRef {
+                    min_time: span.min_time,
+                    max_time: span.max_time,
+                    count: span.count,
+                    column: span.column,
+                    values,
+                    stats,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn read_entry(
+        &self,
+        reader: &mut Reader<'_>,
+        samples: u32,
+        series: &mut Series,
+    ) -> treering_codec::Result<(Values, Option<Stats>)> {
+        let tag = reader.varint()?;
+        let (kind, number) = (tag & ((1 << KIND_BITS) - 1), tag >> KIND_BITS);
+        if kind == KIND_CONSTANT {
+            let stats = self.read_constant(reader, samples, number, series)?;
+            return Ok((Values::Constant(stats.first), Some(stats)));
+        }
+        let stats = match kind {
+            KIND_SUMMED => Some(Stats::decode(reader, samples)?),
+            KIND_PLAIN => None,
+            _ => return Err(malformed(reader, "an unknown kind of chunk entry")),
+        };
+        let end = series
+            .values
+            .checked_add(number)
+            .filter(|end| *end <= length(self.values));
+        let (end, bytes) = end
+            .zip(u32::try_from(number).ok())
+            .ok_or_else(|| malformed(reader, "a chunk leaves the values section"))?;
+        let offset = self.values.start + series.values;
+        series.values = end;
+        Ok((Values::Encoded { offset, bytes }, stats))
+    }
+
+    fn read_constant(
+        &self,
+        reader: &mut Reader<'_>,
+        samples: u32,
+        number: u64,
+        series: &mut Series,
+    ) -> treering_codec::Result<Stats> {
+        let stats = match (number, series.constant) {
+            (0, _) => {
+                series.constant = Some(self.base + reader.offset());
+                Stats::decode(reader, samples)?
+            }
+            (1, Some(at)) => {
+                let before = self.group.get(at..).unwrap_or_default();
+                Stats::decode(&mut Reader::new(before), samples)?
+            }
+            _ => return Err(malformed(reader, "a constant without a value")),
+        };
+        if stats.stale != 0 {
+            return Err(malformed(reader, "a constant with stale markers"));
+        }
+        Ok(stats)
+    }
+}
+
+fn malformed(reader: &Reader<'_>, what: &'static str) -> treering_codec::Error {
+    treering_codec::Error::Malformed {
+        offset: reader.offset(),
+        what,
+    }
+}

@@ -1,0 +1,179 @@
+//! The directory of a block that is being written: which chunks each series has.
+//!
+//! Input: per series, in order, its timestamp columns and an entry for each chunk. Output: the
+//! directory section, in groups of series that are read as one, and the group table. Invariant: a
+//! group can be read by itself; what a series has in common with the one before costs one byte.
+
+use treering_codec::Stats;
+use treering_codec::varint::{put_i64, put_u64};
+
+use super::format::{
+    GROUP_BYTES, KIND_BITS, KIND_CONSTANT, KIND_PLAIN, KIND_SUMMED, STRIDE_CHUNKS,
+};
+use crate::error::{Error, Result};
+
+/// Most series in a group: a look-up of one reads past the others.
+const GROUP_SERIES: u32 = 32;
+
+/// A group takes no more series once it has this many bytes.
+const GROUP_FULL_BYTES: usize = 1024;
+
+/// What the directory says of one chunk.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Entry {
+    /// Values of `bytes` encoded bytes, which follow those of the chunk before; with statistics
+    /// when there are enough samples to make them worth their bytes.
+    Values { bytes: u64, stats: Option<Stats> },
+    /// The same value throughout, held by the statistics; it has no encoded values.
+    Constant(Stats),
+}
+
+/// Builds the directory.
+#[derive(Debug, Default)]
+pub(super) struct DirectoryWriter {
+    bytes: Vec<u8>,
+    groups: Vec<u8>,
+    /// Series so far.
+    series: u32,
+    group_series: u32,
+    group_start: usize,
+    /// Offset in the values section of the next chunk.
+    values: u64,
+    state: GroupState,
+    stride: Vec<u8>,
+}
+
+/// What a series is coded against: the series before it in its group.
+#[derive(Debug, Default)]
+struct GroupState {
+    columns: Vec<u32>,
+    /// The column that would cost least.
+    expected: i64,
+    /// Encoded statistics of the last constant chunk; empty when there is none.
+    constant: Vec<u8>,
+    stats: Vec<u8>,
+}
+
+impl DirectoryWriter {
+    /// Adds the next series; `columns` and `entries` have one element for each chunk.
+    pub(super) fn add(&mut self, columns: &[u32], entries: &[Entry]) -> Result<()> {
+        let full = self.bytes.len() - self.group_start >= GROUP_FULL_BYTES;
+        if self.series == 0 || self.group_series >= GROUP_SERIES || full {
+            self.begin_group()?;
+        }
+        self.state.put_columns(columns, &mut self.bytes);
+        if entries.len() <= STRIDE_CHUNKS {
+            for entry in entries {
+                self.values += self.state.put_entry(entry, &mut self.bytes);
+            }
+        } else {
+            for entries in entries.chunks(STRIDE_CHUNKS) {
+                self.put_stride(entries);
+            }
+            self.state.constant.clear();
+        }
+        self.series += 1;
+        self.group_series += 1;
+        Ok(())
+    }
+
+    /// The directory section and the group table.
+    pub(super) fn finish(self) -> Result<(Vec<u8>, Vec<u8>)> {
+        offset_of(self.bytes.len())?;
+        Ok((self.bytes, self.groups))
+    }
+
+    fn begin_group(&mut self) -> Result<()> {
+        self.group_start = self.bytes.len();
+        self.group_series = 0;
+        self.state = GroupState::default();
+        self.groups.reserve(GROUP_BYTES);
+        self.groups.extend_from_slice(&self.series.to_le_bytes());
+        self.groups
+            .extend_from_slice(&offset_of(self.group_start)?.to_le_bytes());
+        put_u64(&mut self.bytes, self.values);
+        Ok(())
+    }
+
+    /// A stride begins with its length and that of its values, so that it can be skipped.
+    fn put_stride(&mut self, entries: &[Entry]) {
+        self.stride.clear();
+        self.state.constant.clear();
+        let mut values = 0;
+        for entry in entries {
+            values += self.state.put_entry(entry, &mut self.stride);
+        }
+        put_u64(&mut self.bytes, self.stride.len() as u64);
+        put_u64(&mut self.bytes, values);
+        self.bytes.extend_from_slice(&self.stride);
+        self.values += values;
+    }
+}
+
+impl GroupState {
+    fn put_columns(&mut self, columns: &[u32], out: &mut Vec<u8>) {
+        if self.columns == columns {
+            out.push(0);
+            return;
+        }
+        put_u64(out, columns.len() as u64);
+        let mut rest = columns;
+        while let Some(&first) = rest.first() {
+            let ascending = (first..)
+                .zip(rest)
+                .take_while(|(next, column)| next == *column);
+            let run = ascending.count();
+            put_i64(out, i64::from(first) - self.expected);
+            // The last run needs no length when one column is left.
+            if rest.len() > 1 {
+                put_u64(out, run as u64);
+            }
+            self.expected = i64::from(first) + run as i64;
+            rest = rest.get(run..).unwrap_or_default();
+        }
+        self.columns.clear();
+        self.columns.extend_from_slice(columns);
+    }
+
+    /// Appends an entry; returns how many bytes of values it stands for.
+    fn put_entry(&mut self, entry: &Entry, out: &mut Vec<u8>) -> u64 {
+        match entry {
+            Entry::Values {
+                bytes,
+                stats: Some(stats),
+            } => {
+                put_u64(out, bytes << KIND_BITS | KIND_SUMMED);
+                stats.encode(out);
+                *bytes
+            }
+            Entry::Values { bytes, stats: None } => {
+                put_u64(out, bytes << KIND_BITS | KIND_PLAIN);
+                *bytes
+            }
+            Entry::Constant(stats) => {
+                self.stats.clear();
+                stats.encode(&mut self.stats);
+                if self.stats == self.constant {
+                    put_u64(out, 1 << KIND_BITS | KIND_CONSTANT);
+                } else {
+                    put_u64(out, KIND_CONSTANT);
+                    out.extend_from_slice(&self.stats);
+                    std::mem::swap(&mut self.stats, &mut self.constant);
+                }
+                0
+            }
+        }
+    }
+}
+
+fn offset_of(bytes: usize) -> Result<u32> {
+    u32::try_from(bytes).map_err(|_| {
+        let hint = "write the samples into several blocks";
+        Error::limit(
+            "directory limit of a block",
+            u32::MAX.into(),
+            "a block",
+            hint,
+        )
+    })
+}

@@ -1,0 +1,22 @@
+//! Blocks: one immutable file for the samples of many series over a window of time.
+//!
+//! Input of [`BlockWriter`]: series in label order with their columns. Output of [`Block`]: series
+//! by matchers, chunks by time, samples by chunk. Invariant: what is read is what was written, bit
+//! for bit, or an error that names file and offset. `docs/format/block.md` is the format.
+
+mod columns;
+mod cursor;
+mod cut;
+mod directory;
+mod format;
+mod paged;
+mod read;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod write;
+
+pub(crate) use cursor::{ChunkRef, Cursor};
+pub(crate) use format::{BlockBytes, BlockInfo, BlockMeta};
+pub(crate) use read::Block;
+pub(crate) use write::{BlockWriter, publish};

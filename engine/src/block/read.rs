@@ -1,0 +1,249 @@
+//! Reading a block: opening it, finding series, handing out chunks, decoding them.
+//!
+//! Input: a finished file, any bytes. Output: ordinals (the series in label order, from 0), chunk
+//! references, timestamps and values. Invariant: opening reads header and footer only; everything
+//! else is read and checked when it is first asked for, and damage is an error that names the
+//! offset, never a panic or other data.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use treering_codec::decode_values;
+use treering_index::{IndexReader, Labels, Matcher, Postings};
+
+use super::columns::Columns;
+use super::cursor::{ChunkRef, Cursor, Directory, Values};
+use super::format::{BlockInfo, FOOTER_BYTES, Footer, HEADER_BYTES, length};
+use super::paged::{Layout, PagedReader, Source};
+use crate::error::{Error, Result};
+use crate::options::Reads;
+use crate::vfs::Vfs;
+
+/// An open block. Threads share it; it holds no lock while it decodes.
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub(super) pages: PagedReader,
+    pub(super) columns: Columns,
+    pub(super) directory: Directory,
+    pub(super) footer: Footer,
+    index: OnceLock<IndexReader<Bytes>>,
+}
+
+impl Block {
+    /// Opens the finished block at `path`.
+    ///
+    /// [`Error::Corrupt`] when it is cut, damaged or no block; [`Error::Version`] when a newer
+    /// release wrote it.
+    pub(crate) fn open(vfs: &Arc<dyn Vfs>, path: &Path, reads: Reads) -> Result<Self> {
+        let fail = |action| move |error| Error::io(action, path, error);
+        let (source, footer) = match reads {
+            Reads::Mmap => {
+                let map = vfs.map(path).map_err(fail("map"))?;
+                let header = map.get(..HEADER_BYTES).unwrap_or(&map);
+                let footer = map
+                    .len()
+                    .checked_sub(FOOTER_BYTES)
+                    .and_then(|at| map.get(at..));
+                let footer = footer.unwrap_or_default();
+                let footer = Footer::parse(path, map.len() as u64, header, footer)?;
+                (Source::Map(map), footer)
+            }
+            Reads::Pread => {
+                let file = vfs.open(path).map_err(fail("open"))?;
+                let bytes = file.len().map_err(fail("read"))?;
+                let (mut header, mut footer) = ([0; HEADER_BYTES], [0; FOOTER_BYTES]);
+                let at = bytes.checked_sub(FOOTER_BYTES as u64);
+                let at = at.filter(|at| *at >= HEADER_BYTES as u64).ok_or_else(|| {
+                    let what = format!("{bytes} bytes are too few for a block");
+                    Error::corrupt(path, 0, what)
+                })?;
+                file.read_exact_at(&mut header, 0).map_err(fail("read"))?;
+                file.read_exact_at(&mut footer, at).map_err(fail("read"))?;
+                (
+                    Source::File(file),
+                    Footer::parse(path, bytes, &header, &footer)?,
+                )
+            }
+        };
+        let layout = Layout {
+            paged: footer.sections.paged(),
+            table: footer.sections.page_table.clone(),
+            table_crc: footer.page_table_crc,
+            seed: footer.info.meta.seed(),
+        };
+        Ok(Self {
+            pages: PagedReader::new(source, PathBuf::from(path), layout),
+            columns: Columns::new(&footer.sections, footer.info.columns),
+            directory: Directory::new(&footer.sections, footer.info.series),
+            footer,
+            index: OnceLock::new(),
+        })
+    }
+
+    /// What the footer tells.
+    pub(crate) fn info(&self) -> &BlockInfo {
+        &self.footer.info
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        self.pages.path()
+    }
+
+    /// Number of the block.
+    pub(crate) fn id(&self) -> u64 {
+        self.footer.info.meta.id
+    }
+
+    /// Timestamp of the earliest sample.
+    pub(crate) fn min_time(&self) -> i64 {
+        self.footer.info.min_time
+    }
+
+    /// Timestamp of the latest sample.
+    pub(crate) fn max_time(&self) -> i64 {
+        self.footer.info.max_time
+    }
+
+    /// Lowest sequence of the frames whose samples it holds.
+    pub(crate) fn min_sequence(&self) -> u64 {
+        self.footer.info.meta.min_sequence
+    }
+
+    /// Highest sequence of the frames whose samples it holds.
+    pub(crate) fn max_sequence(&self) -> u64 {
+        self.footer.info.meta.max_sequence
+    }
+
+    /// Ordinals of the series that all of `matchers` accept, ascending: label order.
+    pub(crate) fn select(&self, matchers: &[Matcher]) -> Result<Postings> {
+        self.index()?
+            .select(matchers)
+            .map_err(|error| self.index_error(error))
+    }
+
+    /// Labels of the series `ordinal`.
+    pub(crate) fn labels(&self, ordinal: u32) -> Result<Labels> {
+        self.index()?
+            .labels(ordinal)
+            .map_err(|error| self.index_error(error))
+    }
+
+    /// Names of the labels of all series, or of those in `postings`, sorted.
+    pub(crate) fn label_names(&self, postings: Option<&Postings>) -> Result<Vec<String>> {
+        self.index()?
+            .label_names(postings)
+            .map_err(|error| self.index_error(error))
+    }
+
+    /// Values of the label `name` in all series, or in those in `postings`, sorted.
+    pub(crate) fn label_values(
+        &self,
+        name: &str,
+        postings: Option<&Postings>,
+    ) -> Result<Vec<String>> {
+        self.index()?
+            .label_values(name, postings)
+            .map_err(|error| self.index_error(error))
+    }
+
+    /// Appends the chunks of one series that overlap `first..=last`, ascending in time. For many
+    /// series take a [`Block::cursor`].
+    pub(crate) fn chunks(
+        &self,
+        ordinal: u32,
+        first: i64,
+        last: i64,
+        out: &mut Vec<ChunkRef>,
+    ) -> Result<()> {
+        self.cursor().chunks(ordinal, first, last, out)
+    }
+
+    /// A cursor over the chunks of series: cheapest when asked in ascending order.
+    pub(crate) fn cursor(&self) -> Cursor<'_> {
+        Cursor::new(&self.pages, &self.columns, &self.directory)
+    }
+
+    /// Appends the samples of a chunk of this block.
+    pub(crate) fn decode(
+        &self,
+        chunk: &ChunkRef,
+        timestamps: &mut Vec<i64>,
+        values: &mut Vec<f64>,
+    ) -> Result<()> {
+        let column = self.timestamps(chunk.column)?;
+        if column.len() != chunk.count as usize {
+            let what = "a chunk and its timestamp column count differently";
+            return Err(Error::corrupt(
+                self.path(),
+                self.footer.sections.columns.start,
+                what,
+            ));
+        }
+        self.decode_values(chunk, values)?;
+        timestamps.extend_from_slice(&column);
+        Ok(())
+    }
+
+    /// The timestamps of a column, shared by all chunks that name it.
+    pub(crate) fn timestamps(&self, column: u32) -> Result<Arc<[i64]>> {
+        self.columns.timestamps(&self.pages, column)
+    }
+
+    /// Appends the values of a chunk of this block, as many as it counts.
+    pub(crate) fn decode_values(&self, chunk: &ChunkRef, values: &mut Vec<f64>) -> Result<()> {
+        match chunk.values {
+            Values::Constant(value) => {
+                values.resize(values.len() + chunk.count as usize, value);
+                Ok(())
+            }
+            Values::Encoded { offset, bytes } => {
+                let encoded = self.pages.read(offset, bytes as usize)?;
+                decode_values(&encoded, chunk.count as usize, values)
+                    .map_err(|error| Error::codec(self.path(), offset, error))
+            }
+        }
+    }
+
+    /// Heap held by this open block: decoded columns and, when it is not mapped, copies of tables,
+    /// pages and the index. An estimate, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let index = match self.index.get() {
+            Some(_) if self.pages.keeps_on_heap() => length(&self.footer.sections.index) as usize,
+            _ => 0,
+        };
+        index
+            + self.pages.heap_bytes()
+            + self.columns.heap_bytes(&self.pages)
+            + self.directory.heap_bytes(&self.pages)
+    }
+
+    /// The index, opened at first use. It brings checksums of its own.
+    pub(super) fn index(&self) -> Result<&IndexReader<Bytes>> {
+        if let Some(index) = self.index.get() {
+            return Ok(index);
+        }
+        let bytes = self.pages.unchecked(&self.footer.sections.index)?;
+        let index = IndexReader::open(bytes).map_err(|error| self.index_error(error))?;
+        if u64::from(index.series_count()) != self.footer.info.series {
+            let what = "index and footer count different numbers of series";
+            return Err(Error::corrupt(
+                self.path(),
+                self.footer.sections.index.start,
+                what,
+            ));
+        }
+        Ok(self.index.get_or_init(|| index))
+    }
+
+    /// The index knows offsets in its own bytes only.
+    pub(super) fn index_error(&self, error: treering_index::Error) -> Error {
+        match error {
+            treering_index::Error::Damaged(damage) => {
+                Error::codec(self.path(), self.footer.sections.index.start, damage)
+            }
+            other => Error::Labels(other),
+        }
+    }
+}

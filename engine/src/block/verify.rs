@@ -1,0 +1,111 @@
+//! Checking a whole block: every checksum, every chunk, every number that is stored twice.
+//!
+//! Input: an open block. Output: nothing, or the first damage. Invariant: a block that passes
+//! answers every later question from intact bytes. Open it with `Reads::Pread` for this, so that a
+//! failing disk is an error.
+
+use treering_codec::{Stats, crc32};
+use treering_index::Labels;
+
+use super::cursor::{ChunkRef, Values};
+use super::read::Block;
+use crate::error::{Error, Result};
+
+impl Block {
+    /// Reads and checks everything; decodes every chunk and holds it against its entry.
+    pub(crate) fn verify(&self) -> Result<()> {
+        self.pages.verify()?;
+        let index = self.pages.unchecked(&self.footer.sections.index)?;
+        if crc32(self.info().meta.seed(), &index) != self.footer.index_crc {
+            return Err(self.wrong_index("the checksum of the index does not match"));
+        }
+        self.index()?
+            .verify()
+            .map_err(|error| self.index_error(error))?;
+        let mut totals = Totals {
+            min_time: i64::MAX,
+            max_time: i64::MIN,
+            samples: 0,
+            chunks: 0,
+        };
+        let mut cursor = self.cursor();
+        let mut chunks = Vec::new();
+        let mut before: Option<Labels> = None;
+        let series = u32::try_from(self.info().series).unwrap_or(u32::MAX);
+        for ordinal in 0..series {
+            let labels = self.labels(ordinal)?;
+            if before.is_some_and(|before| before >= labels) {
+                return Err(self.wrong_index("the series are not in label order"));
+            }
+            before = Some(labels);
+            chunks.clear();
+            cursor.chunks(ordinal, i64::MIN, i64::MAX, &mut chunks)?;
+            self.verify_series(&chunks, &mut totals)?;
+        }
+        let info = self.info();
+        if (
+            totals.min_time,
+            totals.max_time,
+            totals.samples,
+            totals.chunks,
+        ) != (info.min_time, info.max_time, info.samples, info.chunks)
+        {
+            return Err(self.wrong("the totals of the footer are not those of the chunks"));
+        }
+        Ok(())
+    }
+
+    fn verify_series(&self, chunks: &[ChunkRef], totals: &mut Totals) -> Result<()> {
+        if chunks.is_empty() {
+            return Err(self.wrong("a series has no chunks"));
+        }
+        if !chunks.is_sorted_by(|before, after| before.max_time < after.min_time) {
+            return Err(self.wrong("the chunks of a series overlap"));
+        }
+        let mut values = Vec::new();
+        for chunk in chunks {
+            let timestamps = self.timestamps(chunk.column)?;
+            values.clear();
+            self.decode_values(chunk, &mut values)?;
+            let ends = (timestamps.first().copied(), timestamps.last().copied());
+            if values.len() != timestamps.len()
+                || values.len() != chunk.count as usize
+                || ends != (Some(chunk.min_time), Some(chunk.max_time))
+            {
+                return Err(self.wrong_chunk(chunk, "a chunk is not what its column says"));
+            }
+            if chunk.stats.is_some_and(|stats| stats != Stats::of(&values)) {
+                return Err(self.wrong_chunk(chunk, "the statistics of a chunk are not its own"));
+            }
+            totals.min_time = totals.min_time.min(chunk.min_time);
+            totals.max_time = totals.max_time.max(chunk.max_time);
+            totals.samples += u64::from(chunk.count);
+            totals.chunks += 1;
+        }
+        Ok(())
+    }
+
+    fn wrong(&self, what: &str) -> Error {
+        Error::corrupt(self.path(), self.footer.sections.directory.start, what)
+    }
+
+    fn wrong_index(&self, what: &str) -> Error {
+        Error::corrupt(self.path(), self.footer.sections.index.start, what)
+    }
+
+    fn wrong_chunk(&self, chunk: &ChunkRef, what: &str) -> Error {
+        match chunk.values {
+            Values::Encoded { offset, .. } => Error::corrupt(self.path(), offset, what),
+            Values::Constant(_) => self.wrong(what),
+        }
+    }
+}
+
+/// What the chunks add up to.
+#[derive(Debug)]
+struct Totals {
+    min_time: i64,
+    max_time: i64,
+    samples: u64,
+    chunks: u64,
+}
