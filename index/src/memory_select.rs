@@ -1,0 +1,110 @@
+//! How the live index answers the questions of `select.rs`; nothing here can fail.
+
+use std::convert::Infallible;
+
+use crate::labels::put_pair;
+use crate::matcher::Matcher;
+use crate::memory::MemIndex;
+use crate::postings::Postings;
+use crate::select::{Index, Visit};
+use crate::setops::Union;
+
+impl Index for MemIndex {
+    type Error = Infallible;
+    type Name = u32;
+    type Pair = u32;
+
+    const READ_COST: usize = 4;
+
+    fn series_count(&self) -> u32 {
+        self.len() as u32
+    }
+
+    fn names(&self) -> Result<Vec<(String, u32)>, Infallible> {
+        let mut names: Vec<(String, u32)> = (0..)
+            .zip(self.symbols.names())
+            .map(|(id, name)| (name.text.to_string(), id))
+            .collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn find_name(&self, name: &str) -> Result<Option<u32>, Infallible> {
+        Ok(self.symbols.find_name(name))
+    }
+
+    fn value_count(&self, name: u32) -> usize {
+        self.symbols.name(name).map_or(0, |name| name.values.len())
+    }
+
+    fn present(&self, name: u32) -> Result<Postings, Infallible> {
+        let Some(name) = self.symbols.name(name) else {
+            return Ok(Postings::EMPTY);
+        };
+        if name.series == self.series_count() {
+            return Ok(Postings::all(name.series));
+        }
+        let mut union = Union::new(self.series_count());
+        for pair in name.values.iter() {
+            self.add_series_of(pair, &mut union)?;
+        }
+        Ok(union.finish())
+    }
+
+    fn find_pair(&self, name: u32, value: &str) -> Result<Option<(u32, usize)>, Infallible> {
+        let mut record = Vec::with_capacity(256);
+        if let Some(name) = self.symbols.name(name) {
+            put_pair(&mut record, name.text.as_bytes(), value.as_bytes());
+        }
+        let pair = self.symbols.find(&record);
+        Ok(pair.and_then(|pair| Some((pair, self.lists.get(pair as usize)?.len()))))
+    }
+
+    fn series_of(&self, pair: u32, within: Option<&Postings>) -> Result<Postings, Infallible> {
+        Ok(match (self.lists.get(pair as usize), within) {
+            (Some(list), Some(within)) => list.and(within),
+            (Some(list), None) => list.clone(),
+            (None, _) => Postings::EMPTY,
+        })
+    }
+
+    fn add_series_of(&self, pair: u32, union: &mut Union) -> Result<(), Infallible> {
+        if let Some(list) = self.lists.get(pair as usize) {
+            union.add(list);
+        }
+        Ok(())
+    }
+
+    fn intersects(&self, pair: u32, within: &Postings) -> Result<bool, Infallible> {
+        Ok(self
+            .lists
+            .get(pair as usize)
+            .is_some_and(|list| list.intersects(within)))
+    }
+
+    fn scan(&self, name: u32, prefix: &str, visit: &mut Visit<'_, Self>) -> Result<(), Infallible> {
+        let Some(name) = self.symbols.name(name) else {
+            return Ok(());
+        };
+        for pair in name.values.from(|pair| self.symbols.value(pair) < prefix) {
+            let value = self.symbols.value(pair);
+            if !value.starts_with(prefix) || !visit(value, pair)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn meets(&self, id: u32, matchers: &[&Matcher]) -> Result<bool, Infallible> {
+        Ok(matchers.iter().all(|matcher| {
+            matcher.matches_value(self.label_value(id, matcher.name()).unwrap_or_default())
+        }))
+    }
+
+    fn value_of(&self, id: u32, name: u32) -> Result<Option<String>, Infallible> {
+        let pair = self
+            .pairs(id)
+            .find(|pair| self.symbols.name_of(*pair) == Some(name));
+        Ok(pair.map(|pair| self.symbols.value(pair).to_owned()))
+    }
+}
