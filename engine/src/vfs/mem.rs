@@ -182,11 +182,15 @@ impl Vfs for MemVfs {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         let mut tree = self.tree.write();
         let mut dir = ROOT;
-        for name in parts(path)? {
+        let parts = parts(path)?;
+        for (index, name) in parts.iter().copied().enumerate() {
             let id = tree.next_id;
             match tree.names_mut(dir)?.get(name) {
                 Some(Node::Dir(found)) => dir = *found,
-                Some(Node::File(_)) => return Err(ErrorKind::AlreadyExists.into()),
+                Some(Node::File(_)) if index + 1 == parts.len() => {
+                    return Err(ErrorKind::AlreadyExists.into());
+                }
+                Some(Node::File(_)) => return Err(ErrorKind::NotADirectory.into()),
                 None => {
                     tree.names_mut(dir)?.insert(Arc::from(name), Node::Dir(id));
                     tree.dirs.insert(id, BTreeMap::new());
@@ -234,15 +238,17 @@ impl Vfs for MemVfs {
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut tree = self.tree.write();
-        let Node::File(file) = tree.node(from)? else {
-            return Err(ErrorKind::PermissionDenied.into());
+        let found = match tree.node(from)? {
+            Node::File(file) => Some(Arc::clone(file)),
+            Node::Dir(_) => None,
         };
-        let file = Arc::clone(file);
         let (dir, name) = tree.parent(to)?;
         let names = tree.names_mut(dir)?;
         if names.contains_key(name) {
             return Err(ErrorKind::AlreadyExists.into());
         }
+        // The system's order: a taken name is the first thing it complains about.
+        let file = found.ok_or(ErrorKind::PermissionDenied)?;
         names.insert(Arc::from(name), Node::File(file));
         Ok(())
     }
@@ -354,8 +360,17 @@ impl Default for Tree {
 
 impl Tree {
     fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
-        let moved = self.node(from)?.id();
+        // The checks are in the order of Linux, so that the same one answers first.
+        let (from_dir, from_name) = self.parent(from)?;
         let (to_dir, to_name) = self.parent(to)?;
+        let moved = self.node(from)?.id();
+        let (from_parts, to_parts) = (parts(from)?, parts(to)?);
+        if to_parts.len() > from_parts.len() && to_parts.starts_with(&from_parts) {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        if from_parts.len() > to_parts.len() && from_parts.starts_with(&to_parts) {
+            return Err(ErrorKind::DirectoryNotEmpty.into());
+        }
         match (moved, self.names_mut(to_dir)?.get(to_name).map(Node::id)) {
             // Two names of one file: POSIX says that nothing happens.
             (moved, Some(replaced)) if moved == replaced => return Ok(()),
@@ -366,10 +381,6 @@ impl Tree {
             }
             _ => {}
         }
-        if matches!(moved, NodeId::Dir(_)) && parts(to)?.starts_with(&parts(from)?) {
-            return Err(ErrorKind::InvalidInput.into());
-        }
-        let (from_dir, from_name) = self.parent(from)?;
         let node = self
             .names_mut(from_dir)?
             .remove(from_name)

@@ -232,3 +232,6 @@ fn count_interrupt(interrupts: u32, error: io::Error) -> io::Result<u32> {
         Err(error)
     }
 }
+
+#[cfg(test)]
+mod tests;
