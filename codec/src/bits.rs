@@ -139,6 +139,11 @@ impl<'a> BitReader<'a> {
         self.position > self.bytes.len() * 8
     }
 
+    /// Bytes of which at least one bit was read.
+    pub(crate) fn bytes_used(&self) -> usize {
+        self.position.div_ceil(8)
+    }
+
     /// Offset of the byte that holds the next bit.
     pub(crate) fn offset(&self) -> usize {
         self.position / 8

@@ -50,8 +50,7 @@ pub(crate) fn to_f64(int: i64, scale: u8) -> f64 {
 #[inline]
 pub(crate) fn to_int(value: f64, scale: u8) -> Option<i64> {
     let scaled = value * power(scale);
-    // Written so that NaN fails too.
-    if !(scaled.abs() < MAGIC_LIMIT) {
+    if scaled.is_nan() || scaled.abs() >= MAGIC_LIMIT {
         return None;
     }
     let int = nearest(scaled);
@@ -63,7 +62,7 @@ pub(crate) fn to_int(value: f64, scale: u8) -> Option<i64> {
 #[inline]
 pub(crate) fn to_int_and_ulps(value: f64, scale: u8) -> Option<(i64, i64)> {
     let scaled = value * power(scale);
-    if !(scaled.abs() < MAGIC_LIMIT) {
+    if scaled.is_nan() || scaled.abs() >= MAGIC_LIMIT {
         return None;
     }
     let int = nearest(scaled);
@@ -71,10 +70,10 @@ pub(crate) fn to_int_and_ulps(value: f64, scale: u8) -> Option<(i64, i64)> {
     Some((int, ulps))
 }
 
-/// Inverse of [`to_int_and_ulps`], and the arithmetic of the decoder.
+/// The value `ulps` steps of its bits away from `value`: the inverse of [`to_int_and_ulps`].
 #[inline]
-pub(crate) fn from_int_and_ulps(int: i64, scale: u8, ulps: i64) -> f64 {
-    f64::from_bits(to_f64(int, scale).to_bits().wrapping_add(ulps as u64))
+pub(crate) fn add_ulps(value: f64, ulps: i64) -> f64 {
+    f64::from_bits(value.to_bits().wrapping_add(ulps as u64))
 }
 
 /// The least scale in `from..=to` at which `value` is a decimal, and its integer there.
@@ -147,7 +146,7 @@ mod tests {
                 prop_assert!(value == 0.0 && value.is_sign_negative());
             }
             let (near, ulps) = to_int_and_ulps(value, scale).unwrap();
-            prop_assert_eq!(from_int_and_ulps(near, scale, ulps).to_bits(), value.to_bits());
+            prop_assert_eq!(add_ulps(to_f64(near, scale), ulps).to_bits(), value.to_bits());
         }
     }
 }

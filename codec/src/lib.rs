@@ -4,13 +4,18 @@
 //! numbers they hold or an [`Error`] with an offset, never by a panic.
 #![forbid(unsafe_code)]
 
+mod bitpack;
 mod bits;
+mod blocks;
 mod checksum;
+mod choose;
 mod decimal;
 mod error;
 mod limits;
+mod number;
 mod sample;
 mod sealed;
+mod sequence;
 mod state;
 mod stats;
 mod stream;
@@ -18,12 +23,14 @@ mod sum;
 mod tag;
 mod time;
 pub mod varint;
+mod xor;
 
 pub use checksum::{crc32, crc32_parts};
+pub use choose::encode_values;
 pub use error::{Error, Result};
 pub use limits::{BLOCK_SAMPLES, MAX_CHUNK_SAMPLES, MAX_STREAM_SAMPLES_PER_BYTE};
 pub use sample::{STALE_MARKER_BITS, Sample, ValueKind, is_stale, stale_marker};
-pub use sealed::{Encoding, decode_values, decode_values_range, encode_values};
+pub use sealed::{Encoding, decode_values, decode_values_range};
 pub use stats::Stats;
 pub use stream::{StreamEncoder, StreamReader, decode_stream};
 pub use sum::CompensatedSum;

@@ -10,3 +10,6 @@ pub const BLOCK_SAMPLES: usize = 128;
 /// Most samples that one byte of a stream can stand for (one bit each), hence the bound of what
 /// [`crate::decode_stream`] allocates: 16 bytes of output for each of them.
 pub const MAX_STREAM_SAMPLES_PER_BYTE: usize = 8;
+
+/// Most distinct values in the dictionary of a chunk.
+pub(crate) const MAX_DICTIONARY: usize = 256;

@@ -1,63 +1,337 @@
-//! Value columns of sealed chunks.
+//! Value columns of sealed chunks: from bytes to floats.
+//!
+//! Input: the exact bytes of one chunk and the count of its timestamp column. Output: floats,
+//! bit-exact, all or a range of them. Invariant: at most the asked number of values is appended,
+//! and none when the bytes are damaged.
+
+use crate::bitpack::Block;
+use crate::decimal::{self, POW10};
 use crate::error::{Error, Result};
-use crate::limits::MAX_CHUNK_SAMPLES;
+use crate::limits::{BLOCK_SAMPLES, MAX_CHUNK_SAMPLES, MAX_DICTIONARY};
+use crate::sequence::SequenceReader;
 use crate::varint::Reader;
+use crate::{number, tag, xor};
 use std::ops::Range;
 
-/// How the values of a chunk are encoded. Numbers on disk; never renumbered.
+/// How the values of a chunk are encoded. Numbers on disk; never renumbered, at most 30.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Encoding {
     /// Eight bytes each.
     Raw = 0,
+    /// One value for all.
+    Constant = 1,
+    /// XORs of neighbours, for floats without a pattern.
+    Xor = 2,
+    /// Integers over a power of ten.
+    Decimal = 3,
+    /// Integers over a power of ten, and how many ulps each value lies beside its decimal.
+    DecimalUlps = 4,
+    /// Few distinct values, and for each sample which of them.
+    Dictionary = 5,
+    /// The bits as integers in the order of the floats.
+    Ordered = 6,
+    /// Another encoding, of which some values are replaced (stale markers above all).
+    Patched = 7,
 }
 
-/// Appends a chunk of `values` (at most [`MAX_CHUNK_SAMPLES`]) to `out`; returns its encoding.
-///
-/// # Panics
-/// When there are more than [`MAX_CHUNK_SAMPLES`]: nothing could read them back.
-pub fn encode_values(values: &[f64], out: &mut Vec<u8>) -> Encoding {
-    assert!(
-        values.len() <= MAX_CHUNK_SAMPLES,
-        "a chunk of too many samples"
-    );
-    out.push(1 << 5);
-    for value in values {
-        out.extend_from_slice(&value.to_bits().to_le_bytes());
+impl Encoding {
+    /// Every encoding, in the order of their numbers.
+    pub const ALL: [Encoding; 8] = [
+        Encoding::Raw,
+        Encoding::Constant,
+        Encoding::Xor,
+        Encoding::Decimal,
+        Encoding::DecimalUlps,
+        Encoding::Dictionary,
+        Encoding::Ordered,
+        Encoding::Patched,
+    ];
+
+    /// The encoding of the sealed chunk `bytes`, from its first byte.
+    ///
+    /// # Errors
+    /// [`Error`] when there is no byte, or it names an encoding or value kind not known here.
+    pub fn of(bytes: &[u8]) -> Result<Encoding> {
+        read_encoding(&mut Reader::new(bytes))
     }
-    Encoding::Raw
 }
 
-/// Appends the `count` values of a chunk to `out`.
+fn read_encoding(reader: &mut Reader<'_>) -> Result<Encoding> {
+    let offset = reader.offset();
+    let found = tag::read(reader)?;
+    let known = Encoding::ALL.get(usize::from(found)).copied();
+    known.ok_or(Error::Unsupported {
+        offset,
+        what: "value encoding",
+        found: found.into(),
+    })
+}
+
+/// Appends the `count` values of a chunk to `out`; `bytes` must be the whole chunk.
+///
+/// Appends `count` values or, on an error, none.
+///
+/// # Errors
+/// [`Error`] when `count` is above [`MAX_CHUNK_SAMPLES`], or the bytes are damaged, too long, not
+/// of `count` values, or of a newer version.
 pub fn decode_values(bytes: &[u8], count: usize, out: &mut Vec<f64>) -> Result<()> {
     decode_values_range(bytes, count, 0..count, out)
 }
 
 /// Appends the values `range` of the `count` values of a chunk to `out`.
+///
+/// Decodes from the blocks of 128 samples that the range touches, where the encoding allows; XORs
+/// and differences need all values before the range too. Appends `range.len()` values or none.
+///
+/// # Errors
+/// As [`decode_values`], and when the range is not inside of the chunk.
 pub fn decode_values_range(
     bytes: &[u8],
     count: usize,
     range: Range<usize>,
     out: &mut Vec<f64>,
 ) -> Result<()> {
-    if count > MAX_CHUNK_SAMPLES || range.end > count || range.start > range.end {
+    if count > MAX_CHUNK_SAMPLES || range.start > range.end || range.end > count {
         return Err(Error::Malformed {
             offset: 0,
             what: "a range outside of the chunk",
         });
     }
-    let mut reader = Reader::new(bytes);
-    if reader.u8()? != 1 << 5 {
-        return Err(Error::Unsupported {
-            offset: 0,
-            what: "value encoding",
-            found: 1,
+    let start = out.len();
+    let job = Job { count, range };
+    let decoded = job.read_patched(Reader::new(bytes), out);
+    if decoded.is_err() {
+        out.truncate(start);
+    }
+    decoded
+}
+
+/// What is asked of a decoder.
+struct Job {
+    count: usize,
+    range: Range<usize>,
+}
+
+impl Job {
+    /// Decodes a chunk that may be patched.
+    fn read_patched(&self, mut reader: Reader<'_>, out: &mut Vec<f64>) -> Result<()> {
+        let encoding = read_encoding(&mut reader)?;
+        if encoding != Encoding::Patched {
+            return self.read_simple(encoding, reader, out, true);
+        }
+        let mut patches = reader;
+        let number = reader.length(self.count, "more patches than samples")?;
+        for _ in 0..number {
+            reader.varint()?;
+            number::read(&mut reader)?;
+        }
+        let start = out.len();
+        let inner = read_encoding(&mut reader)?;
+        self.read_simple(inner, reader, out, true)?;
+        patches.varint()?;
+        let mut position = 0usize;
+        for index in 0..number {
+            let offset = patches.offset();
+            let gap = patches.length(self.count, "a patch beyond its chunk")?;
+            position += gap + usize::from(index > 0);
+            let value = number::read(&mut patches)?;
+            if position >= self.count {
+                return Err(Error::Malformed {
+                    offset,
+                    what: "a patch beyond its chunk",
+                });
+            }
+            if self.range.contains(&position)
+                && let Some(place) = out.get_mut(start + position - self.range.start)
+            {
+                *place = value;
+            }
+        }
+        Ok(())
+    }
+
+    /// Decodes a chunk of one of the encodings that `nest` allows: a dictionary's own values must
+    /// not be a dictionary, and patches must not be patched.
+    fn read_simple(
+        &self,
+        encoding: Encoding,
+        mut reader: Reader<'_>,
+        out: &mut Vec<f64>,
+        nest: bool,
+    ) -> Result<()> {
+        out.reserve(self.range.len());
+        match encoding {
+            Encoding::Raw => self.read_raw(reader, out),
+            Encoding::Constant => {
+                let value = number::read(&mut reader)?;
+                out.extend(std::iter::repeat_n(value, self.range.len()));
+                finished(&reader)
+            }
+            Encoding::Xor => xor::read(reader.rest(), self.count, self.range.clone(), out)
+                .map_err(|error| error.shifted(reader.offset())),
+            Encoding::Decimal => self.read_decimal(reader, out),
+            Encoding::DecimalUlps => self.read_ulps(reader, out),
+            Encoding::Dictionary if nest => self.read_dictionary(reader, out),
+            Encoding::Ordered => self.read_sequence(reader, out, |ints, out| {
+                out.extend(ints.iter().map(|&int| from_ordered(int)));
+                Ok(())
+            }),
+            Encoding::Dictionary | Encoding::Patched => {
+                let offset = reader.offset();
+                Err(Error::Malformed {
+                    offset,
+                    what: "encodings nested too deep",
+                })
+            }
+        }
+    }
+
+    fn read_raw(&self, mut reader: Reader<'_>, out: &mut Vec<f64>) -> Result<()> {
+        let (column, _) = reader.take(8 * self.count)?.as_chunks::<8>();
+        let asked = column.get(self.range.clone()).unwrap_or_default();
+        out.extend(
+            asked
+                .iter()
+                .map(|word| f64::from_bits(u64::from_le_bytes(*word))),
+        );
+        finished(&reader)
+    }
+
+    /// Hands the integers of the range, block by block, to `convert`; nothing follows them.
+    fn read_sequence(
+        &self,
+        reader: Reader<'_>,
+        out: &mut Vec<f64>,
+        mut convert: impl FnMut(&[i64], &mut Vec<f64>) -> Result<()>,
+    ) -> Result<()> {
+        let mut sequence = SequenceReader::new(reader, self.count)?;
+        self.walk(&mut sequence, |ints| convert(ints, out))?;
+        if self.range.end == self.count {
+            finished(&sequence.into_rest())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Visits the blocks that the range touches, each cut to the range.
+    fn walk(
+        &self,
+        sequence: &mut SequenceReader<'_>,
+        mut visit: impl FnMut(&[i64]) -> Result<()>,
+    ) -> Result<()> {
+        let mut block: Block = [0; BLOCK_SAMPLES];
+        let mut start = 0;
+        while start < self.range.end {
+            if start + BLOCK_SAMPLES <= self.range.start {
+                sequence.skip_block()?;
+                start += BLOCK_SAMPLES;
+                continue;
+            }
+            let filled = sequence.next_block(&mut block)?;
+            let low = self.range.start.saturating_sub(start);
+            let high = filled.min(self.range.end - start);
+            visit(block.get(low..high).unwrap_or_default())?;
+            start += BLOCK_SAMPLES;
+        }
+        Ok(())
+    }
+
+    fn read_decimal(&self, mut reader: Reader<'_>, out: &mut Vec<f64>) -> Result<()> {
+        let scale = read_scale(&mut reader)?;
+        self.read_sequence(reader, out, |ints, out| {
+            decimal::extend_f64(ints, scale, out);
+            Ok(())
+        })
+    }
+
+    fn read_ulps(&self, mut reader: Reader<'_>, out: &mut Vec<f64>) -> Result<()> {
+        let scale = read_scale(&mut reader)?;
+        let mut sequence = SequenceReader::new(reader, self.count)?;
+        let start = out.len();
+        self.walk(&mut sequence, |ints| {
+            decimal::extend_f64(ints, scale, out);
+            Ok(())
+        })?;
+        let beyond = self.range.end.next_multiple_of(BLOCK_SAMPLES);
+        for _ in (beyond..self.count).step_by(BLOCK_SAMPLES) {
+            sequence.skip_block()?;
+        }
+        let mut sequence = SequenceReader::new(sequence.into_rest(), self.count)?;
+        let mut places = out.get_mut(start..).unwrap_or_default().iter_mut();
+        self.walk(&mut sequence, |ulps| {
+            // The places come second: zip would swallow one at the end of each block.
+            for (&ulps, place) in ulps.iter().zip(places.by_ref()) {
+                *place = decimal::add_ulps(*place, ulps);
+            }
+            Ok(())
+        })?;
+        if self.range.end == self.count {
+            finished(&sequence.into_rest())
+        } else {
+            Ok(())
+        }
+    }
+
+    fn read_dictionary(&self, mut reader: Reader<'_>, out: &mut Vec<f64>) -> Result<()> {
+        let count = reader.length(MAX_DICTIONARY, "a dictionary of too many values")?;
+        let offset = reader.offset();
+        let mut inner = Reader::new(reader.bytes()?);
+        let mut values = Vec::new();
+        let encoding = read_encoding(&mut inner)?;
+        let whole = Job {
+            count,
+            range: 0..count,
+        };
+        whole
+            .read_simple(encoding, inner, &mut values, false)
+            .map_err(|error| error.shifted(offset))?;
+        let offset = reader.offset();
+        self.read_sequence(reader, out, |indexes, out| {
+            for &index in indexes {
+                let value = usize::try_from(index)
+                    .ok()
+                    .and_then(|index| values.get(index));
+                let what = "an index beyond its dictionary";
+                out.push(*value.ok_or(Error::Malformed { offset, what })?);
+            }
+            Ok(())
+        })
+    }
+}
+
+fn read_scale(reader: &mut Reader<'_>) -> Result<u8> {
+    let offset = reader.offset();
+    let scale = reader.u8()?;
+    if usize::from(scale) >= POW10.len() {
+        return Err(Error::Malformed {
+            offset,
+            what: "a decimal scale out of range",
         });
     }
-    reader.take(range.start * 8)?;
-    for _ in range {
-        out.push(f64::from_bits(reader.u64()?));
+    Ok(scale)
+}
+
+fn finished(reader: &Reader<'_>) -> Result<()> {
+    match reader.is_empty() {
+        true => Ok(()),
+        false => {
+            let offset = reader.offset();
+            Err(Error::Malformed {
+                offset,
+                what: "bytes after the last value",
+            })
+        }
     }
-    Ok(())
+}
+
+/// The bits of a float as an integer, so that integers have the order of the floats.
+pub(crate) fn to_ordered(value: f64) -> i64 {
+    let bits = value.to_bits() as i64;
+    bits ^ ((bits >> 63) as u64 >> 1) as i64
+}
+
+pub(crate) fn from_ordered(int: i64) -> f64 {
+    f64::from_bits((int ^ ((int >> 63) as u64 >> 1) as i64) as u64)
 }

@@ -8,6 +8,7 @@ use crate::decimal::{self, POW10};
 use crate::error::{Error, Result};
 use crate::sample::STALE_MARKER_BITS;
 use crate::varint::{unzigzag, zigzag};
+use crate::xor::Window;
 
 /// Time units in nanoseconds, by their number on disk.
 const UNITS: [i64; 4] = [1, 1_000, 1_000_000, 1_000_000_000];
@@ -27,8 +28,6 @@ const LEVEL_GAIN: u32 = 3;
 const SLOPE_SHIFT: u32 = 3;
 /// log2(10) in 1/32 bit.
 const LEVEL_PER_DIGIT: i32 = 106;
-/// A new XOR window is cheaper than bits wasted in the old one from about here.
-const WASTE: u32 = 12;
 
 /// The state after a sample.
 #[derive(Debug, Clone, Copy)]
@@ -50,9 +49,8 @@ pub(crate) struct State {
     pub(crate) scale: u8,
     /// Whether values are XORed instead of being integers.
     pub(crate) floating: bool,
-    /// Trailing zeros and width of the XOR window.
-    low: u8,
-    width: u8,
+    /// Floats: where the bits of the last XOR were.
+    window: Window,
 }
 
 impl Default for State {
@@ -90,8 +88,7 @@ impl State {
             unit: MILLISECOND,
             scale: 0,
             floating: false,
-            low: 0,
-            width: 0,
+            window: Window::none(),
         }
     }
 
@@ -118,8 +115,7 @@ impl State {
         } else {
             self.bits
         };
-        self.width = 0;
-        self.low = 0;
+        self.window = Window::none();
     }
 
     pub(crate) fn start_ints(&mut self, scale: u8) {
@@ -319,26 +315,10 @@ pub(crate) fn put_event(writer: &mut BitWriter, state: &State, event: Event) {
 /// Writes one value among integers by its XOR with the value before.
 pub(crate) fn put_odd(writer: &mut BitWriter, state: &State, bits: u64) {
     put_event(writer, state, Event::Odd);
-    put_window(writer, bits ^ state.bits);
-}
-
-/// Writes trailing zeros, width - 1 and the bits between; `xor` is not zero.
-fn put_window(writer: &mut BitWriter, xor: u64) -> (u8, u8) {
-    let low = xor.trailing_zeros().min(63);
-    let width = (64 - xor.leading_zeros()).saturating_sub(low).max(1);
-    writer.put(u64::from(low) | u64::from(width - 1) << 6, 12);
-    writer.put(xor >> low, width);
-    (low as u8, width as u8)
-}
-
-fn read_window(reader: &mut BitReader<'_>) -> (u64, u8, u8) {
-    let head = reader.take(12);
-    let (low, width) = (head & 63, (head >> 6) + 1);
-    (
-        reader.take_wide(width as u32) << low,
-        low as u8,
-        width as u8,
-    )
+    let xor = bits ^ state.bits;
+    let window = Window::around(xor);
+    window.put(writer);
+    window.put_bits(writer, xor);
 }
 
 /// Writes a float by its XOR with the last one that was not a stale marker.
@@ -346,17 +326,14 @@ fn read_window(reader: &mut BitReader<'_>) -> (u64, u8, u8) {
 pub(crate) fn put_xor(writer: &mut BitWriter, state: &mut State, bits: u64) {
     let xor = bits ^ state.reference;
     state.reference = bits;
-    let (low, width) = (u32::from(state.low), u32::from(state.width));
-    let (zeros, length) = (xor.trailing_zeros(), 64 - xor.leading_zeros());
-    let fits = width > 0 && length <= low + width && (xor == 0 || zeros >= low);
-    let waste = (low + width).saturating_sub(length) + zeros.saturating_sub(low).min(64);
-    if fits && (waste < WASTE || width <= WASTE) {
+    if state.window.suits(xor) {
         writer.put(0, 1);
-        writer.put(xor >> low, width);
     } else {
         writer.put(0b01, 2);
-        (state.low, state.width) = put_window(writer, xor);
+        state.window = Window::around(xor);
+        state.window.put(writer);
     }
+    state.window.put_bits(writer, xor);
 }
 
 /// Reads the next sample into `state`.
@@ -423,16 +400,11 @@ fn read_value(reader: &mut BitReader<'_>, state: &mut State) -> Result<()> {
 
 #[inline]
 fn read_xor(reader: &mut BitReader<'_>, state: &mut State) {
-    let xor = if reader.take(1) == 0 {
-        let low = u32::from(state.low);
-        reader.take_wide(u32::from(state.width)) << low
-    } else {
+    if reader.take(1) == 1 {
         reader.skip(1);
-        let (xor, low, width) = read_window(reader);
-        (state.low, state.width) = (low, width);
-        xor
-    };
-    state.reference ^= xor;
+        state.window = Window::read(reader);
+    }
+    state.reference ^= state.window.read_bits(reader);
     state.bits = state.reference;
 }
 
@@ -449,7 +421,7 @@ fn read_events(reader: &mut BitReader<'_>, state: &mut State) -> Result<()> {
             state.bits = decimal::to_f64(state.reference as i64, state.scale).to_bits();
         }
         1 => state.bits = STALE_MARKER_BITS,
-        2 => state.bits ^= read_window(reader).0,
+        2 => state.bits ^= Window::read(reader).read_bits(reader),
         3 if !state.floating => {
             state.start_floats();
             read_plain(reader, state, malformed("a change of mode without a value"))?;

@@ -1,62 +1,292 @@
-//! Timestamp columns of sealed chunks.
+//! Timestamp columns of sealed chunks: encoded once, shared by every series scraped together.
+//!
+//! Input: any i64 nanoseconds; in order is the short case. Output: a tag, the count, the ends, and
+//! what lies between in the true unit of the column. The ends stand first, so that a column can be
+//! skipped by time without decoding it.
+
+use crate::bitpack::Block;
+use crate::decimal::int_power;
 use crate::error::{Error, Result};
-use crate::limits::MAX_CHUNK_SAMPLES;
-use crate::varint::{Reader, put_u64};
+use crate::limits::{BLOCK_SAMPLES, MAX_CHUNK_SAMPLES};
+use crate::sequence::{self, SequenceReader, Transform};
+use crate::varint::{Reader, put_i64, put_u64};
+
+const RAW: u8 = 0;
+const PROGRESSION: u8 = 1;
+const SEQUENCE: u8 = 2;
+/// In the tag: each timestamp is greater than the one before.
+const INCREASING: u8 = 0x80;
+/// Most decimal digits taken off a number in the head: one nibble.
+const MAX_DIGITS: u8 = 15;
+/// Differences beyond this could overflow on the way; such columns are kept raw.
+const MAX_SPAN: u64 = 1 << 62;
 
 /// What the head of a timestamp column tells without decoding it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeSummary {
     /// Timestamps in the column.
     pub count: usize,
-    /// The first one (0 when there is none).
+    /// The first one, in nanoseconds (0 when there is none).
     pub first: i64,
-    /// The last one (0 when there is none).
+    /// The last one, in nanoseconds (0 when there is none).
     pub last: i64,
-    /// Whether each is greater than the one before it.
+    /// Whether each is greater than the one before it, so that first and last bound the column.
     pub increasing: bool,
 }
 
-/// Appends the column `timestamps` (at most [`MAX_CHUNK_SAMPLES`]) to `out`.
+/// Appends the column `timestamps` (nanoseconds, at most [`MAX_CHUNK_SAMPLES`]) to `out`.
 ///
 /// # Panics
-/// When there are more than [`MAX_CHUNK_SAMPLES`]: nothing could read them back.
+/// When there are more than [`MAX_CHUNK_SAMPLES`]: no decoder would read them back.
 pub fn encode_timestamps(timestamps: &[i64], out: &mut Vec<u8>) {
     assert!(
         timestamps.len() <= MAX_CHUNK_SAMPLES,
         "a column of too many timestamps"
     );
-    out.push(0);
-    put_u64(out, timestamps.len() as u64);
-    for timestamp in timestamps {
-        out.extend_from_slice(&timestamp.to_le_bytes());
+    let start = out.len();
+    let increasing = if timestamps.is_sorted_by(|a, b| a < b) {
+        INCREASING
+    } else {
+        0
+    };
+    if let Some(step) = common_step(timestamps) {
+        put_head(PROGRESSION | increasing, timestamps.len(), out);
+        return put_progression(timestamps, step, out);
+    }
+    let raw_len = 8 * timestamps.len();
+    if span(timestamps) < MAX_SPAN {
+        put_head(SEQUENCE | increasing, timestamps.len(), out);
+        let body = out.len();
+        put_sequence(timestamps, out);
+        if out.len() - body < raw_len {
+            return;
+        }
+        out.truncate(start);
+    }
+    put_head(RAW | increasing, timestamps.len(), out);
+    out.extend(
+        timestamps
+            .iter()
+            .flat_map(|timestamp| timestamp.to_le_bytes()),
+    );
+}
+
+fn put_head(tag: u8, count: usize, out: &mut Vec<u8>) {
+    out.push(tag);
+    put_u64(out, count as u64);
+}
+
+/// Distance between the least and the greatest.
+fn span(timestamps: &[i64]) -> u64 {
+    let (min, max) = (timestamps.iter().min(), timestamps.iter().max());
+    match (min, max) {
+        (Some(&min), Some(&max)) => max.wrapping_sub(min) as u64,
+        _ => 0,
     }
 }
 
-/// Appends the timestamps of a column to `out`.
-pub fn decode_timestamps(bytes: &[u8], out: &mut Vec<i64>) -> Result<()> {
+/// The step of an arithmetic progression: 0 for less than two timestamps.
+fn common_step(timestamps: &[i64]) -> Option<i64> {
+    let step = match timestamps {
+        [first, second, ..] => second.wrapping_sub(*first),
+        _ => 0,
+    };
+    timestamps
+        .windows(2)
+        .all(|pair| pair[1].wrapping_sub(pair[0]) == step)
+        .then_some(step)
+}
+
+/// How many trailing decimal zeros `value` has, at most [`MAX_DIGITS`].
+fn trailing_digits(value: i64) -> u8 {
+    (1..=MAX_DIGITS)
+        .take_while(|&digits| value % int_power(digits) == 0)
+        .count() as u8
+}
+
+/// Two numbers without their trailing decimal zeros, the numbers of which share a byte.
+fn put_pair(one: i64, other: i64, out: &mut Vec<u8>) {
+    let (digits, more) = (trailing_digits(one), trailing_digits(other));
+    out.push(digits | more << 4);
+    put_i64(out, one / int_power(digits));
+    put_i64(out, other / int_power(more));
+}
+
+fn read_pair(reader: &mut Reader<'_>) -> Result<(i64, i64)> {
+    let digits = reader.u8()?;
+    let one = reader.varint_i64()?.wrapping_mul(int_power(digits & 15));
+    let other = reader.varint_i64()?.wrapping_mul(int_power(digits >> 4));
+    Ok((one, other))
+}
+
+fn put_progression(timestamps: &[i64], step: i64, out: &mut Vec<u8>) {
+    if let Some(&first) = timestamps.first() {
+        put_pair(first, step, out);
+    }
+}
+
+fn put_sequence(timestamps: &[i64], out: &mut Vec<u8>) {
+    let (Some(&first), Some(&last)) = (timestamps.first(), timestamps.last()) else {
+        return;
+    };
+    let mut offsets: Vec<i64> = timestamps
+        .iter()
+        .map(|timestamp| timestamp - first)
+        .collect();
+    let unit = sequence::common_unit(&offsets) as i64;
+    if unit > 1 {
+        offsets.iter_mut().for_each(|offset| *offset /= unit);
+    }
+    put_pair(first, unit, out);
+    put_i64(out, (last - first) / unit);
+    sequence::put(
+        &offsets,
+        &[Transform::First, Transform::Line, Transform::Second],
+        out,
+    );
+}
+
+/// The head of a column, its reader moved to what follows.
+struct Head<'a> {
+    encoding: u8,
+    summary: TimeSummary,
+    /// Progression: the step. Sequence: the unit.
+    step: i64,
+    reader: Reader<'a>,
+}
+
+fn open(bytes: &[u8]) -> Result<Head<'_>> {
     let mut reader = Reader::new(bytes);
-    if reader.u8()? != 0 {
-        return Err(Error::Unsupported {
-            offset: 0,
-            what: "timestamp encoding",
-            found: 1,
+    let tag = reader.u8()?;
+    let (encoding, increasing) = (tag & !INCREASING, tag & INCREASING != 0);
+    let count = reader.length(MAX_CHUNK_SAMPLES, "more timestamps than a column may have")?;
+    let mut summary = TimeSummary {
+        count,
+        first: 0,
+        last: 0,
+        increasing,
+    };
+    let mut step = 0;
+    match encoding {
+        RAW => {
+            let mut raw = Reader::new(reader.rest());
+            let column = raw
+                .take(8 * count)
+                .map_err(|error| error.shifted(reader.offset()))?;
+            let word = |chunk: Option<&[u8; 8]>| chunk.map_or(0, |word| i64::from_le_bytes(*word));
+            (summary.first, summary.last) = (word(column.first_chunk()), word(column.last_chunk()));
+        }
+        PROGRESSION if count > 0 => {
+            (summary.first, step) = read_pair(&mut reader)?;
+            let steps = step.wrapping_mul(count as i64 - 1);
+            summary.last = summary.first.wrapping_add(steps);
+        }
+        SEQUENCE if count > 0 => {
+            (summary.first, step) = read_pair(&mut reader)?;
+            let steps = reader.varint_i64()?.wrapping_mul(step);
+            summary.last = summary.first.wrapping_add(steps);
+        }
+        PROGRESSION | SEQUENCE => {}
+        _ => {
+            let found = encoding.into();
+            return Err(Error::Unsupported {
+                offset: 0,
+                what: "timestamp encoding",
+                found,
+            });
+        }
+    }
+    Ok(Head {
+        encoding,
+        summary,
+        step,
+        reader,
+    })
+}
+
+/// Count, first and last timestamp of a column, from its first bytes.
+///
+/// # Errors
+/// [`Error`] when the head is damaged or of a newer version.
+pub fn summarize_timestamps(bytes: &[u8]) -> Result<TimeSummary> {
+    open(bytes).map(|head| head.summary)
+}
+
+/// Appends the timestamps (nanoseconds) of a column to `out`; `bytes` must be the whole column.
+///
+/// Appends at most [`MAX_CHUNK_SAMPLES`] timestamps; none on an error.
+///
+/// # Errors
+/// [`Error`] when the bytes are damaged, longer than the column or of a newer version.
+pub fn decode_timestamps(bytes: &[u8], out: &mut Vec<i64>) -> Result<()> {
+    let start = out.len();
+    let decoded = decode(bytes, out);
+    if decoded.is_err() {
+        out.truncate(start);
+    }
+    decoded
+}
+
+fn decode(bytes: &[u8], out: &mut Vec<i64>) -> Result<()> {
+    let Head {
+        encoding,
+        summary,
+        step,
+        mut reader,
+    } = open(bytes)?;
+    out.reserve(summary.count);
+    let start = out.len();
+    match encoding {
+        RAW => {
+            let (column, _) = reader.take(8 * summary.count)?.as_chunks::<8>();
+            out.extend(column.iter().map(|word| i64::from_le_bytes(*word)));
+        }
+        PROGRESSION => {
+            let indexes = 0..summary.count as i64;
+            out.extend(indexes.map(|i| summary.first.wrapping_add(i.wrapping_mul(step))));
+        }
+        _ if summary.count > 0 => {
+            let mut sequence = SequenceReader::new(reader, summary.count)?;
+            let mut block: Block = [0; BLOCK_SAMPLES];
+            loop {
+                let filled = sequence.next_block(&mut block)?;
+                if filled == 0 {
+                    break;
+                }
+                let offsets = block.get(..filled).unwrap_or_default();
+                out.extend(
+                    offsets
+                        .iter()
+                        .map(|o| summary.first.wrapping_add(o.wrapping_mul(step))),
+                );
+            }
+            reader = sequence.into_rest();
+        }
+        _ => {}
+    }
+    check(out.get(start..).unwrap_or_default(), &summary, &reader)
+}
+
+/// The head may be used without the body, so a body that disagrees with it is damage.
+fn check(column: &[i64], summary: &TimeSummary, reader: &Reader<'_>) -> Result<()> {
+    let offset = reader.offset();
+    if !reader.is_empty() {
+        return Err(Error::Malformed {
+            offset,
+            what: "bytes after the last timestamp",
         });
     }
-    let count = reader.length(MAX_CHUNK_SAMPLES, "a count above the limit")?;
-    for _ in 0..count {
-        out.push(reader.i64()?);
+    let ends = (
+        column.first().copied().unwrap_or(0),
+        column.last().copied().unwrap_or(0),
+    );
+    if ends != (summary.first, summary.last)
+        || column.is_sorted_by(|a, b| a < b) != summary.increasing
+    {
+        return Err(Error::Malformed {
+            offset: 0,
+            what: "a timestamp column unlike its head",
+        });
     }
     Ok(())
-}
-
-/// The summary at the head of a column.
-pub fn summarize_timestamps(bytes: &[u8]) -> Result<TimeSummary> {
-    let mut out = Vec::new();
-    decode_timestamps(bytes, &mut out)?;
-    Ok(TimeSummary {
-        count: out.len(),
-        first: out.first().copied().unwrap_or(0),
-        last: out.last().copied().unwrap_or(0),
-        increasing: out.is_sorted_by(|a, b| a < b),
-    })
 }

@@ -143,3 +143,11 @@ fn regular(count: usize, unit: i64, jitter: i64, seed: u32) -> Vec<i64> {
         })
         .collect()
 }
+
+/// Bits without a pattern, the same for the same index (SplitMix64, G. Steele et al., 2014).
+pub(crate) fn mix(index: u64) -> u64 {
+    let mut bits = index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ bits >> 31
+}

@@ -2,4 +2,8 @@
 //! bytes are refused.
 
 mod data;
+mod golden;
+mod malformed;
+mod sealed;
 mod stream;
+mod time;

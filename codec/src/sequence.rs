@@ -1,0 +1,371 @@
+//! A column of integers: divided by what they have in common, differenced, then in blocks.
+//!
+//! Integers y = (x - origin) / unit are kept plain, as differences, as differences of
+//! differences, or as distances from a straight line, whichever comes out shortest. The median
+//! step that other codecs subtract is the base of a block here. Invariant: any i64 round-trips.
+//!
+//! Layout: head byte (bits 0-1 [`Transform`], bit 2: a unit follows, bit 3: an origin follows),
+//! unit varint, origin zigzag varint, for `Second` and `Line` the step as zigzag varint, blocks.
+
+use crate::bitpack::Block;
+use crate::blocks::{self, BlockReader};
+use crate::error::{Error, Result};
+use crate::limits::BLOCK_SAMPLES;
+use crate::varint::{Reader, put_i64, put_u64};
+
+const TRANSFORM_MASK: u8 = 0b0011;
+const UNIT_FLAG: u8 = 0b0100;
+const ORIGIN_FLAG: u8 = 0b1000;
+
+/// What the blocks hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Transform {
+    /// The integers themselves.
+    Plain = 0,
+    /// Differences.
+    First = 1,
+    /// Differences of differences.
+    Second = 2,
+    /// Distances from origin + index * step.
+    Line = 3,
+}
+
+/// Appends the shortest encoding of `values` to `out`, trying each of `transforms`.
+pub(crate) fn put(values: &[i64], transforms: &[Transform], out: &mut Vec<u8>) {
+    let unit = common_unit(values);
+    let origin = if unit > 1 {
+        values.first().copied().unwrap_or(0)
+    } else {
+        0
+    };
+    let scaled: Vec<i64> = match unit {
+        1 => values.to_vec(),
+        _ => values
+            .iter()
+            .map(|&value| value.wrapping_sub(origin) / unit as i64)
+            .collect(),
+    };
+    let start = out.len();
+    let mut candidate = Vec::new();
+    for &transform in transforms {
+        candidate.clear();
+        put_transformed(&scaled, transform, unit, origin, &mut candidate);
+        if out.len() == start || candidate.len() < out.len() - start {
+            out.truncate(start);
+            out.extend_from_slice(&candidate);
+        }
+    }
+}
+
+fn put_transformed(
+    scaled: &[i64],
+    transform: Transform,
+    unit: u64,
+    origin: i64,
+    out: &mut Vec<u8>,
+) {
+    let first = scaled.first().copied().unwrap_or(0);
+    let step = scaled.get(1).map_or(0, |second| second.wrapping_sub(first));
+    let step = if transform == Transform::Line {
+        median_step(scaled)
+    } else {
+        step
+    };
+    let (residuals, start) = residuals(scaled, transform, step);
+    let unit_flag = if unit > 1 { UNIT_FLAG } else { 0 };
+    let origin = origin.wrapping_add(start.wrapping_mul(unit as i64));
+    let origin_flag = if origin != 0 { ORIGIN_FLAG } else { 0 };
+    out.push(transform as u8 | unit_flag | origin_flag);
+    if unit > 1 {
+        put_u64(out, unit);
+    }
+    if origin != 0 {
+        put_i64(out, origin);
+    }
+    if matches!(transform, Transform::Second | Transform::Line) {
+        put_i64(out, step);
+    }
+    blocks::put(&residuals, out);
+}
+
+/// What the blocks will hold, and the integer before the first (0 where there is none).
+fn residuals(scaled: &[i64], transform: Transform, step: i64) -> (Vec<i64>, i64) {
+    let first = scaled.first().copied().unwrap_or(0);
+    let differences = |out: &mut Vec<i64>| {
+        // The first difference is made equal to the second, which makes it free.
+        out.push(scaled.get(1).map_or(0, |second| second.wrapping_sub(first)));
+        out.extend(scaled.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])));
+    };
+    let mut out = Vec::with_capacity(scaled.len() + 1);
+    match transform {
+        Transform::Plain => (scaled.to_vec(), 0),
+        Transform::First => {
+            differences(&mut out);
+            out.truncate(scaled.len());
+            (out, first.wrapping_sub(step))
+        }
+        Transform::Second => {
+            differences(&mut out);
+            let mut last = step;
+            for difference in &mut out {
+                (*difference, last) = (difference.wrapping_sub(last), *difference);
+            }
+            out.truncate(scaled.len());
+            (out, first.wrapping_sub(step))
+        }
+        Transform::Line => {
+            out.extend((0i64..).zip(scaled).map(|(index, &value)| {
+                value
+                    .wrapping_sub(first)
+                    .wrapping_sub(index.wrapping_mul(step))
+            }));
+            (out, first)
+        }
+    }
+}
+
+fn median_step(scaled: &[i64]) -> i64 {
+    let mut steps: Vec<i64> = scaled
+        .windows(2)
+        .map(|pair| pair[1].wrapping_sub(pair[0]))
+        .collect();
+    let middle = steps.len() / 2;
+    if steps.is_empty() {
+        0
+    } else {
+        *steps.select_nth_unstable(middle).1
+    }
+}
+
+/// The greatest common divisor of all distances from the first value; 1 when they overflow.
+pub(crate) fn common_unit(values: &[i64]) -> u64 {
+    let Some((&first, rest)) = values.split_first() else {
+        return 1;
+    };
+    let mut unit = 0u64;
+    for &value in rest {
+        let Some(distance) = value.checked_sub(first) else {
+            return 1;
+        };
+        let distance = distance.unsigned_abs();
+        if unit == 0 || !distance.is_multiple_of(unit) {
+            unit = greatest_common_divisor(unit, distance);
+            if unit == 1 {
+                return 1;
+            }
+        }
+    }
+    if unit == 0 || unit > i64::MAX as u64 {
+        1
+    } else {
+        unit
+    }
+}
+
+fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+/// Reads a sequence block by block.
+#[derive(Debug)]
+pub(crate) struct SequenceReader<'a> {
+    reader: Reader<'a>,
+    blocks: BlockReader,
+    transform: Transform,
+    unit: i64,
+    /// The last integer (First, Second), the origin (Plain), or the line's next point (Line).
+    last: i64,
+    /// The last difference (Second) or the line's step (Line), times the unit.
+    step: i64,
+    left: usize,
+}
+
+impl<'a> SequenceReader<'a> {
+    /// A reader of the sequence of `count` integers at `reader`.
+    pub(crate) fn new(mut reader: Reader<'a>, count: usize) -> Result<Self> {
+        let offset = reader.offset();
+        let head = reader.u8()?;
+        if head & !(TRANSFORM_MASK | UNIT_FLAG | ORIGIN_FLAG) != 0 {
+            return Err(Error::Unsupported {
+                offset,
+                what: "sequence",
+                found: head.into(),
+            });
+        }
+        let transform = match head & TRANSFORM_MASK {
+            0 => Transform::Plain,
+            1 => Transform::First,
+            2 => Transform::Second,
+            _ => Transform::Line,
+        };
+        let unit = if head & UNIT_FLAG != 0 {
+            reader.varint()? as i64
+        } else {
+            1
+        };
+        let last = if head & ORIGIN_FLAG != 0 {
+            reader.varint_i64()?
+        } else {
+            0
+        };
+        let step = match transform {
+            Transform::Second | Transform::Line => reader.varint_i64()?.wrapping_mul(unit),
+            _ => 0,
+        };
+        Ok(Self {
+            reader,
+            blocks: BlockReader::new(),
+            transform,
+            unit,
+            last,
+            step,
+            left: count,
+        })
+    }
+
+    /// Reads the next block into the first places of `out`; returns how many, 0 at the end.
+    pub(crate) fn next_block(&mut self, out: &mut Block) -> Result<usize> {
+        let count = self.left.min(BLOCK_SAMPLES);
+        if count == 0 {
+            return Ok(0);
+        }
+        self.left -= count;
+        self.blocks.read(&mut self.reader, count, out)?;
+        if self.unit != 1 {
+            out.iter_mut()
+                .for_each(|value| *value = value.wrapping_mul(self.unit));
+        }
+        let values = out.get_mut(..count).unwrap_or_default();
+        self.undo(values);
+        Ok(count)
+    }
+
+    fn undo(&mut self, values: &mut [i64]) {
+        let (mut last, mut step) = (self.last, self.step);
+        match self.transform {
+            Transform::Plain => {
+                if last != 0 {
+                    values
+                        .iter_mut()
+                        .for_each(|value| *value = value.wrapping_add(last));
+                }
+            }
+            Transform::First => {
+                for value in values {
+                    last = last.wrapping_add(*value);
+                    *value = last;
+                }
+            }
+            Transform::Second => {
+                for value in values {
+                    step = step.wrapping_add(*value);
+                    last = last.wrapping_add(step);
+                    *value = last;
+                }
+            }
+            Transform::Line => {
+                for value in values {
+                    *value = value.wrapping_add(last);
+                    last = last.wrapping_add(step);
+                }
+            }
+        }
+        (self.last, self.step) = (last, step);
+    }
+
+    /// Moves over the next block, without unpacking it where later ones do not build on it.
+    pub(crate) fn skip_block(&mut self) -> Result<()> {
+        let count = self.left.min(BLOCK_SAMPLES);
+        match self.transform {
+            Transform::Plain | Transform::Line => {
+                self.left -= count;
+                self.blocks.skip(&mut self.reader, count)?;
+                if self.transform == Transform::Line {
+                    let ahead = self.step.wrapping_mul(count as i64);
+                    self.last = self.last.wrapping_add(ahead);
+                }
+            }
+            Transform::First | Transform::Second => {
+                self.next_block(&mut [0; BLOCK_SAMPLES])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes after the sequence, once all blocks were read or skipped.
+    pub(crate) fn into_rest(self) -> Reader<'a> {
+        self.reader
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ALL: [Transform; 4] = [
+        Transform::Plain,
+        Transform::First,
+        Transform::Second,
+        Transform::Line,
+    ];
+
+    fn read(bytes: &[u8], count: usize) -> Vec<i64> {
+        let mut sequence = SequenceReader::new(Reader::new(bytes), count).unwrap();
+        let (mut block, mut out) = ([0; BLOCK_SAMPLES], Vec::new());
+        loop {
+            match sequence.next_block(&mut block).unwrap() {
+                0 => break,
+                count => out.extend_from_slice(&block[..count]),
+            }
+        }
+        assert!(sequence.into_rest().is_empty());
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn integers_come_back_by_every_transform(
+            start: i64,
+            unit in prop::sample::select(vec![1i64, 2, 1024, 1_000_000, i64::MAX]),
+            steps in prop::collection::vec(prop_oneof![Just(3i64), -5i64..9, any::<i64>()], 0..300),
+        ) {
+            let mut value = start;
+            let values: Vec<i64> = steps
+                .iter()
+                .map(|step| { value = value.wrapping_add(step.wrapping_mul(unit)); value })
+                .collect();
+            let mut shortest = Vec::new();
+            put(&values, &ALL, &mut shortest);
+            for transform in ALL {
+                let mut bytes = Vec::new();
+                put(&values, &[transform], &mut bytes);
+                prop_assert_eq!(&read(&bytes, values.len()), &values);
+                prop_assert!(shortest.len() <= bytes.len());
+                let mut sequence = SequenceReader::new(Reader::new(&bytes), values.len()).unwrap();
+                let mut block = [0; BLOCK_SAMPLES];
+                for (index, expected) in values.chunks(BLOCK_SAMPLES).enumerate() {
+                    if index % 2 == 0 {
+                        sequence.skip_block().unwrap();
+                    } else {
+                        sequence.next_block(&mut block).unwrap();
+                        prop_assert_eq!(&block[..expected.len()], expected);
+                    }
+                }
+            }
+            prop_assert_eq!(read(&shortest, values.len()), values);
+        }
+    }
+
+    #[test]
+    fn a_straight_line_and_a_common_unit_cost_almost_nothing() {
+        let line: Vec<i64> = (0..1024).map(|i| 7_000_000 + i * 4096).collect();
+        let mut bytes = Vec::new();
+        put(&line, &ALL, &mut bytes);
+        assert!(bytes.len() <= 20, "{}", bytes.len());
+    }
+}

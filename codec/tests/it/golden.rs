@@ -1,0 +1,146 @@
+//! Bytes written by an earlier build still decode to the same numbers, and the encoders still
+//! write them.
+//!
+//! Each `tests/golden/NAME.bin` is the output of an encoder for a column defined here. After a
+//! deliberate change of an *encoder* run the tests once with `TREERING_REGENERATE_GOLDEN=1`; a
+//! change that makes an old file undecodable needs a new encoding number instead.
+
+use crate::data::{bits, column, mix};
+use std::path::PathBuf;
+use treering_codec::varint::Reader;
+use treering_codec::{
+    Encoding, Stats, StreamEncoder, decode_stream, decode_timestamps, decode_values,
+    encode_timestamps, encode_values, stale_marker,
+};
+
+fn golden(name: &str, encoded: &[u8]) -> Vec<u8> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let path = folder.join(format!("{name}.bin"));
+    if std::env::var_os("TREERING_REGENERATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(&path, encoded).unwrap();
+    }
+    let stored = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert_eq!(
+        stored, encoded,
+        "{name}: the encoder no longer writes the golden bytes"
+    );
+    stored
+}
+
+/// A column that only `encoding` suits.
+fn column_for(encoding: Encoding) -> Vec<f64> {
+    let of = |value: fn(u64) -> f64| (0..300).map(value).collect::<Vec<f64>>();
+    match encoding {
+        Encoding::Raw => (0..40).map(|i| f64::from_bits(mix(i))).collect(),
+        Encoding::Constant => vec![-0.125; 300],
+        // The bits that change wander through the mantissa.
+        Encoding::Xor => (0..300)
+            .scan(1e200f64.to_bits(), |bits, i| {
+                *bits ^= (mix(i) >> 54) << (39 - i / 75 * 13);
+                Some(f64::from_bits(*bits))
+            })
+            .collect(),
+        Encoding::Decimal => column(300, (3, 77, 0, 300)),
+        Encoding::DecimalUlps => of(|i| (i * 37 % 500) as f64 * 0.1 + 0.2),
+        Encoding::Dictionary => {
+            let few = [0.1234567890123, 77e77, -1e-9, f64::NAN];
+            (0..300).map(|i| few[(i * i % 7) % 4]).collect()
+        }
+        Encoding::Ordered => (0..300)
+            .map(|i| f64::from_bits(1f64.to_bits() + (mix(i) >> 24)))
+            .collect(),
+        _ => (0..300)
+            .map(|i| {
+                if i % 90 == 7 {
+                    stale_marker()
+                } else {
+                    f64::from(i * i % 997) / 100.0
+                }
+            })
+            .collect(),
+    }
+}
+
+#[test]
+fn every_value_encoding_is_pinned() {
+    for encoding in Encoding::ALL {
+        let values = column_for(encoding);
+        let mut bytes = Vec::new();
+        assert_eq!(encode_values(&values, &mut bytes), encoding);
+        let stored = golden(&format!("values_{encoding:?}").to_lowercase(), &bytes);
+        let mut back = Vec::new();
+        decode_values(&stored, values.len(), &mut back).unwrap();
+        assert_eq!(bits(&back), bits(&values));
+    }
+}
+
+#[test]
+fn every_timestamp_encoding_is_pinned() {
+    const START: i64 = 1_795_294_024_655_000_000;
+    let columns: [(&str, Vec<i64>); 4] = [
+        ("times_raw", vec![i64::MAX, i64::MIN, 0, -1, 5]),
+        (
+            "times_progression",
+            (0..1024).map(|i| START + i * 15_000_000_000).collect(),
+        ),
+        (
+            "times_jitter",
+            (0..300)
+                .map(|i| START + (i * 1000 + i * i % 7) * 1_000_000)
+                .collect(),
+        ),
+        (
+            "times_gap",
+            (0..300)
+                .map(|i| START + (i + i / 170 * 999) * 300_000_000_000)
+                .collect(),
+        ),
+    ];
+    for (name, column) in columns {
+        let mut bytes = Vec::new();
+        encode_timestamps(&column, &mut bytes);
+        let mut back = Vec::new();
+        decode_timestamps(&golden(name, &bytes), &mut back).unwrap();
+        assert_eq!(back, column);
+    }
+}
+
+#[test]
+fn streams_are_pinned() {
+    for (name, shape) in [
+        ("stream_ints", 3u8),
+        ("stream_floats", 4),
+        ("stream_decimals", 2),
+    ] {
+        let mut values = column(300, (shape, 9, 3, 50));
+        values[100] = stale_marker();
+        values[200] = 1.0 / 3.0;
+        let mut encoder = StreamEncoder::new();
+        let times: Vec<i64> = (0..300)
+            .map(|i| (i * 15_000 + i * i % 5) * 1_000_000 + i / 290)
+            .collect();
+        for (&timestamp, &value) in times.iter().zip(&values) {
+            encoder.push(timestamp, value);
+        }
+        let (mut back_times, mut back) = (Vec::new(), Vec::new());
+        decode_stream(&golden(name, &encoder.finish()), &mut back_times, &mut back).unwrap();
+        assert_eq!(back_times, times);
+        assert_eq!(bits(&back), bits(&values));
+    }
+}
+
+#[test]
+fn statistics_are_pinned() {
+    for (name, shape) in [
+        ("stats_constant", 0u8),
+        ("stats_counter", 3),
+        ("stats_floats", 7),
+    ] {
+        let stats = Stats::of(&column(300, (shape, 9, 3, 50)));
+        let mut bytes = Vec::new();
+        stats.encode(&mut bytes);
+        let stored = golden(name, &bytes);
+        assert_eq!(Stats::decode(&mut Reader::new(&stored), 300), Ok(stats));
+    }
+}
