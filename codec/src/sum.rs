@@ -19,6 +19,11 @@ impl CompensatedSum {
         }
     }
 
+    /// A sum from its parts: the plain sum and the error that it has.
+    pub(crate) const fn from_parts(sum: f64, error: f64) -> Self {
+        Self { sum, error }
+    }
+
     /// Adds one value.
     #[inline]
     pub fn add(&mut self, value: f64) {

@@ -5,5 +5,6 @@ mod data;
 mod golden;
 mod malformed;
 mod sealed;
+mod stats;
 mod stream;
 mod time;
