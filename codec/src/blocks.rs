@@ -82,7 +82,7 @@ fn plan(values: &[i64]) -> Plan {
         patches: 0,
         patch_width: 0,
     };
-    if width == 0 || (width == 1 && values.len() < 24) {
+    if !patches_may_pay(values, &whole) {
         return whole;
     }
     let mut scratch = [0i64; BLOCK_SAMPLES];
@@ -90,6 +90,57 @@ fn plan(values: &[i64]) -> Plan {
     sorted.copy_from_slice(values);
     sorted.sort_unstable();
     best_window(sorted, whole)
+}
+
+/// Buckets of the histogram that tells whether patches may pay.
+const BUCKETS: usize = 16;
+
+/// Whether some narrower window may hold enough of the values: an upper bound from a histogram,
+/// so that blocks of even noise, the most frequent ones, are not sorted in vain.
+fn patches_may_pay(values: &[i64], whole: &Plan) -> bool {
+    let (count, width) = (values.len(), usize::from(whole.width));
+    if whole.width > MAX_WIDTH {
+        return true;
+    }
+    // At least 16 bits for the patches and 10 for the first.
+    if count * width <= 26 {
+        return false;
+    }
+    let shift = width.saturating_sub(4);
+    let mut histogram = [0u8; BUCKETS];
+    for &value in values {
+        let bucket = (value.wrapping_sub(whole.base) as u64 >> shift) as usize;
+        histogram[bucket % BUCKETS] += 1;
+    }
+    let most_in = |buckets: usize| {
+        let sums = histogram
+            .windows(buckets)
+            .map(|some| some.iter().map(|&n| usize::from(n)).sum());
+        sums.max().unwrap_or(0)
+    };
+    // A window 2^narrower times narrower lies in so many neighbouring buckets at most; in the last
+    // case it may be any narrower one.
+    let exact = [
+        (1, BUCKETS / 2 + 1),
+        (2, BUCKETS / 4 + 1),
+        (3, BUCKETS / 8 + 1),
+        (width, 2),
+    ];
+    exact
+        .into_iter()
+        .filter(|&(narrower, _)| narrower <= width)
+        .any(|(narrower, buckets)| {
+            let affordable = (count * narrower).saturating_sub(16) / (9 + width - narrower);
+            count - most_in(buckets) <= affordable
+        })
+}
+
+/// Bits that the blocks of `values` will take, base changes left out.
+pub(crate) fn cost(values: &[i64]) -> usize {
+    values
+        .chunks(BLOCK_SAMPLES)
+        .map(|block| 8 + plan(block).bits(block.len()))
+        .sum()
 }
 
 /// Tries ever more patches at the ends of the sorted values.
@@ -148,15 +199,19 @@ fn outside(values: &[i64], plan: &Plan) -> (usize, u8) {
 
 fn put_block(values: &[i64], last_base: &mut i64, out: &mut Vec<u8>) {
     let mut plan = plan(values);
-    (plan.patches, plan.patch_width) = outside(values, &plan);
+    if plan.patches > 0 {
+        (plan.patches, plan.patch_width) = outside(values, &plan);
+    }
     // The last base may serve as well, and costs nothing.
     let mut kept = Plan {
         base: *last_base,
         ..plan
     };
-    (kept.patches, kept.patch_width) = outside(values, &kept);
-    if kept.patches <= plan.patches && kept.patch_width <= plan.patch_width {
-        plan = kept;
+    if kept.holds(plan.base) {
+        (kept.patches, kept.patch_width) = outside(values, &kept);
+        if kept.patches <= plan.patches && kept.patch_width <= plan.patch_width {
+            plan = kept;
+        }
     }
     let change = plan.base.wrapping_sub(*last_base);
     let base_flag = if change == 0 { 0 } else { BASE_FLAG };
@@ -166,23 +221,24 @@ fn put_block(values: &[i64], last_base: &mut i64, out: &mut Vec<u8>) {
         put_i64(out, change);
     }
     *last_base = plan.base;
-    if plan.patches > 0 {
-        out.push(plan.patches as u8);
-        out.push(plan.patch_width);
-        let outside = || {
-            values
-                .iter()
-                .enumerate()
-                .filter(|&(_, &value)| !plan.holds(value))
-        };
-        out.extend(outside().map(|(position, _)| position as u8));
-        let codes = outside().map(|(_, value)| zigzag(value.wrapping_sub(plan.base)));
-        bitpack::pack(codes, plan.patch_width, out);
+    let above = |value: i64| value.wrapping_sub(plan.base) as u64;
+    if plan.patches == 0 {
+        return bitpack::pack(values.iter().map(|&value| above(value)), plan.width, out);
     }
-    let body = values.iter().map(|&value| match plan.holds(value) {
-        true => value.wrapping_sub(plan.base) as u64,
-        false => 0,
-    });
+    out.push(plan.patches as u8);
+    out.push(plan.patch_width);
+    let outside = || {
+        values
+            .iter()
+            .enumerate()
+            .filter(|&(_, &value)| !plan.holds(value))
+    };
+    out.extend(outside().map(|(position, _)| position as u8));
+    let codes = outside().map(|(_, value)| zigzag(value.wrapping_sub(plan.base)));
+    bitpack::pack(codes, plan.patch_width, out);
+    let body = values
+        .iter()
+        .map(|&value| if plan.holds(value) { above(value) } else { 0 });
     bitpack::pack(body, plan.width, out);
 }
 

@@ -5,9 +5,9 @@
 //! patched, or the mapping is dropped.
 
 use crate::decimal::{self, MAX_SCALE};
-use crate::limits::{MAX_CHUNK_SAMPLES, MAX_DICTIONARY};
+use crate::limits::{BLOCK_SAMPLES, MAX_CHUNK_SAMPLES, MAX_DICTIONARY};
 use crate::sample::{ValueKind, is_stale};
-use crate::sealed::{Encoding, to_ordered};
+use crate::sealed::{Encoding, decode_values, to_ordered};
 use crate::sequence::{self, Transform};
 use crate::tag::{self, Tag};
 use crate::varint::{put_bytes, put_u64};
@@ -41,7 +41,7 @@ pub fn encode_values(values: &[f64], out: &mut Vec<u8>) -> Encoding {
         encoding: Encoding::Raw,
     };
     try_column(column, &stale, &mut best);
-    if best.bytes.is_empty() || best.bytes.len() > 1 + 8 * values.len() {
+    if best.bytes.len() > 1 + 8 * values.len() || !gives_back(&best.bytes, values) {
         best = Best {
             bytes: Vec::new(),
             encoding: Encoding::Raw,
@@ -55,6 +55,19 @@ pub fn encode_values(values: &[f64], out: &mut Vec<u8>) -> Encoding {
     }
     out.extend_from_slice(&best.bytes);
     best.encoding
+}
+
+/// Whether the decoder makes the same bits of `bytes`. It always should, and costs little beside
+/// the choice: a sealed chunk replaces the samples it was made of.
+fn gives_back(bytes: &[u8], values: &[f64]) -> bool {
+    let mut decoded = Vec::new();
+    let same = decode_values(bytes, values.len(), &mut decoded).is_ok()
+        && decoded
+            .iter()
+            .zip(values)
+            .all(|(one, other)| one.to_bits() == other.to_bits());
+    debug_assert!(same, "an encoder and its decoder disagree");
+    same
 }
 
 fn put_tag(encoding: Encoding, out: &mut Vec<u8>) {
@@ -160,12 +173,13 @@ fn probes(column: &[f64]) -> impl Iterator<Item = f64> + '_ {
 fn try_decimals(column: &[f64], stale: &[Patch], best: &mut Best) {
     // How many probes have each scale as their least.
     let mut scales = [0usize; MAX_SCALE as usize + 1];
-    let (mut found, mut seen) = (0, 0);
+    let (mut found, mut seen, mut hint) = (0, 0, 0);
     for value in probes(column) {
         seen += 1;
-        if let Some((_, scale)) = decimal::find(value, 0, MAX_SCALE) {
+        if let Some(scale) = decimal::least_scale(value, hint) {
             scales[usize::from(scale)] += 1;
             found += 1;
+            hint = scale;
         }
     }
     if found * 4 < seen * 3 {
@@ -198,22 +212,27 @@ fn try_scale(column: &[f64], scale: u8, stale: &[Patch], best: &mut Best) -> Opt
     let mut misfits = Vec::new();
     let mut wider = None;
     let mut ints = Vec::with_capacity(column.len());
-    let mut last = 0;
-    for (position, &value) in column.iter().enumerate() {
-        match decimal::to_int(value, scale) {
-            Some(int) => last = int,
-            None => {
-                if wider.is_none_or(|wider| decimal::to_int(value, wider).is_none()) {
-                    let found = decimal::find(value, scale + 1, MAX_SCALE);
-                    wider = wider.max(found.map(|(_, scale)| scale));
-                }
-                misfits.push((position, value));
-                if misfits.len() > column.len() / PATCH_SHARE {
-                    return wider;
-                }
-            }
+    for (index, block) in column.chunks(BLOCK_SAMPLES).enumerate() {
+        let start = ints.len();
+        if decimal::extend_ints(block, scale, &mut ints) {
+            continue;
         }
-        ints.push(last);
+        ints.truncate(start);
+        for (offset, &value) in block.iter().enumerate() {
+            if let Some(int) = decimal::to_int(value, scale) {
+                ints.push(int);
+                continue;
+            }
+            if wider.is_none_or(|wider| decimal::to_int(value, wider).is_none()) {
+                let found = decimal::find(value, scale + 1, MAX_SCALE);
+                wider = wider.max(found.map(|(_, scale)| scale));
+            }
+            misfits.push((index * BLOCK_SAMPLES + offset, value));
+            if misfits.len() > column.len() / PATCH_SHARE {
+                return wider;
+            }
+            ints.push(ints.last().copied().unwrap_or(0));
+        }
     }
     let patches = merge(stale, &misfits);
     best.offer(Encoding::Decimal, &patches, |out| {

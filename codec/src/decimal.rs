@@ -81,6 +81,35 @@ pub(crate) fn find(value: f64, from: u8, to: u8) -> Option<(i64, u8)> {
     (from..=to).find_map(|scale| to_int(value, scale).map(|int| (int, scale)))
 }
 
+/// The least scale at which `value` is a decimal, looked for from `hint` on either side.
+pub(crate) fn least_scale(value: f64, hint: u8) -> Option<u8> {
+    if to_int(value, hint).is_none() {
+        return find(value, 0, MAX_SCALE).map(|(_, scale)| scale);
+    }
+    let mut scale = hint;
+    while scale > 0 && to_int(value, scale - 1).is_some() {
+        scale -= 1;
+    }
+    Some(scale)
+}
+
+/// Appends the integers of `values` at `scale`; whether all of them are decimals of that scale.
+///
+/// Without a branch per value, so that it vectorises; what it appended is no use otherwise.
+pub(crate) fn extend_ints(values: &[f64], scale: u8, out: &mut Vec<i64>) -> bool {
+    let factor = power(scale);
+    let mut wrong = false;
+    out.extend(values.iter().map(|&value| {
+        let scaled = value * factor;
+        let rounded = scaled + MAGIC;
+        let back = (rounded - MAGIC) / factor;
+        wrong |=
+            scaled.is_nan() | (scaled.abs() >= MAGIC_LIMIT) | (back.to_bits() != value.to_bits());
+        rounded.to_bits().wrapping_sub(MAGIC.to_bits()) as i64
+    }));
+    !wrong
+}
+
 /// Converts a run of integers to the values of their decimals, appending to `out`.
 pub(crate) fn extend_f64(ints: &[i64], scale: u8, out: &mut Vec<f64>) {
     let widest = ints
@@ -134,6 +163,30 @@ mod tests {
             extend_f64(&ints, scale, &mut bulk);
             let single: Vec<u64> = ints.iter().map(|&int| to_f64(int, scale).to_bits()).collect();
             prop_assert_eq!(bulk.iter().map(|value| value.to_bits()).collect::<Vec<_>>(), single);
+        }
+
+        #[test]
+        fn bulk_and_single_search_agree(
+            values in prop::collection::vec(prop_oneof![
+                any::<u64>().prop_map(f64::from_bits),
+                (-9999i64..9999, 0u8..6).prop_map(|(int, scale)| to_f64(int, scale)),
+                prop::sample::select(vec![f64::NAN, 0.0, -0.0, MAGIC_LIMIT, -MAGIC_LIMIT, MAGIC_LIMIT - 1.0]),
+            ], 0..5),
+            scale in 0u8..=MAX_SCALE,
+        ) {
+            let mut ints = Vec::new();
+            let all = extend_ints(&values, scale, &mut ints);
+            let single: Option<Vec<i64>> = values.iter().map(|&value| to_int(value, scale)).collect();
+            prop_assert_eq!(all, single.is_some());
+            if let Some(single) = single {
+                prop_assert_eq!(ints, single);
+            }
+            for value in values {
+                prop_assert_eq!(
+                    least_scale(value, scale).map(|least| to_int(value, least).is_some()),
+                    find(value, 0, MAX_SCALE).map(|_| true)
+                );
+            }
         }
 
         #[test]

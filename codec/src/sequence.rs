@@ -31,30 +31,58 @@ pub(crate) enum Transform {
     Line = 3,
 }
 
-/// Appends the shortest encoding of `values` to `out`, trying each of `transforms`.
+/// Appends `values` to `out` by the best of `transforms`.
 pub(crate) fn put(values: &[i64], transforms: &[Transform], out: &mut Vec<u8>) {
     let unit = common_unit(values);
-    let origin = if unit > 1 {
-        values.first().copied().unwrap_or(0)
+    if unit == 1 {
+        return put_transformed(values, best(values, transforms), 1, 0, out);
+    }
+    let origin = values.first().copied().unwrap_or(0);
+    let scaled: Vec<i64> = values
+        .iter()
+        .map(|&value| value.wrapping_sub(origin) / unit as i64)
+        .collect();
+    put_transformed(&scaled, best(&scaled, transforms), unit, origin, out);
+}
+
+/// The transform of the least cost: of the whole column when it is short, or of two blocks of it.
+fn best(scaled: &[i64], transforms: &[Transform]) -> Transform {
+    let parts = if scaled.len() <= 2 * BLOCK_SAMPLES {
+        [scaled, &[]]
     } else {
-        0
+        let part = |start: usize| {
+            scaled
+                .get(start..)
+                .and_then(|rest| rest.get(..BLOCK_SAMPLES))
+        };
+        [part(scaled.len() / 6), part(scaled.len() * 4 / 6)].map(Option::unwrap_or_default)
     };
-    let scaled: Vec<i64> = match unit {
-        1 => values.to_vec(),
-        _ => values
+    let cost = |transform: Transform| -> usize {
+        let of = |part: &[i64]| blocks::cost(&residuals(part, transform, step(part, transform)).0);
+        let head = match transform {
+            // Its base changes from block to block.
+            Transform::Plain => 16,
+            Transform::First => 16,
+            Transform::Second | Transform::Line => 32,
+        };
+        head + parts.map(of).iter().sum::<usize>()
+    };
+    match *transforms {
+        [only] => only,
+        _ => transforms
             .iter()
-            .map(|&value| value.wrapping_sub(origin) / unit as i64)
-            .collect(),
-    };
-    let start = out.len();
-    let mut candidate = Vec::new();
-    for &transform in transforms {
-        candidate.clear();
-        put_transformed(&scaled, transform, unit, origin, &mut candidate);
-        if out.len() == start || candidate.len() < out.len() - start {
-            out.truncate(start);
-            out.extend_from_slice(&candidate);
-        }
+            .copied()
+            .min_by_key(|&t| cost(t))
+            .unwrap_or(Transform::Plain),
+    }
+}
+
+/// The step that `Second` and `Line` start from.
+fn step(scaled: &[i64], transform: Transform) -> i64 {
+    match (transform, scaled) {
+        (Transform::Line, _) => median_step(scaled),
+        (_, [first, second, ..]) => second.wrapping_sub(*first),
+        _ => 0,
     }
 }
 
@@ -339,13 +367,12 @@ mod tests {
                 .iter()
                 .map(|step| { value = value.wrapping_add(step.wrapping_mul(unit)); value })
                 .collect();
-            let mut shortest = Vec::new();
-            put(&values, &ALL, &mut shortest);
+            let mut chosen = Vec::new();
+            put(&values, &ALL, &mut chosen);
             for transform in ALL {
                 let mut bytes = Vec::new();
                 put(&values, &[transform], &mut bytes);
                 prop_assert_eq!(&read(&bytes, values.len()), &values);
-                prop_assert!(shortest.len() <= bytes.len());
                 let mut sequence = SequenceReader::new(Reader::new(&bytes), values.len()).unwrap();
                 let mut block = [0; BLOCK_SAMPLES];
                 for (index, expected) in values.chunks(BLOCK_SAMPLES).enumerate() {
@@ -357,7 +384,7 @@ mod tests {
                     }
                 }
             }
-            prop_assert_eq!(read(&shortest, values.len()), values);
+            prop_assert_eq!(read(&chosen, values.len()), values);
         }
     }
 
