@@ -1,0 +1,179 @@
+//! Writes small real seeds for the fuzz targets, made by our own encoders, into `fuzz/seeds/`.
+//!
+//! Input: nothing. Output: files `fuzz/seeds/TARGET/NAME`; existing ones with other names stay.
+//! Run: `cargo run --manifest-path fuzz/Cargo.toml --no-default-features --example seeds`.
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+
+use treering_codec::{
+    Stats, StreamEncoder, encode_timestamps, encode_values, stale_marker, varint,
+};
+use treering_index::{IndexWriter, Labels};
+
+const SECOND: i64 = 1_000_000_000;
+
+fn main() -> std::io::Result<()> {
+    for (name, values) in columns() {
+        let count = (values.len() as u16).to_le_bytes();
+        let timestamps: Vec<i64> = (0..values.len() as i64)
+            .map(|i| (1_700_000_000 + 15 * i) * SECOND)
+            .collect();
+        let mut stream = StreamEncoder::new();
+        for (timestamp, value) in timestamps.iter().zip(&values) {
+            stream.push(*timestamp, *value);
+        }
+        write("codec_stream", name, &stream.finish())?;
+        let mut chunk = count.to_vec();
+        encode_values(&values, &mut chunk);
+        write("codec_values", name, &chunk)?;
+        let mut stats = count.to_vec();
+        Stats::of(&values).encode(&mut stats);
+        write("codec_stats", name, &stats)?;
+        let mut raw = vec![0];
+        for (timestamp, value) in timestamps.iter().zip(&values).take(64) {
+            raw.extend(timestamp.to_le_bytes());
+            raw.extend(value.to_bits().to_le_bytes());
+        }
+        write("codec_roundtrip", name, &raw)?;
+    }
+    for (name, timestamps) in times() {
+        let mut column = Vec::new();
+        encode_timestamps(&timestamps, &mut column);
+        write("codec_timestamps", name, &column)?;
+    }
+    for mode in 1..4u8 {
+        let dense: Vec<u8> = (0..200u8).map(|i| i.wrapping_mul(37) >> 2).collect();
+        let name = ["", "decimals", "counter", "neighbours"][usize::from(mode)];
+        write(
+            "codec_roundtrip",
+            name,
+            &[&[mode | 0x2c], &dense[..]].concat(),
+        )?;
+    }
+    let mut numbers = Vec::new();
+    for value in [0, 127, 128, 1 << 32, u64::MAX] {
+        varint::put_u64(&mut numbers, value);
+    }
+    write("varint", "edges", &numbers)?;
+    write_texts()?;
+    write("index_open", "empty", &index(0))?;
+    write("index_open", "one", &index(1))?;
+    write("index_open", "hundred", &index(100))
+}
+
+/// One column per encoding of the codec, most of them short.
+fn columns() -> Vec<(&'static str, Vec<f64>)> {
+    let wave = |i: u32| f64::from(i * i % 997);
+    vec![
+        ("empty", vec![]),
+        ("single", vec![42.5]),
+        ("constant", vec![1.0; 130]),
+        (
+            "constant_stale",
+            [vec![3.0; 60], vec![stale_marker()]].concat(),
+        ),
+        ("decimal", (0..150).map(|i| wave(i) / 100.0).collect()),
+        (
+            "counter",
+            (0..150).map(|i| f64::from(i * 17 + i % 5)).collect(),
+        ),
+        ("irrational", (0..40).map(|i| wave(i).sqrt()).collect()),
+        (
+            "few",
+            (0..140)
+                .map(|i| [0.1, f64::NAN, -0.0, 7e77][i % 4])
+                .collect(),
+        ),
+        (
+            "thirds",
+            (0..130).map(|i| f64::from(i) * 0.1 + 0.2).collect(),
+        ),
+        (
+            "extremes",
+            vec![f64::MAX, f64::MIN_POSITIVE, 5e-324, f64::NEG_INFINITY, -0.0],
+        ),
+    ]
+}
+
+fn times() -> Vec<(&'static str, Vec<i64>)> {
+    let start = 1_700_000_000 * SECOND;
+    vec![
+        ("empty", vec![]),
+        ("single", vec![start]),
+        ("grid", (0..200).map(|i| start + 15 * SECOND * i).collect()),
+        (
+            "jitter",
+            (0..200)
+                .map(|i| start + 15 * SECOND * i + i * i % 7 * 1_000_000)
+                .collect(),
+        ),
+        (
+            "gap",
+            (0..200)
+                .map(|i| start + SECOND * (i + i / 150 * 4000))
+                .collect(),
+        ),
+        (
+            "backwards",
+            (0..50).map(|i| start - SECOND * (i * i % 31)).collect(),
+        ),
+        ("extremes", vec![i64::MIN, 0, i64::MAX, i64::MAX, -1]),
+    ]
+}
+
+fn write_texts() -> std::io::Result<()> {
+    for (name, text) in [
+        ("metric", "up"),
+        ("pairs", r#"cpu{host="a",mode="user"}"#),
+        ("quoted", r#"{"my.metric", "a b"="c", d='\n\x41\u00e9'}"#),
+        ("raw", "{a=`b\\c`}"),
+    ] {
+        write("labels_parse", name, text.as_bytes())?;
+        write("selector_parse", name, text.as_bytes())?;
+    }
+    for (name, text) in [
+        (
+            "regex",
+            r#"cpu{host=~"a.*|b[0-9]+",dc!="x",rack!~"(?i:r)\\d{1,3}"}"#,
+        ),
+        ("missing", r#"{a="",b!="",c=~".*",d=~".+"}"#),
+        ("nested", r#"{a=~"((((((((a|b)|c)|d)|e)*)+)?){2})"}"#),
+        ("broken", r#"cpu{host=~"(","#),
+    ] {
+        write("selector_parse", name, text.as_bytes())?;
+    }
+    let labels = labels(3);
+    write("labels_parse", "canonical", labels.as_canonical())
+}
+
+fn labels(number: u32) -> Labels {
+    Labels::from_pairs([
+        (
+            "__name__",
+            ["up", "node_load1", "cpu"][number as usize % 3].to_owned(),
+        ),
+        ("cpu", (number % 4).to_string()),
+        ("host", format!("host_{number}")),
+        ("job", "node".to_owned()),
+    ])
+    .expect("labels of ours")
+}
+
+fn index(count: u32) -> Vec<u8> {
+    let mut all: Vec<Labels> = (0..count).map(labels).collect();
+    all.sort();
+    let mut writer = IndexWriter::new();
+    for labels in &all {
+        writer.add(labels).expect("sorted");
+    }
+    writer.finish().expect("small")
+}
+
+fn write(target: &str, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("seeds")
+        .join(target);
+    std::fs::create_dir_all(&folder)?;
+    std::fs::write(folder.join(name), bytes)
+}

@@ -1,0 +1,27 @@
+//! The bodies of the fuzz targets, one function each: any bytes in, a panic when a promise breaks.
+//!
+//! Input: bytes from libFuzzer, or a committed seed (the test `seeds` of treering-benches replays
+//! all of them on stable). Output: nothing. Every body asserts more than "no panic": decoders must
+//! bound what they append, leave their output alone on an error, and give back what encoders took.
+#![forbid(unsafe_code)]
+
+mod codec;
+mod index;
+
+pub use codec::{
+    codec_roundtrip, codec_stats, codec_stream, codec_timestamps, codec_values, varint,
+};
+pub use index::{index_open, labels_parse, selector_parse};
+
+/// Every target by name; its seeds lie in `fuzz/seeds/NAME/`.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("codec_roundtrip", codec_roundtrip),
+    ("codec_stats", codec_stats),
+    ("codec_stream", codec_stream),
+    ("codec_timestamps", codec_timestamps),
+    ("codec_values", codec_values),
+    ("index_open", index_open),
+    ("labels_parse", labels_parse),
+    ("selector_parse", selector_parse),
+    ("varint", varint),
+];
