@@ -501,7 +501,7 @@ fn torn_fate(change: &Change, kept: bool, random: &mut Random) -> Fate {
     }
 }
 
-/// The images of one moment, numbered; see [`Plan::numbered`].
+/// The images of one moment, in the order of their numbers; made by `CrashVfs::images`.
 #[derive(Debug, Clone)]
 pub struct Images {
     disk: Arc<Disk>,

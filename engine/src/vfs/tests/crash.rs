@@ -120,6 +120,101 @@ fn a_write_may_be_torn_at_the_lengths_where_disks_tear() {
 }
 
 #[test]
+fn a_write_may_arrive_from_its_end_or_in_any_of_its_sectors() {
+    let (offset, len) = (100, 5000);
+    let old = vec![1; offset + len];
+    let data: Vec<u8> = (0..len).map(|index| (index % 250) as u8 + 2).collect();
+    let store = durable(&old);
+    store
+        .open_rw(Path::new("a"))
+        .unwrap()
+        .write_all_at(&data, offset as u64)
+        .unwrap();
+    let (mut from_end, mut by_sector) = (0, 0);
+    for state in states(&store, "a", 1000).into_iter().flatten() {
+        let written = &state[offset..];
+        if !written
+            .iter()
+            .zip(&data)
+            .all(|(byte, new)| byte == new || *byte == 1)
+        {
+            continue;
+        }
+        let is_new = |index: &usize| written[*index] != 1;
+        let edges: Vec<_> = (1..len)
+            .filter(|&at| is_new(&at) != is_new(&(at - 1)))
+            .collect();
+        from_end += u32::from(edges.len() == 1 && is_new(&(len - 1)));
+        let aligned = edges.iter().all(|edge| (offset + edge) % 512 == 0);
+        by_sector += u32::from(edges.len() >= 3 && aligned);
+    }
+    assert!(
+        from_end > 5 && by_sector > 5,
+        "{from_end} from the end, {by_sector} by sector"
+    );
+}
+
+#[test]
+fn a_name_that_is_used_again_brings_along_what_happened_to_it_before() {
+    let store = durable(b"old");
+    store.rename(Path::new("a"), Path::new("b")).unwrap();
+    put(&store, "a", b"new");
+    for image in store.images(store.calls(), SEED, 100) {
+        let names = ["a", "b"].map(|name| get(&image, name));
+        assert!(names.contains(&Some(b"old".to_vec())), "{names:?}");
+    }
+}
+
+#[test]
+fn a_durable_name_makes_durable_what_happened_to_it_before() {
+    let store = durable(b"old");
+    store.create_dir(Path::new("d")).unwrap();
+    store.sync_dir(Path::new("")).unwrap();
+    store.rename(Path::new("a"), Path::new("d/a")).unwrap();
+    store.create(Path::new("a")).unwrap();
+    // The directory "d" is not synced, but the new "a" cannot be there beside the old one.
+    store.sync_dir(Path::new("")).unwrap();
+    assert_eq!(states(&store, "a", 50), BTreeSet::from([Some(Vec::new())]));
+    assert_eq!(
+        states(&store, "d/a", 50),
+        BTreeSet::from([Some(b"old".to_vec())])
+    );
+}
+
+#[test]
+fn a_rename_onto_another_name_of_the_same_file_removes_nothing() {
+    let store = durable(b"x");
+    store.link(Path::new("a"), Path::new("b")).unwrap();
+    store.rename(Path::new("a"), Path::new("b")).unwrap();
+    store.sync_dir(Path::new("")).unwrap();
+    assert_eq!(
+        states(&store, "a", 50),
+        BTreeSet::from([Some(b"x".to_vec())])
+    );
+    assert_eq!(
+        states(&store, "b", 50),
+        BTreeSet::from([Some(b"x".to_vec())])
+    );
+}
+
+#[test]
+fn the_writes_of_a_file_that_is_gone_for_good_are_forgotten() {
+    let store = durable(b"x");
+    store
+        .open_rw(Path::new("a"))
+        .unwrap()
+        .write_all_at(b"y", 0)
+        .unwrap();
+    store.remove(Path::new("a")).unwrap();
+    assert_eq!(store.unsynced(store.calls()), 2);
+    store.sync_dir(Path::new("")).unwrap();
+    assert_eq!(store.unsynced(store.calls()), 0);
+    // Asking about an earlier call after a later one starts again from the beginning.
+    assert_eq!([0, 1, 2].map(|call| store.unsynced(call)), [0, 1, 2]);
+    assert_eq!(get(&store.image(1, SEED, 0), "a"), Some(b"x".to_vec()));
+}
+
+#[test]
 fn bytes_outside_of_the_written_range_never_change() {
     let store = durable(&[1; 3000]);
     store
