@@ -7,10 +7,14 @@
 
 pub(crate) mod accumulator;
 mod cells;
+#[cfg(test)]
+mod model;
 mod moments;
 mod quantile;
 mod series;
 mod slide;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -244,9 +248,14 @@ impl<S: Iterator<Item = Result<SeriesRuns>>> Query<'_, S> {
 /// Bytes of one series of an answer beside its points.
 const SERIES_BYTES: usize = size_of::<AggregatedSeries>();
 
-/// One NaN for all: a computed one carries no payload, least of all that of the stale marker.
+/// One NaN for all: a computed one carries neither sign nor payload.
 fn number(value: f64) -> f64 {
-    if value.is_nan() { f64::NAN } else { value }
+    // The compiler takes a choice between two NaNs for none, unless it cannot see one of them.
+    if value.is_nan() {
+        std::hint::black_box(f64::NAN)
+    } else {
+        value
+    }
 }
 
 fn nanos(duration: Duration) -> i64 {
