@@ -13,8 +13,11 @@ pub use codec::{
 };
 pub use index::{index_open, labels_parse, selector_parse};
 
+/// The body of a target.
+pub type Body = fn(&[u8]);
+
 /// Every target by name; its seeds lie in `fuzz/seeds/NAME/`.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Body)] = &[
     ("codec_roundtrip", codec_roundtrip),
     ("codec_stats", codec_stats),
     ("codec_stream", codec_stream),
