@@ -232,6 +232,22 @@ impl MemIndex {
         (0..count).map_while(move |_| reader.varint().ok().map(|pair| pair as u32))
     }
 
+    /// The number of pairs of series `id`, and their numbers as varints.
+    pub(crate) fn packed_pairs(&self, id: SeriesId) -> (usize, &[u8]) {
+        let record = self
+            .places
+            .get(id as usize)
+            .map_or(&[][..], |place| self.packed.from(*place));
+        let mut reader = Reader::new(record);
+        let count = reader.varint().unwrap_or(0) as usize;
+        let rest = reader.rest();
+        let mut end = Reader::new(rest);
+        for _ in 0..count {
+            let _ = end.varint();
+        }
+        (count, rest.get(..end.offset()).unwrap_or_default())
+    }
+
     /// The labels of series `id`.
     pub fn labels(&self, id: SeriesId) -> Option<Labels> {
         if id as usize >= self.len() {

@@ -95,16 +95,28 @@ impl Index for MemIndex {
         Ok(())
     }
 
-    fn meets(&self, id: u32, matchers: &[&Matcher]) -> Result<bool, Infallible> {
-        Ok(matchers.iter().all(|matcher| {
-            matcher.matches_value(self.label_value(id, matcher.name()).unwrap_or_default())
-        }))
+    fn retain(&self, ids: &Postings, matchers: &[&Matcher]) -> Result<Postings, Infallible> {
+        let meets = |id: &u32| {
+            matchers.iter().all(|matcher| {
+                matcher.matches_value(self.label_value(*id, matcher.name()).unwrap_or_default())
+            })
+        };
+        Ok(Postings::from_sorted(ids.iter().filter(meets).collect()))
     }
 
-    fn value_of(&self, id: u32, name: u32) -> Result<Option<String>, Infallible> {
-        let pair = self
-            .pairs(id)
-            .find(|pair| self.symbols.name_of(*pair) == Some(name));
-        Ok(pair.map(|pair| self.symbols.value(pair).to_owned()))
+    fn values_within(&self, ids: &Postings, name: u32) -> Result<Vec<String>, Infallible> {
+        let of = |id| {
+            self.pairs(id)
+                .find(|pair| self.symbols.name_of(*pair) == Some(name))
+        };
+        let mut pairs: Vec<u32> = ids.iter().filter_map(of).collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        let mut values: Vec<String> = pairs
+            .into_iter()
+            .map(|pair| self.symbols.value(pair).to_owned())
+            .collect();
+        values.sort_unstable();
+        Ok(values)
     }
 }

@@ -57,10 +57,10 @@ pub(crate) trait Index {
         prefix: &str,
         visit: &mut Visit<'_, Self>,
     ) -> Result<(), Self::Error>;
-    /// Whether a series meets all of `matchers`, by its labels.
-    fn meets(&self, id: u32, matchers: &[&Matcher]) -> Result<bool, Self::Error>;
-    /// The value of a label of a series.
-    fn value_of(&self, id: u32, name: Self::Name) -> Result<Option<String>, Self::Error>;
+    /// The series of `ids` whose labels meet all of `matchers`.
+    fn retain(&self, ids: &Postings, matchers: &[&Matcher]) -> Result<Postings, Self::Error>;
+    /// The distinct values of a label of the series of `ids`, sorted.
+    fn values_within(&self, ids: &Postings, name: Self::Name) -> Result<Vec<String>, Self::Error>;
     /// What reading the labels of one series costs, in values scanned.
     const READ_COST: usize;
 }
@@ -115,27 +115,13 @@ pub(crate) fn select<I: Index>(index: &I, matchers: &[Matcher]) -> Result<Postin
             }
             if found.len().saturating_mul(I::READ_COST) < price {
                 let left: Vec<&Matcher> = rest.iter().map(|term| term.matcher).collect();
-                return retain(index, found, &left);
+                return index.retain(found, &left);
             }
         }
         found = Some(apply(index, term, found)?);
         rest = others;
     }
     Ok(found.unwrap_or_else(|| Postings::all(index.series_count())))
-}
-
-fn retain<I: Index>(
-    index: &I,
-    found: &Postings,
-    matchers: &[&Matcher],
-) -> Result<Postings, I::Error> {
-    let mut kept = Vec::new();
-    for id in found {
-        if index.meets(id, matchers)? {
-            kept.push(id);
-        }
-    }
-    Ok(Postings::from_sorted(kept))
 }
 
 fn apply<I: Index>(
@@ -297,17 +283,12 @@ pub(crate) fn label_values<I: Index>(
     let Some(name) = index.find_name(name)? else {
         return Ok(Vec::new());
     };
-    let mut found = Vec::new();
     if let Some(within) = within
         && within.len().saturating_mul(I::READ_COST) < index.value_count(name).saturating_mul(2)
     {
-        for id in within {
-            found.extend(index.value_of(id, name)?);
-        }
-        found.sort_unstable();
-        found.dedup();
-        return Ok(found);
+        return index.values_within(within, name);
     }
+    let mut found = Vec::new();
     index.scan(name, "", &mut |value, pair| {
         if within.map_or(Ok(true), |within| index.intersects(pair, within))? {
             found.push(value.to_owned());

@@ -1,0 +1,256 @@
+//! How the immutable index answers the questions of `select.rs`.
+//!
+//! An exact value walks the transducer; a prefix is sought among the sorted values; other patterns
+//! scan them. Invariant: what the transducer says is checked against the value itself.
+
+use treering_codec::varint::Reader;
+
+use crate::error::{Error, Result};
+use crate::format::{ONE_ID, POSTINGS, RESTART, TRANSDUCER, VALUES};
+use crate::lists;
+use crate::matcher::Matcher;
+use crate::postings::Postings;
+use crate::read::IndexReader;
+use crate::read_series::{LabelsCursor, next_value};
+use crate::select::{Index, Visit};
+use crate::setops::Union;
+use crate::transducer;
+
+/// Where the postings of a value are.
+enum Place<'a> {
+    /// They are this id.
+    One(u32),
+    /// They are a list at this reader.
+    List(Reader<'a>),
+}
+
+impl<D: AsRef<[u8]>> IndexReader<D> {
+    fn values_of(&self, name: u32) -> u32 {
+        self.names.get(name as usize).map_or(0, |name| name.values)
+    }
+
+    /// Where list `number` of a name is; the list after those of the values is the series that
+    /// have the label.
+    fn place(&self, name: u32, number: u32) -> Result<Place<'_>> {
+        let part = self.name_section(name, POSTINGS)?;
+        let lists = (self.values_of(name) as usize + 1) * 4;
+        let mut reader = Reader::new(part.bytes);
+        let place = reader.take(number as usize * 4).and_then(|_| reader.u32());
+        let place = place.map_err(|error| part.wrong(error))?;
+        if place & ONE_ID != 0 {
+            let id = place & !ONE_ID;
+            return if id < self.series_count() {
+                Ok(Place::One(id))
+            } else {
+                Err(part.malformed(&reader, "a series beyond the index"))
+            };
+        }
+        let mut reader = Reader::new(part.bytes);
+        let there = reader.take(lists).and_then(|_| reader.take(place as usize));
+        there.map_err(|error| part.wrong(error))?;
+        Ok(Place::List(reader))
+    }
+
+    fn postings(&self, name: u32, number: u32) -> Result<Postings> {
+        match self.place(name, number)? {
+            Place::One(id) => Ok(Postings::one(id)),
+            Place::List(mut reader) => lists::decode(&mut reader, self.series_count())
+                .map_err(|error| self.list_error(name, error)),
+        }
+    }
+
+    /// Number of series of a pair.
+    pub(crate) fn series_in(&self, (name, number): (u32, u32)) -> Result<usize> {
+        match self.place(name, number)? {
+            Place::One(_) => Ok(1),
+            Place::List(reader) => lists::count(reader, self.series_count())
+                .map_err(|error| self.list_error(name, error)),
+        }
+    }
+
+    fn list_error(&self, name: u32, error: treering_codec::Error) -> Error {
+        match self.name_section(name, POSTINGS) {
+            Ok(part) => part.wrong(error),
+            Err(error) => error,
+        }
+    }
+
+    /// The number of the first value that is not below `wanted`.
+    fn lower_bound(&self, name: u32, wanted: &str) -> Result<u32> {
+        let part = self.name_section(name, VALUES)?;
+        let values = self.values_of(name);
+        let (mut low, mut high) = (0, values.div_ceil(RESTART as u32));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let mut reader = part.block(values, middle * RESTART as u32)?;
+            if next_value(&part, &mut reader)? < wanted {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        // The bound is in the block before the first that starts at or above `wanted`.
+        let start = low.saturating_sub(1) * RESTART as u32;
+        if start >= values {
+            return Ok(values);
+        }
+        let mut reader = part.block(values, start)?;
+        let end = values.min(start + RESTART as u32);
+        for number in start..end {
+            if next_value(&part, &mut reader)? >= wanted {
+                return Ok(number);
+            }
+        }
+        Ok(end)
+    }
+
+    /// Whether the series at the cursor meets all `matchers`, given with the numbers of their
+    /// names.
+    fn meets(
+        &self,
+        cursor: &LabelsCursor<'_, D>,
+        matchers: &[(Option<u32>, &Matcher)],
+    ) -> Result<bool> {
+        for (name, matcher) in matchers {
+            let pair = name.and_then(|name| cursor.pairs().find(|(found, _)| *found == name));
+            let value = match pair {
+                Some((name, number)) => self.value(name, number)?,
+                None => "",
+            };
+            if !matcher.matches_value(value) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl<D: AsRef<[u8]>> Index for IndexReader<D> {
+    type Error = Error;
+    type Name = u32;
+    type Pair = (u32, u32);
+
+    const READ_COST: usize = 16;
+
+    fn series_count(&self) -> u32 {
+        IndexReader::series_count(self)
+    }
+
+    fn names(&self) -> Result<Vec<(String, u32)>> {
+        Ok(self
+            .names
+            .iter()
+            .map(|name| name.text.to_string())
+            .zip(0..)
+            .collect())
+    }
+
+    fn find_name(&self, name: &str) -> Result<Option<u32>> {
+        let found = self.names.binary_search_by(|entry| (*entry.text).cmp(name));
+        Ok(found.ok().map(|number| number as u32))
+    }
+
+    fn value_count(&self, name: u32) -> usize {
+        self.values_of(name) as usize
+    }
+
+    fn present(&self, name: u32) -> Result<Postings> {
+        let series = self.names.get(name as usize).map_or(0, |name| name.series);
+        if series == self.series_count() {
+            return Ok(Postings::all(series));
+        }
+        self.postings(name, self.values_of(name))
+    }
+
+    fn find_pair(&self, name: u32, value: &str) -> Result<Option<((u32, u32), usize)>> {
+        let part = self.name_section(name, TRANSDUCER)?;
+        let number = transducer::get(part.bytes, value.as_bytes());
+        let Some(number) = number.map_err(|error| part.wrong(error))? else {
+            return Ok(None);
+        };
+        let number = u32::try_from(number)
+            .ok()
+            .filter(|number| *number < self.values_of(name));
+        match number {
+            Some(number) if self.value(name, number)? == value => {
+                Ok(Some(((name, number), self.series_in((name, number))?)))
+            }
+            _ => {
+                let what = "a transducer that disagrees with the values";
+                Err(part.malformed(&Reader::new(part.bytes), what))
+            }
+        }
+    }
+
+    fn series_of(&self, pair: (u32, u32), within: Option<&Postings>) -> Result<Postings> {
+        let postings = self.postings(pair.0, pair.1)?;
+        Ok(match within {
+            Some(within) => within.and(&postings),
+            None => postings,
+        })
+    }
+
+    fn add_series_of(&self, pair: (u32, u32), union: &mut Union) -> Result<()> {
+        union.add(&self.postings(pair.0, pair.1)?);
+        Ok(())
+    }
+
+    fn intersects(&self, pair: (u32, u32), within: &Postings) -> Result<bool> {
+        Ok(self.postings(pair.0, pair.1)?.intersects(within))
+    }
+
+    fn scan(&self, name: u32, prefix: &str, visit: &mut Visit<'_, Self>) -> Result<()> {
+        let part = self.name_section(name, VALUES)?;
+        let values = self.values_of(name);
+        let start = if prefix.is_empty() {
+            0
+        } else {
+            self.lower_bound(name, prefix)?
+        };
+        if start >= values {
+            return Ok(());
+        }
+        let mut reader = part.block(values, start)?;
+        for _ in 0..start as usize % RESTART {
+            next_value(&part, &mut reader)?;
+        }
+        for number in start..values {
+            let value = next_value(&part, &mut reader)?;
+            if !value.starts_with(prefix) || !visit(value, (name, number))? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn retain(&self, ids: &Postings, matchers: &[&Matcher]) -> Result<Postings> {
+        let mut named = Vec::with_capacity(matchers.len());
+        for matcher in matchers {
+            named.push((self.find_name(matcher.name())?, *matcher));
+        }
+        let mut cursor = self.cursor()?;
+        let mut kept = Vec::new();
+        for id in ids {
+            cursor.seek(id)?;
+            if self.meets(&cursor, &named)? {
+                kept.push(id);
+            }
+        }
+        Ok(Postings::from_sorted(kept))
+    }
+
+    fn values_within(&self, ids: &Postings, name: u32) -> Result<Vec<String>> {
+        let mut cursor = self.cursor()?;
+        let mut numbers = Vec::with_capacity(ids.len());
+        for id in ids {
+            cursor.seek(id)?;
+            numbers.extend(cursor.pairs().find(|(found, _)| *found == name));
+        }
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+            .into_iter()
+            .map(|(name, number)| Ok(self.value(name, number)?.to_owned()))
+            .collect()
+    }
+}

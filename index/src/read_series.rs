@@ -1,0 +1,283 @@
+//! Labels of the series of an immutable index.
+//!
+//! Input: ordinals, best in ascending order. Output: labels, or an error with an offset. A series
+//! is a first pair and a tail; a tail is a shape, which is a list of names, and a value for each.
+//! Invariant: at most 15 entries of series and 15 of tails are read before the one wanted.
+
+use treering_codec::varint::{Reader, put_bytes, unzigzag};
+
+use crate::error::Result;
+use crate::format::{RESTART, SERIES, TAILS, VALUES};
+use crate::labels::Labels;
+use crate::limits::{HARD_MAX_LABELS, HARD_MAX_VALUE_BYTES};
+use crate::read::{IndexReader, Part};
+
+/// The lists of label names that tails have.
+#[derive(Debug)]
+pub(crate) struct Shapes {
+    names: Vec<u32>,
+    starts: Vec<u32>,
+}
+
+impl Shapes {
+    /// Reads `count` shapes of names below `names`.
+    pub(crate) fn read(part: Part<'_>, count: u32, names: u32) -> Result<Self> {
+        let mut reader = Reader::new(part.bytes);
+        let mut shapes = Self {
+            names: Vec::new(),
+            starts: vec![0],
+        };
+        for _ in 0..count {
+            let len = reader.length(HARD_MAX_LABELS, "a shape of too many labels");
+            let mut next = 0u64;
+            for _ in 0..len.map_err(|error| part.wrong(error))? {
+                let gap = reader.varint().map_err(|error| part.wrong(error))?;
+                let name = next.saturating_add(gap);
+                if name >= u64::from(names) {
+                    return Err(part.malformed(&reader, "a label name beyond the directory"));
+                }
+                shapes.names.push(name as u32);
+                next = name + 1;
+            }
+            shapes.starts.push(shapes.names.len() as u32);
+        }
+        if reader.is_empty() {
+            Ok(shapes)
+        } else {
+            Err(part.malformed(&reader, "bytes after the shapes"))
+        }
+    }
+
+    /// The names of a shape, by number, ascending.
+    pub(crate) fn get(&self, shape: usize) -> Option<&[u32]> {
+        let (start, end) = (self.starts.get(shape)?, self.starts.get(shape + 1)?);
+        self.names.get(*start as usize..*end as usize)
+    }
+}
+
+/// Reads the labels of one series after another; see [`IndexReader::cursor`].
+pub struct LabelsCursor<'a, D> {
+    index: &'a IndexReader<D>,
+    shapes: &'a Shapes,
+    series_part: Part<'a>,
+    tails_part: Part<'a>,
+    series: Entry<'a>,
+    /// The first pair of the series at hand.
+    first: Option<(u32, u32)>,
+    /// The tail of the series at hand.
+    tail: i64,
+    tails: Entry<'a>,
+    shape: &'a [u32],
+    values: Vec<u32>,
+    canonical: Vec<u8>,
+}
+
+/// Where a run of entries has been read to; nowhere after an error.
+struct Entry<'a> {
+    /// The entry that `reader` stands at.
+    next: u32,
+    reader: Reader<'a>,
+}
+
+impl<'a> Entry<'a> {
+    /// Moves to the restart before `number`, unless reading on gets there sooner.
+    fn approach(&mut self, part: Part<'a>, entries: u32, number: u32) -> Result<()> {
+        let restart = number - number % RESTART as u32;
+        if !(restart..=number).contains(&self.next) {
+            self.reader = part.block(entries, number)?;
+            self.next = restart;
+        }
+        Ok(())
+    }
+}
+
+impl<D> std::fmt::Debug for LabelsCursor<'_, D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LabelsCursor")
+            .field("next", &self.series.next)
+            .finish()
+    }
+}
+
+impl<'a, D: AsRef<[u8]>> LabelsCursor<'a, D> {
+    pub(crate) fn new(index: &'a IndexReader<D>) -> Result<Self> {
+        // Beyond every ordinal, so that the first use seeks.
+        let nowhere = || Entry {
+            next: u32::MAX,
+            reader: Reader::new(&[]),
+        };
+        Ok(Self {
+            index,
+            shapes: index.shapes()?,
+            series_part: index.section(SERIES)?,
+            tails_part: index.section(TAILS)?,
+            series: nowhere(),
+            first: None,
+            tail: 0,
+            tails: nowhere(),
+            shape: &[],
+            values: Vec::new(),
+            canonical: Vec::new(),
+        })
+    }
+
+    /// The labels of a series; an error for an ordinal that is not below the count.
+    pub fn labels(&mut self, ordinal: u32) -> Result<Labels> {
+        self.seek(ordinal)?;
+        let mut canonical = std::mem::take(&mut self.canonical);
+        canonical.clear();
+        let written = self.pairs().try_for_each(|(name, value)| {
+            let value = self.index.value(name, value)?;
+            let text = self
+                .index
+                .names
+                .get(name as usize)
+                .map_or("", |name| &name.text);
+            put_bytes(&mut canonical, text.as_bytes());
+            put_bytes(&mut canonical, value.as_bytes());
+            Ok(())
+        });
+        self.canonical = canonical;
+        written.map(|()| Labels::from_canonical_unchecked(&self.canonical))
+    }
+
+    /// Reads on to a series, whose pairs are then at hand.
+    pub(crate) fn seek(&mut self, ordinal: u32) -> Result<()> {
+        if ordinal >= self.index.series_count() {
+            let reader = Reader::new(self.series_part.bytes);
+            return Err(self
+                .series_part
+                .malformed(&reader, "a series ordinal beyond the index"));
+        }
+        self.series
+            .approach(self.series_part, self.index.series_count(), ordinal)?;
+        while self.series.next <= ordinal {
+            self.read_series()
+                .map_err(|error| self.series_part.wrong(error))?;
+        }
+        let Some(tail) = u32::try_from(self.tail)
+            .ok()
+            .filter(|tail| *tail < self.index.tails)
+        else {
+            let what = "a label set beyond the index";
+            return Err(self.series_part.malformed(&self.series.reader, what));
+        };
+        // The tail at hand was read last, so it is the one before `next`.
+        if self.tails.next != tail.wrapping_add(1) {
+            self.tails
+                .approach(self.tails_part, self.index.tails, tail)?;
+            while self.tails.next <= tail {
+                self.read_tail()
+                    .map_err(|error| self.tails_part.wrong(error))?;
+            }
+        }
+        let second = self.shape.first();
+        if self
+            .first
+            .is_none_or(|(name, _)| second.is_some_and(|second| *second <= name))
+            && second.is_some()
+        {
+            let what = "labels of a series out of order";
+            return Err(self.series_part.malformed(&self.series.reader, what));
+        }
+        Ok(())
+    }
+
+    /// The pairs of the series at hand, as numbers of names and values, in label order.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (u32, u32)> {
+        let tail = self.shape.iter().copied().zip(self.values.iter().copied());
+        self.first.into_iter().chain(tail)
+    }
+
+    fn read_series(&mut self) -> treering_codec::Result<()> {
+        let restart = self.series.next.is_multiple_of(RESTART as u32);
+        let reader = &mut self.series.reader;
+        let offset = reader.offset();
+        let header = reader.varint()?;
+        let expected = if restart {
+            0
+        } else {
+            self.tail.wrapping_add(1)
+        };
+        self.tail = expected.wrapping_add(unzigzag(header >> 1));
+        if header & 1 == 1 {
+            let name =
+                reader.length(self.index.names.len(), "a label name beyond the directory")?;
+            self.first = match name.checked_sub(1) {
+                Some(name) => Some((name as u32, number(reader)?)),
+                None => None,
+            };
+        } else if restart {
+            let what = "a block of series that does not start with a label";
+            return Err(treering_codec::Error::Malformed { offset, what });
+        }
+        self.series.next += 1;
+        Ok(())
+    }
+
+    fn read_tail(&mut self) -> treering_codec::Result<()> {
+        let restart = self.tails.next.is_multiple_of(RESTART as u32);
+        let reader = &mut self.tails.reader;
+        let offset = reader.offset();
+        let wrong = |what| treering_codec::Error::Malformed { offset, what };
+        let header = reader.varint()?;
+        let new = header & 1 == 1;
+        if new {
+            let shape = reader.length(u32::MAX as usize, "a shape beyond the index")?;
+            self.shape = self
+                .shapes
+                .get(shape)
+                .ok_or(wrong("a shape beyond the index"))?;
+        } else if restart {
+            return Err(wrong(
+                "a block of label sets that does not start with a shape",
+            ));
+        }
+        let known = if restart { 0 } else { self.values.len() };
+        let shared = usize::try_from(header >> 1).ok();
+        let shared = shared.filter(|shared| *shared <= known.min(self.shape.len()));
+        let shared = shared.ok_or(wrong("more shared labels than there are"))?;
+        let old = self.values.get(shared).copied().filter(|_| !new);
+        self.values.truncate(shared);
+        if let Some(old) = old {
+            let value = i64::from(old).checked_add(reader.varint_i64()?);
+            let value = value.and_then(|value| u32::try_from(value).ok());
+            self.values
+                .push(value.ok_or(wrong("a label value out of range"))?);
+        }
+        for _ in self.values.len()..self.shape.len() {
+            self.values.push(number(reader)?);
+        }
+        self.tails.next += 1;
+        Ok(())
+    }
+}
+
+fn number(reader: &mut Reader<'_>) -> treering_codec::Result<u32> {
+    Ok(reader.length(u32::MAX as usize, "a label value out of range")? as u32)
+}
+
+impl<D: AsRef<[u8]>> IndexReader<D> {
+    /// Value `number` of a label name.
+    pub(crate) fn value(&self, name: u32, number: u32) -> Result<&str> {
+        let part = self.name_section(name, VALUES)?;
+        let values = self.names.get(name as usize).map_or(0, |name| name.values);
+        if number >= values {
+            let reader = Reader::new(part.bytes);
+            return Err(part.malformed(&reader, "a label value beyond the index"));
+        }
+        let mut reader = part.block(values, number)?;
+        for _ in 0..number as usize % RESTART {
+            reader.bytes().map_err(|error| part.wrong(error))?;
+        }
+        next_value(&part, &mut reader)
+    }
+}
+
+/// The value at `reader`.
+pub(crate) fn next_value<'a>(part: &Part<'a>, reader: &mut Reader<'a>) -> Result<&'a str> {
+    let bytes = reader.bytes().map_err(|error| part.wrong(error))?;
+    let text = std::str::from_utf8(bytes).ok();
+    text.filter(|text| (1..=HARD_MAX_VALUE_BYTES).contains(&text.len()))
+        .ok_or_else(|| part.malformed(reader, "a label value that is not UTF-8 or too long"))
+}
