@@ -1,1 +1,54 @@
-//! To be written.
+//! Treering: an embedded time-series storage engine. A database is a directory; a program opens it,
+//! appends labelled samples, and asks questions that span minutes or years.
+#![doc = include_str!("../../README.md")]
+#![deny(unsafe_code)]
+
+mod background;
+mod batch;
+mod block;
+mod clock;
+mod db;
+mod error;
+mod flush;
+mod head;
+mod ingest;
+pub mod limits;
+mod manifest;
+mod options;
+mod poison;
+mod query;
+mod questions;
+mod recover;
+mod registry;
+mod reserve;
+mod shared;
+mod stats;
+mod sync;
+pub mod vfs;
+mod view;
+mod wal;
+
+pub use batch::{Batch, IntoSeries, SeriesRef};
+pub use db::{Appended, Db};
+pub use error::{Error, LimitReached, Rejection, Result};
+pub use options::{Maintenance, Options, QueryLimits, Reads, Sync};
+pub use query::aggregate::{Aggregate, AggregatedSeries, Function, Point};
+pub use query::group::Grouping;
+pub use query::guard::CancelToken;
+pub use query::select::{Columns, Samples, Series, SeriesSet};
+pub use questions::{Latest, Query};
+pub use recover::{RecoveryReport, WalCut};
+pub use stats::{BlockBytesTotal, DbStats};
+pub use treering_codec::{STALE_MARKER_BITS, Sample, is_stale, stale_marker};
+pub use treering_index::{
+    CardinalityStats, LabelLimits, Labels, LabelsBuilder, MatchOp, Matcher, Selector, labels,
+};
+
+/// Time: the clock seam, and timestamps from the units that programs have.
+pub mod time {
+    #[cfg(feature = "testing")]
+    pub use crate::clock::ManualClock;
+    pub use crate::clock::{
+        Clock, SystemClock, from_millis, from_secs, from_system_time, now, to_system_time,
+    };
+}

@@ -14,7 +14,8 @@ use treering_codec::{MAX_CHUNK_SAMPLES, Stats};
 
 use super::columns::Columns;
 use super::format::{
-    GROUP_BYTES, KIND_BITS, KIND_CONSTANT, KIND_PLAIN, KIND_SUMMED, STRIDE_CHUNKS, Sections, length,
+    GROUP_BYTES, KIND_BITS, KIND_CONSTANT, KIND_PLAIN, KIND_SUMMED, STRIDDEN_CHUNKS, STRIDE_CHUNKS,
+    Sections, length,
 };
 use super::paged::PagedReader;
 use crate::error::{Error, Result};
@@ -369,7 +370,7 @@ impl Entries<'_> {
         series: &mut Series,
         out: &mut Vec<ChunkRef>,
     ) -> treering_codec::Result<()> {
-        if chunks <= STRIDE_CHUNKS {
+        if chunks < STRIDDEN_CHUNKS {
             return self.read_some(reader, 0..chunks, series, out);
         }
         let wanted = self.window.map_or(0..0, Window::chunks);
@@ -403,6 +404,7 @@ impl Entries<'_> {
     ) -> treering_codec::Result<()> {
         for index in chunks {
             let span = self.window.and_then(|window| window.span(index));
+            // The count of a chunk that is passed over is not known; any does to find its end.
             let samples = span.map_or(MAX_CHUNK_SAMPLES as u32, |span| span.count);
             let (values, stats) = self.read_entry(reader, samples, series)?;
             if let Some(span) = span {

@@ -42,8 +42,9 @@ const SPANS: [i64; 22] = [
     SECOND / 10,
 ];
 
-/// How many of [`SPANS`] are worth a cut where the samples would fit into one chunk.
-const WORTHWHILE_SPANS: usize = 13;
+/// How many of [`SPANS`], those of whole days, are worth a cut where all samples would fit into one
+/// chunk.
+const WORTHWHILE_SPANS: usize = 9;
 
 /// Index after the last sample of the chunk that starts at `start`.
 ///
@@ -128,10 +129,9 @@ mod tests {
 
     #[test]
     fn a_sample_at_midnight_ends_its_day() {
-        let days = grid(10 * DAY - 300 * 60 * SECOND, 60 * SECOND, 600);
-        let ends = cuts(&days);
-        assert_eq!(ends, [300, 600]);
-        assert_eq!(days[299], 10 * DAY);
+        let minutes = grid(10 * DAY - 300 * 60 * SECOND, 60 * SECOND, 600);
+        assert_eq!(cuts(&minutes), [300, 600]);
+        assert_eq!(minutes[299], 10 * DAY);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use treering_codec::Stats;
 use treering_codec::varint::{put_i64, put_u64};
 
 use super::format::{
-    GROUP_BYTES, KIND_BITS, KIND_CONSTANT, KIND_PLAIN, KIND_SUMMED, STRIDE_CHUNKS,
+    GROUP_BYTES, KIND_BITS, KIND_CONSTANT, KIND_PLAIN, KIND_SUMMED, STRIDDEN_CHUNKS, STRIDE_CHUNKS,
 };
 use crate::error::{Error, Result};
 
@@ -62,7 +62,7 @@ impl DirectoryWriter {
             self.begin_group()?;
         }
         self.state.put_columns(columns, &mut self.bytes);
-        if entries.len() <= STRIDE_CHUNKS {
+        if entries.len() < STRIDDEN_CHUNKS {
             for entry in entries {
                 self.values += self.state.put_entry(entry, &mut self.bytes);
             }

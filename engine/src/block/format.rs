@@ -43,8 +43,11 @@ pub(super) const ROW_BYTES: usize = 8 + 2 * ROW_COLUMNS;
 /// Length of one row of the group table in bytes: first ordinal and offset, 4 bytes each.
 pub(super) const GROUP_BYTES: usize = 8;
 
-/// Chunks of one series that are skipped together when it has more than that.
-pub(super) const STRIDE_CHUNKS: usize = 64;
+/// Chunks of one series that can be skipped together.
+pub(super) const STRIDE_CHUNKS: usize = 8;
+
+/// A series of fewer chunks is not divided into strides.
+pub(super) const STRIDDEN_CHUNKS: usize = 4;
 
 /// Kinds of chunk entries: the low bits of an entry's tag.
 pub(super) const KIND_BITS: u32 = 2;

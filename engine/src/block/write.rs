@@ -257,7 +257,10 @@ fn encode(values: &[f64], encoded: &mut Vec<u8>) -> Entry {
         return Entry::Constant(Stats::of(values));
     }
     encode_values(values, encoded);
-    let stats = (values.len() >= SUMMED_SAMPLES).then(|| Stats::of(values));
+    // Without a sample that is not stale there is nothing to sum up.
+    let stats = (values.len() >= SUMMED_SAMPLES)
+        .then(|| Stats::of(values))
+        .filter(|stats| stats.count > 0);
     Entry::Values {
         bytes: encoded.len() as u64,
         stats,
@@ -291,7 +294,7 @@ impl Drop for Temporary {
 
 /// Gives a finished block its name. Afterwards the file is durable under it, and the caller makes it
 /// live by naming it in the manifest.
-pub(crate) fn publish(vfs: &Arc<dyn Vfs>, temporary: &Path, path: &Path) -> Result<()> {
+pub(crate) fn publish(vfs: &dyn Vfs, temporary: &Path, path: &Path) -> Result<()> {
     // The bytes are durable already: `BlockWriter::finish` has synced the file.
     vfs.rename(temporary, path)
         .map_err(|error| Error::io("rename", temporary, error))?;

@@ -7,6 +7,7 @@
 
 pub(crate) mod accumulator;
 mod cells;
+mod cuts;
 #[cfg(test)]
 mod model;
 mod moments;

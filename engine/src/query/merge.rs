@@ -5,6 +5,7 @@
 //! and only such runs may be answered from their statistics.
 
 use std::cmp::Reverse;
+use std::ops::Range;
 
 use super::run::Run;
 use crate::error::Result;
@@ -141,19 +142,27 @@ impl Merger {
 
     /// Takes out what was appended from `start` on and lies outside the range.
     fn clip(&self, start: usize, timestamps: &mut Vec<i64>, values: &mut Vec<f64>) {
-        let appended = timestamps.get(start..).unwrap_or_default();
-        if appended.last().is_some_and(|&last| last > self.last) {
-            let end = start + appended.partition_point(|&timestamp| timestamp <= self.last);
-            timestamps.truncate(end);
-            values.truncate(end);
-        }
-        let appended = timestamps.get(start..).unwrap_or_default();
-        if appended.first().is_some_and(|&first| first < self.first) {
-            let before = appended.partition_point(|&timestamp| timestamp < self.first);
-            timestamps.drain(start..start + before);
-            values.drain(start..start + before);
+        let inside = clip(timestamps.get(start..).unwrap_or_default(), self.first, self.last);
+        timestamps.truncate(start + inside.end);
+        values.truncate(start + inside.end);
+        if inside.start > 0 {
+            timestamps.drain(start..start + inside.start);
+            values.drain(start..start + inside.start);
         }
     }
+}
+
+/// The indices of sorted timestamps that lie in `first..=last`.
+pub(crate) fn clip(timestamps: &[i64], first: i64, last: i64) -> Range<usize> {
+    let start = match timestamps.first() {
+        Some(&earliest) if earliest < first => timestamps.partition_point(|&at| at < first),
+        _ => 0,
+    };
+    let end = match timestamps.last() {
+        Some(&latest) if latest > last => timestamps.partition_point(|&at| at <= last),
+        _ => timestamps.len(),
+    };
+    start..end.max(start)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::ops::Range;
 use crate::error::{Error, Result};
 
 /// Most windows, and so most points, of one series in an answer.
-pub const MAX_WINDOWS: u64 = 11_000_000;
+pub(crate) const MAX_WINDOWS: u64 = 11_000_000;
 
 /// The windows over one range of time.
 #[derive(Debug, Clone)]

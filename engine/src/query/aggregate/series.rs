@@ -8,11 +8,12 @@ use treering_codec::is_stale;
 
 use super::accumulator::Accumulator;
 use super::cells::Cells;
+use super::cuts::Cuts;
 use super::slide::Slide;
 use crate::error::Result;
 use crate::query::guard::Guard;
 use crate::query::merge::{Clusters, MERGE_BYTES, Merger};
-use crate::query::run::Run;
+use crate::query::run::{Run, RunSource};
 use crate::query::window::Windows;
 
 /// The fold of one series, with memory that the next one uses again.
@@ -26,6 +27,9 @@ pub(crate) struct Fold<'a, A> {
     clusters: Clusters,
     merger: Merger,
     slide: Slide<A>,
+    /// Whether windows overlap and are answered from panes.
+    panes: bool,
+    cuts: Cuts<'a>,
     timestamps: Vec<i64>,
     values: Vec<f64>,
     /// Bytes of working memory that the guard knows of.
@@ -35,6 +39,7 @@ pub(crate) struct Fold<'a, A> {
 impl<'a, A: Accumulator> Fold<'a, A> {
     pub(crate) fn new(windows: &'a Windows) -> Self {
         let (first, last) = windows.range();
+        let panes = windows.overlap() && A::CONSTANT;
         Self {
             cells: Cells::new(),
             windows,
@@ -43,6 +48,8 @@ impl<'a, A: Accumulator> Fold<'a, A> {
             clusters: Clusters::default(),
             merger: Merger::new(first, last),
             slide: Slide::new(),
+            panes,
+            cuts: Cuts::new(windows, panes),
             timestamps: Vec::new(),
             values: Vec::new(),
             counted: 0,
@@ -55,11 +62,10 @@ impl<'a, A: Accumulator> Fold<'a, A> {
         clusters.refill(runs, self.first, self.last);
         for cluster in clusters.iter() {
             let answered = match cluster {
-                [run] => self.answer(&runs[*run], guard)?,
+                [run] => self.answer(&runs[*run], guard)? || self.share(&runs[*run], guard)?,
                 _ => false,
             };
             if !answered {
-                guard.check()?;
                 self.decode(runs, cluster, guard)?;
                 self.fold(guard)?;
             }
@@ -89,34 +95,56 @@ impl<'a, A: Accumulator> Fold<'a, A> {
         }
     }
 
+    /// Folds a chunk by the cuts of its timestamp column, which other series may share; or says
+    /// that it is not such a chunk.
+    fn share(&mut self, run: &Run, guard: &mut Guard) -> Result<bool> {
+        let RunSource::Chunk { block, chunk } = &run.source else { return Ok(false) };
+        if chunk.stats.is_none_or(|stats| stats.stale > 0) {
+            return Ok(false);
+        }
+        self.count(run.count as u64, 16, guard)?;
+        self.values.clear();
+        block.decode_values(chunk, &mut self.values)?;
+        let timestamps = block.timestamps(chunk.column)?;
+        if timestamps.len() != self.values.len() {
+            return Ok(false);
+        }
+        for cut in self.cuts.of(&timestamps, guard)? {
+            let times = &timestamps[cut.indices()];
+            let part = A::of_samples(times, &self.values[cut.indices()]);
+            if self.panes {
+                self.slide.push(times[0], part, self.windows, &mut self.cells, guard)?;
+            } else {
+                self.cells.put(cut.window, part, guard)?;
+            }
+        }
+        Ok(true)
+    }
+
     /// Decodes a cluster into the columns, clipped to the range and without stale markers.
     fn decode(&mut self, runs: &[Run], cluster: &[usize], guard: &mut Guard) -> Result<()> {
-        let samples = cluster
-            .iter()
-            .map(|&run| runs[run].count as u64)
-            .sum::<u64>();
+        let samples = cluster.iter().map(|&run| runs[run].count as u64).sum();
+        let each = if cluster.len() == 1 { 16 } else { 16 + MERGE_BYTES };
+        self.count(samples, each, guard)?;
+        self.timestamps.clear();
+        self.values.clear();
+        self.merger.merge(runs, cluster, &mut self.timestamps, &mut self.values)?;
+        if self.values.iter().any(|&value| is_stale(value)) {
+            let mut values = self.values.iter();
+            self.timestamps.retain(|_| values.next().is_some_and(|&value| !is_stale(value)));
+            self.values.retain(|&value| !is_stale(value));
+        }
+        Ok(())
+    }
+
+    /// Counts samples about to be decoded, and the memory that they take, `each` bytes a sample.
+    fn count(&mut self, samples: u64, each: u64, guard: &mut Guard) -> Result<()> {
+        guard.check()?;
         guard.samples(samples)?;
-        let each = if cluster.len() == 1 {
-            16
-        } else {
-            16 + MERGE_BYTES
-        };
-        let bytes = samples
-            .saturating_mul(each)
-            .saturating_add(self.slide.bytes() as u64);
+        let bytes = samples.saturating_mul(each).saturating_add(self.slide.bytes() as u64);
         if bytes > self.counted {
             guard.bytes(bytes - self.counted)?;
             self.counted = bytes;
-        }
-        self.timestamps.clear();
-        self.values.clear();
-        self.merger
-            .merge(runs, cluster, &mut self.timestamps, &mut self.values)?;
-        if self.values.iter().any(|&value| is_stale(value)) {
-            let mut values = self.values.iter();
-            self.timestamps
-                .retain(|_| values.next().is_some_and(|&value| !is_stale(value)));
-            self.values.retain(|&value| !is_stale(value));
         }
         Ok(())
     }
@@ -124,12 +152,11 @@ impl<'a, A: Accumulator> Fold<'a, A> {
     /// Folds the columns into the windows.
     fn fold(&mut self, guard: &mut Guard) -> Result<()> {
         let (timestamps, values) = (&self.timestamps, &self.values);
-        if self.windows.overlap() && A::CONSTANT {
+        if self.panes {
             for pane in self.windows.panes(timestamps) {
                 let part = A::of_samples(&timestamps[pane.clone()], &values[pane.clone()]);
                 let start = timestamps[pane.start];
-                self.slide
-                    .push(start, part, self.windows, &mut self.cells, guard)?;
+                self.slide.push(start, part, self.windows, &mut self.cells, guard)?;
             }
             return Ok(());
         }

@@ -1,0 +1,208 @@
+//! The head: the samples since the last flush, in memory, by series.
+//!
+//! Input: resolved batches, in order of sequence. Output: runs per series. Series are spread over
+//! shards by id, sixty-four neighbours to a page, so that a scrape touches memory in order and no
+//! map is searched. Appends take the locks of their shards before they let go of the WAL, so every
+//! shard sees batches in order of sequence; readers hold one shard's lock while they copy.
+
+mod series;
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use crate::query::run::Run;
+use crate::sync::{Mutex, MutexGuard};
+use crate::wal::payload::IdRun;
+use series::HeadSeries;
+
+/// Shards of a head; one bit each in a mask.
+const SHARDS: usize = 16;
+/// Series in a page: neighbours in id.
+const PAGE_SERIES: usize = 64;
+
+/// See the head of this file.
+#[derive(Debug)]
+pub(crate) struct Head {
+    shards: [Mutex<Shard>; SHARDS],
+    bytes: AtomicU64,
+    samples: AtomicU64,
+    min_time: AtomicI64,
+    max_time: AtomicI64,
+    /// Sequence of the last change before this head.
+    after_sequence: u64,
+    /// Set when it takes no more samples.
+    frozen: OnceLock<Frozen>,
+}
+
+/// Where a head ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Frozen {
+    /// Sequences that it holds.
+    pub(crate) min_sequence: u64,
+    pub(crate) max_sequence: u64,
+    /// The first WAL file that holds none of them.
+    pub(crate) wal_floor: u64,
+    /// Position at which that file starts.
+    pub(crate) wal_position: u64,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    /// Page of series `id` is `id / PAGE_SERIES / SHARDS`; missing until one of them has samples.
+    pages: Vec<Option<Box<Page>>>,
+}
+
+type Page = [HeadSeries; PAGE_SERIES];
+
+/// The shards that a batch touches, locked, lowest first.
+#[derive(Debug)]
+pub(crate) struct LockedShards<'a> {
+    guards: [Option<MutexGuard<'a, Shard>>; SHARDS],
+}
+
+impl Head {
+    /// An empty head for the changes after `after_sequence`.
+    pub(crate) fn new(after_sequence: u64) -> Self {
+        Self {
+            shards: Default::default(),
+            bytes: AtomicU64::new(0),
+            samples: AtomicU64::new(0),
+            min_time: AtomicI64::new(i64::MAX),
+            max_time: AtomicI64::new(i64::MIN),
+            after_sequence,
+            frozen: OnceLock::new(),
+        }
+    }
+
+    /// Notes where it ended: `through_sequence` is its last change, and the WAL goes on in file
+    /// `wal_floor`, which starts at `wal_position`.
+    pub(crate) fn freeze(&self, through_sequence: u64, wal_floor: u64, wal_position: u64) {
+        let min_sequence = self.after_sequence + 1;
+        let max_sequence = through_sequence.max(min_sequence);
+        let _ = self.frozen.set(Frozen { min_sequence, max_sequence, wal_floor, wal_position });
+    }
+
+    /// Where it ended, once it takes no more samples.
+    pub(crate) fn frozen(&self) -> Option<Frozen> {
+        self.frozen.get().copied()
+    }
+
+    /// Locks the shards that `runs` touch. Call it while the WAL is still locked.
+    pub(crate) fn lock(&self, runs: &[IdRun]) -> LockedShards<'_> {
+        let mut mask = 0u32;
+        for run in runs {
+            let pages = (run.first as usize / PAGE_SERIES)
+                ..=((run.first as usize + run.ids as usize).saturating_sub(1) / PAGE_SERIES);
+            if pages.clone().count() >= SHARDS {
+                mask = u32::MAX;
+            }
+            for page in pages.take(SHARDS) {
+                mask |= 1 << (page % SHARDS);
+            }
+        }
+        let mut index = 0;
+        let guards = [(); SHARDS].map(|()| {
+            let wanted = mask >> index & 1 == 1;
+            index += 1;
+            wanted.then(|| self.shards[index - 1].lock())
+        });
+        LockedShards { guards }
+    }
+
+    /// Waits until every batch that took its shards before has been applied.
+    pub(crate) fn settle(&self) {
+        for shard in &self.shards {
+            drop(shard.lock());
+        }
+    }
+
+    /// Applies the samples of a batch: the one way in, for appends and for replay.
+    pub(crate) fn apply(
+        &self,
+        mut shards: LockedShards<'_>,
+        runs: &[IdRun],
+        timestamps: &[i64],
+        values: &[f64],
+    ) {
+        let mut bytes = 0isize;
+        let mut at = 0;
+        for run in runs {
+            let len = run.len as usize;
+            for id in run.first..run.first + run.ids {
+                let page = id as usize / PAGE_SERIES;
+                let Some(shard) = &mut shards.guards[page % SHARDS] else { continue };
+                let (series, grown) = shard.series_mut(page / SHARDS, id as usize % PAGE_SERIES);
+                bytes += grown + series.append(&timestamps[at..at + len], &values[at..at + len]);
+                at += len;
+            }
+        }
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.samples.fetch_add(values.len() as u64, Ordering::Relaxed);
+        // Written while the shards are locked, so a reader that sees a sample sees its range.
+        if let (Some(&min), Some(&max)) = (timestamps.iter().min(), timestamps.iter().max()) {
+            self.min_time.fetch_min(min, Ordering::AcqRel);
+            self.max_time.fetch_max(max, Ordering::AcqRel);
+        }
+    }
+
+    /// Heap that it takes, in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Samples appended, duplicates counted.
+    pub(crate) fn samples(&self) -> u64 {
+        self.samples.load(Ordering::Relaxed)
+    }
+
+    /// Times of the oldest and newest sample.
+    pub(crate) fn time_range(&self) -> Option<(i64, i64)> {
+        let (min, max) =
+            (self.min_time.load(Ordering::Acquire), self.max_time.load(Ordering::Acquire));
+        (min <= max).then_some((min, max))
+    }
+
+    /// Copies the runs of series `id` that overlap `first..=last`, in order of sequence.
+    pub(crate) fn runs(&self, id: u32, first: i64, last: i64, out: &mut Vec<Run>) {
+        let page = id as usize / PAGE_SERIES;
+        let shard = self.shards[page % SHARDS].lock();
+        if let Some(Some(page)) = shard.pages.get(page / SHARDS) {
+            page[id as usize % PAGE_SERIES].runs(first, last, out);
+        }
+    }
+
+    /// Ids of the series with samples that may lie in `first..=last`, ascending.
+    pub(crate) fn active(&self, first: i64, last: i64) -> Vec<u32> {
+        let mut ids = Vec::new();
+        for (number, shard) in self.shards.iter().enumerate() {
+            let shard = shard.lock();
+            for (index, page) in shard.pages.iter().enumerate() {
+                let Some(page) = page else { continue };
+                let base = (index * SHARDS + number) * PAGE_SERIES;
+                let wanted = page.iter().enumerate().filter(|(_, series)| {
+                    !series.is_empty() && series.overlaps(first, last)
+                });
+                ids.extend(wanted.map(|(slot, _)| (base + slot) as u32));
+            }
+        }
+        ids.sort_unstable();
+        ids
+    }
+}
+
+impl Shard {
+    /// The series in `slot` of page `index`, and by how many bytes the heap grew to hold it.
+    #[inline]
+    fn series_mut(&mut self, index: usize, slot: usize) -> (&mut HeadSeries, isize) {
+        let mut grown = 0;
+        if index >= self.pages.len() {
+            grown += ((index + 1 - self.pages.len()) * size_of::<Option<Box<Page>>>()) as isize;
+            self.pages.resize_with(index + 1, || None);
+        }
+        let page = self.pages[index].get_or_insert_with(|| {
+            grown += size_of::<Page>() as isize;
+            Box::new(std::array::from_fn(|_| HeadSeries::default()))
+        });
+        (&mut page[slot], grown)
+    }
+}

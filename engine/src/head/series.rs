@@ -1,0 +1,200 @@
+//! The recent samples of one series: a stream being written, closed streams, and late samples.
+//!
+//! Input: samples in any order. Output: [`Run`]s in order of sequence. In-order samples are encoded
+//! as they come; those at or before the newest one wait in a small unsorted list, which becomes a
+//! sorted run when it is full. Invariant: a late sample is newer in sequence than any in-order
+//! sample with its timestamp, because in-order samples are always the newest in time; so runs of
+//! late samples come after the in-order ones, and among themselves in the order they were made.
+
+use bytes::Bytes;
+use treering_codec::{Sample, StreamEncoder};
+
+use crate::limits::{HEAD_CHUNK_SAMPLES, LATE_SAMPLES};
+use crate::query::run::{Run, RunSource};
+
+/// See the head of this file.
+#[derive(Debug, Default)]
+pub(crate) struct HeadSeries {
+    open: StreamEncoder,
+    closed: Vec<Run>,
+    late: Option<Box<Late>>,
+}
+
+#[derive(Debug, Default)]
+struct Late {
+    /// Not yet sorted, in order of arrival.
+    samples: Vec<Sample>,
+    /// Sorted, oldest first.
+    runs: Vec<Run>,
+}
+
+impl HeadSeries {
+    /// Appends `timestamps` and `values`; returns by how many bytes the heap use grew.
+    #[inline]
+    pub(crate) fn append(&mut self, timestamps: &[i64], values: &[f64]) -> isize {
+        let before = self.heap_bytes();
+        for (&timestamp, &value) in timestamps.iter().zip(values) {
+            self.push(timestamp, value);
+        }
+        self.heap_bytes() as isize - before as isize
+    }
+
+    #[inline]
+    fn push(&mut self, timestamp: i64, value: f64) {
+        let newest =
+            self.open.last_timestamp().or_else(|| self.closed.last().map(|run| run.max_time));
+        if newest.is_some_and(|newest| timestamp <= newest) {
+            self.push_late(Sample { timestamp, value });
+            return;
+        }
+        self.open.push(timestamp, value);
+        if self.open.len() >= HEAD_CHUNK_SAMPLES {
+            self.close();
+        }
+    }
+
+    /// Ends the open stream.
+    fn close(&mut self) {
+        let (Some(min_time), Some(max_time)) =
+            (self.open.first_timestamp(), self.open.last_timestamp())
+        else {
+            return;
+        };
+        let count = self.open.len();
+        let source = RunSource::Stream(Bytes::from(self.open.take()));
+        self.closed.push(Run { min_time, max_time, count, source });
+    }
+
+    #[cold]
+    fn push_late(&mut self, sample: Sample) {
+        let late = self.late.get_or_insert_default();
+        late.samples.push(sample);
+        if late.samples.len() >= LATE_SAMPLES {
+            late.runs.extend(encoded(sorted(&late.samples)));
+            late.samples.clear();
+        }
+    }
+
+    /// Whether it holds no samples.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.closed.is_empty() && self.late.is_none()
+    }
+
+    /// Copies what overlaps `first..=last` as runs in order of sequence. Closed runs are shared,
+    /// the open stream and the late samples copied: a few KiB at most.
+    pub(crate) fn runs(&self, first: i64, last: i64, out: &mut Vec<Run>) {
+        let wanted = |run: &&Run| run.overlaps(first, last);
+        out.extend(self.closed.iter().filter(wanted).cloned());
+        if let (Some(min_time), Some(max_time)) =
+            (self.open.first_timestamp(), self.open.last_timestamp())
+            && min_time <= last
+            && max_time >= first
+        {
+            let source = RunSource::Stream(Bytes::from(self.open.snapshot()));
+            out.push(Run { min_time, max_time, count: self.open.len(), source });
+        }
+        if let Some(late) = &self.late {
+            out.extend(late.runs.iter().filter(wanted).cloned());
+            out.extend(Run::of_samples(sorted(&late.samples)).filter(|run| run.overlaps(first, last)));
+        }
+    }
+
+    /// Whether any run may hold samples of `first..=last`, without copying.
+    pub(crate) fn overlaps(&self, first: i64, last: i64) -> bool {
+        let wanted = |run: &Run| run.overlaps(first, last);
+        let open = self.open.first_timestamp().is_some_and(|min| min <= last)
+            && self.open.last_timestamp().is_some_and(|max| max >= first);
+        open || self.closed.iter().any(wanted)
+            || self.late.as_ref().is_some_and(|late| {
+                late.runs.iter().any(wanted)
+                    || late.samples.iter().any(|sample| (first..=last).contains(&sample.timestamp))
+            })
+    }
+
+    /// Heap that it takes, in bytes, without itself.
+    fn heap_bytes(&self) -> usize {
+        let closed: usize = self.closed.capacity() * size_of::<Run>()
+            + self.closed.len() * CLOSED_OVERHEAD;
+        let late = self.late.as_ref().map_or(0, |late| {
+            size_of::<Late>()
+                + late.samples.capacity() * size_of::<Sample>()
+                + late.runs.capacity() * (size_of::<Run>() + LATE_SAMPLES * 4)
+        });
+        self.open.heap_bytes() + closed + late
+    }
+}
+
+/// What a closed stream of typical metrics takes beside its entry: its bytes (counted when they
+/// were written, as the open stream's) are estimated, so that accounting stays O(1).
+const CLOSED_OVERHEAD: usize = HEAD_CHUNK_SAMPLES * 2;
+
+/// `samples` by time; of equal timestamps the one that came last.
+fn sorted(samples: &[Sample]) -> Vec<Sample> {
+    let mut sorted = samples.to_vec();
+    // Stable, so that equal timestamps stay in order of arrival.
+    sorted.sort_by_key(|sample| sample.timestamp);
+    let mut kept: Vec<Sample> = Vec::with_capacity(sorted.len());
+    for sample in sorted {
+        match kept.last_mut() {
+            Some(last) if last.timestamp == sample.timestamp => *last = sample,
+            _ => kept.push(sample),
+        }
+    }
+    kept
+}
+
+/// A run of the encoded form of sorted samples.
+fn encoded(samples: Vec<Sample>) -> Option<Run> {
+    let (min_time, max_time) = (samples.first()?.timestamp, samples.last()?.timestamp);
+    let mut encoder = StreamEncoder::new();
+    for sample in &samples {
+        encoder.push(sample.timestamp, sample.value);
+    }
+    let source = RunSource::Stream(Bytes::from(encoder.finish()));
+    Some(Run { min_time, max_time, count: samples.len(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// All samples of `series` by the rule that later runs win.
+    fn read(series: &HeadSeries) -> BTreeMap<i64, u64> {
+        let mut runs = Vec::new();
+        series.runs(i64::MIN, i64::MAX, &mut runs);
+        let mut all = BTreeMap::new();
+        for run in runs {
+            let (mut times, mut values) = (Vec::new(), Vec::new());
+            run.decode(&mut times, &mut values).unwrap();
+            assert_eq!(times.len(), run.count);
+            all.extend(times.into_iter().zip(values.into_iter().map(f64::to_bits)));
+        }
+        all
+    }
+
+    #[test]
+    fn last_write_wins_in_any_order_of_arrival() {
+        let mut series = HeadSeries::default();
+        let mut model = BTreeMap::new();
+        let mut state = 1u64;
+        for step in 0..5000 {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            let timestamp =
+                if state >> 62 == 0 { (state >> 33) as i64 % 900 } else { i64::from(step) };
+            let value = f64::from(step);
+            series.append(&[timestamp], &[value]);
+            model.insert(timestamp, value.to_bits());
+        }
+        assert_eq!(read(&series), model);
+    }
+
+    #[test]
+    fn reading_does_not_disturb_writing() {
+        let mut series = HeadSeries::default();
+        for step in 0..600i64 {
+            series.append(&[step], &[step as f64]);
+            assert_eq!(read(&series).len() as i64, step + 1);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The manifest: the list of live blocks, and up to where the WAL is in them.
+//!
+//! Input: edits. Output: the state they add up to, durable when [`Manifest::commit`] returns: the
+//! second of the two commit points of the engine. The file is a log of records that is written anew
+//! when most of it is history.
+
+pub(crate) mod format;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{Error, Result, is_full};
+use crate::poison::Failure;
+use crate::reserve::Reserve;
+use crate::vfs::{File, Vfs};
+use format::{Edit, HEADER_BYTES, State, VERSION};
+
+/// Name of the manifest in the database directory.
+pub(crate) const NAME: &str = "manifest";
+const TEMPORARY_NAME: &str = "manifest.tmp";
+
+/// Size from which a manifest that is mostly history is written anew.
+const REWRITE_BYTES: u64 = 64 << 10;
+/// Largest manifest that is read.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// See the head of this file.
+#[derive(Debug)]
+pub(crate) struct Manifest {
+    vfs: Arc<dyn Vfs>,
+    dir: PathBuf,
+    file: Arc<dyn File>,
+    database: u64,
+    state: State,
+    /// Where the next record goes.
+    len: u64,
+    /// Number of the next record.
+    next_record: u64,
+}
+
+impl Manifest {
+    /// Makes the manifest of a new database, durably.
+    pub(crate) fn create(vfs: Arc<dyn Vfs>, dir: &Path, database: u64, state: State) -> Result<Self> {
+        let (file, len) =
+            write_whole(&*vfs, dir, database, &state).map_err(Failure::into_error)?;
+        Ok(Self { vfs, dir: dir.to_owned(), file, database, state, len, next_record: 1 })
+    }
+
+    /// Reads the manifest of `dir`; `None` when there is none. Also says how many bytes of a record
+    /// that was never durable were found at its end; they are overwritten by the next record.
+    pub(crate) fn open(vfs: Arc<dyn Vfs>, dir: &Path) -> Result<Option<(Self, u64)>> {
+        let path = dir.join(NAME);
+        if !vfs.exists(&path).map_err(|error| Error::io("look for", &path, error))? {
+            return Ok(None);
+        }
+        let bytes =
+            vfs.read(&path, MAX_BYTES).map_err(|error| Error::io("read", &path, error))?;
+        let database = format::decode_header(&bytes).map_err(|error| match error {
+            treering_codec::Error::Unsupported { found, .. } => {
+                Error::Version { file: path.clone(), found: found as u32, supported: VERSION }
+            }
+            error => Error::codec(&path, 0, error),
+        })?;
+        let read = read_records(&path, database, &bytes)?;
+        let file = vfs.open_rw(&path).map_err(|error| Error::io("open", &path, error))?;
+        let torn = bytes.len() as u64 - read.len;
+        if torn > 0 {
+            tracing::warn!(bytes = torn, "manifest record that was never durable cut");
+            // The fsync makes the cut durable, so that no later record lands on leftovers.
+            file.set_len(read.len)
+                .and_then(|()| file.sync())
+                .map_err(|error| Error::io("shorten", &path, error))?;
+        }
+        let manifest = Self {
+            vfs,
+            dir: dir.to_owned(),
+            file,
+            database,
+            state: read.state,
+            len: read.len,
+            next_record: read.next_record,
+        };
+        Ok(Some((manifest, torn)))
+    }
+
+    /// The id of the database.
+    pub(crate) fn database(&self) -> u64 {
+        self.database
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Makes `edit` durable; what it adds is live from then on. On a full disk the reserve is
+    /// spent before giving up.
+    pub(crate) fn commit(&mut self, edit: &Edit, reserve: &Reserve) -> Result<(), Failure> {
+        let mut state = self.state.clone();
+        let path = self.dir.join(NAME);
+        if let Err(what) = state.apply(edit) {
+            return Err(Failure::Refused(Error::corrupt(&path, self.len, what)));
+        }
+        let record = format::encode_record(self.database, self.next_record, edit);
+        let mut written = self.file.write_all_at(&record, self.len);
+        if written.as_ref().is_err_and(is_full) && reserve.spend() {
+            written = self.file.write_all_at(&record, self.len);
+        }
+        if let Err(error) = written {
+            let cause = Error::io("append to", &path, error);
+            // Nothing may follow the stump of a record.
+            return Err(match self.file.set_len(self.len).and_then(|()| self.file.sync()) {
+                Ok(()) => Failure::Refused(cause),
+                Err(_) => Failure::Unknown(cause),
+            });
+        }
+        // Makes the record durable: the moment at which a block becomes live.
+        if let Err(error) = self.file.sync() {
+            return Err(Failure::Unknown(Error::io("fsync", &path, error)));
+        }
+        self.state = state;
+        self.len += record.len() as u64;
+        self.next_record += 1;
+        self.rewrite_if_long()
+    }
+
+    /// Writes the manifest anew when it is long and mostly history.
+    fn rewrite_if_long(&mut self) -> Result<(), Failure> {
+        let live = self.state.blocks.len() as u64 * 64;
+        if self.len < REWRITE_BYTES.max(4 * live) {
+            return Ok(());
+        }
+        match write_whole(&*self.vfs, &self.dir, self.database, &self.state) {
+            Ok((file, len)) => {
+                tracing::debug!(from = self.len, to = len, "manifest written anew");
+                (self.file, self.len, self.next_record) = (file, len, 1);
+                Ok(())
+            }
+            Err(Failure::Refused(error)) => {
+                // The long manifest is as good; the next commit tries again.
+                tracing::warn!(%error, "manifest not written anew");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Publishes a manifest that holds `state` as its first record; returns it and its length.
+fn write_whole(
+    vfs: &dyn Vfs,
+    dir: &Path,
+    database: u64,
+    state: &State,
+) -> Result<(Arc<dyn File>, u64), Failure> {
+    let (temporary, path) = (dir.join(TEMPORARY_NAME), dir.join(NAME));
+    let mut bytes = format::encode_header(database).to_vec();
+    bytes.extend(format::encode_record(database, 0, &state.to_edit()));
+    let written = write_temporary(vfs, &temporary, &bytes);
+    let file = written.map_err(|error| {
+        // Best effort: the next attempt and the next open remove it as well.
+        let _ = vfs.remove(&temporary);
+        Failure::Refused(Error::io("write", &temporary, error))
+    })?;
+    // The second call makes the name durable. Once a rename was tried, which of the two files has
+    // the name is unknown until both calls are through.
+    vfs.rename(&temporary, &path)
+        .and_then(|()| vfs.sync_dir(dir))
+        .map_err(|error| Failure::Unknown(Error::io("publish", &path, error)))?;
+    Ok((file, bytes.len() as u64))
+}
+
+fn write_temporary(vfs: &dyn Vfs, path: &Path, bytes: &[u8]) -> std::io::Result<Arc<dyn File>> {
+    if vfs.exists(path)? {
+        vfs.remove(path)?;
+    }
+    let file = vfs.create(path)?;
+    file.write_all_at(bytes, 0)?;
+    // Makes the contents durable before the name points to them.
+    file.sync()?;
+    Ok(file)
+}
+
+struct Records {
+    state: State,
+    len: u64,
+    next_record: u64,
+}
+
+/// Reads all records. The last may be torn, as it was being written; one that others follow, and
+/// the first of a file, were durable: damage to them is an error.
+fn read_records(path: &Path, database: u64, bytes: &[u8]) -> Result<Records> {
+    let mut records = Records { state: State::default(), len: HEADER_BYTES as u64, next_record: 0 };
+    let mut at = HEADER_BYTES;
+    while at < bytes.len() {
+        let rest = bytes.get(at..).unwrap_or_default();
+        match format::decode_record(database, records.next_record, rest) {
+            Ok((edit, len)) => {
+                let applied = records.state.apply(&edit);
+                applied.map_err(|what| Error::corrupt(path, at as u64, what))?;
+                at += len;
+                records.len = at as u64;
+                records.next_record += 1;
+            }
+            Err(error) if records.next_record == 0 || record_follows(database, &records, rest) => {
+                return Err(Error::codec(path, at as u64, error));
+            }
+            Err(_) => return Ok(records),
+        }
+    }
+    if records.next_record == 0 {
+        return Err(Error::corrupt(path, HEADER_BYTES as u64, "the manifest holds no record"));
+    }
+    Ok(records)
+}
+
+/// Whether a later record stands whole behind the damaged one at the start of `rest`.
+fn record_follows(database: u64, records: &Records, rest: &[u8]) -> bool {
+    (1..rest.len().min(MAX_SEARCH_BYTES)).any(|offset| {
+        let Some(tail) = rest.get(offset..) else { return false };
+        let number = tail.get(8..16).and_then(|bytes| bytes.try_into().ok());
+        let number = number.map_or(0, u64::from_le_bytes);
+        let near = number > records.next_record && number - records.next_record <= 1 << 20;
+        near && format::decode_record(database, number, tail).is_ok()
+    })
+}
+
+/// How far behind a damaged record another one is looked for.
+const MAX_SEARCH_BYTES: usize = 16 << 20;

@@ -1,0 +1,89 @@
+//! A run: one sorted piece of a series, from a block or from a head, not yet decoded.
+//!
+//! Input: chunk references and copies of head chunks. Output: timestamps and values, strictly
+//! increasing in time. A series is a list of runs in order of sequence: where two hold the same
+//! timestamp, the run later in the list wins.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use treering_codec::{Sample, Stats};
+
+use crate::block::{Block, ChunkRef};
+use crate::error::{Error, Result};
+
+/// One sorted piece of a series.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    /// Timestamp of the first sample.
+    pub(crate) min_time: i64,
+    /// Timestamp of the last sample.
+    pub(crate) max_time: i64,
+    /// How many samples it holds, stale markers included.
+    pub(crate) count: usize,
+    /// Where they are.
+    pub(crate) source: RunSource,
+}
+
+/// Where the samples of a run are.
+#[derive(Debug, Clone)]
+pub(crate) enum RunSource {
+    /// A sealed chunk of a block.
+    Chunk { block: Arc<Block>, chunk: ChunkRef },
+    /// A stream chunk of a head: sorted, without duplicates.
+    Stream(Bytes),
+    /// Samples of a head, sorted, without duplicates.
+    Samples(Arc<[Sample]>),
+}
+
+impl Run {
+    /// A run of decoded samples, which must be sorted and free of duplicates; none when empty.
+    pub(crate) fn of_samples(samples: Vec<Sample>) -> Option<Self> {
+        let (first, last) = (samples.first()?.timestamp, samples.last()?.timestamp);
+        Some(Self {
+            min_time: first,
+            max_time: last,
+            count: samples.len(),
+            source: RunSource::Samples(samples.into()),
+        })
+    }
+
+    /// Statistics over the whole run, where they are stored.
+    pub(crate) fn stats(&self) -> Option<&Stats> {
+        match &self.source {
+            RunSource::Chunk { chunk, .. } => chunk.stats.as_ref(),
+            RunSource::Stream(_) | RunSource::Samples(_) => None,
+        }
+    }
+
+    /// Whether any of its samples may lie in `first..=last`.
+    pub(crate) fn overlaps(&self, first: i64, last: i64) -> bool {
+        self.min_time <= last && self.max_time >= first
+    }
+
+    /// Appends all samples to the two columns.
+    pub(crate) fn decode(&self, timestamps: &mut Vec<i64>, values: &mut Vec<f64>) -> Result<()> {
+        match &self.source {
+            RunSource::Chunk { block, chunk } => block.decode(chunk, timestamps, values),
+            RunSource::Stream(bytes) => {
+                treering_codec::decode_stream(bytes, timestamps, values).map(|_| ()).map_err(
+                    |error| Error::corrupt("the head".as_ref(), error.offset() as u64, error.to_string()),
+                )
+            }
+            RunSource::Samples(samples) => {
+                timestamps.extend(samples.iter().map(|sample| sample.timestamp));
+                values.extend(samples.iter().map(|sample| sample.value));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// All runs of one series that may hold samples of the range asked for, in order of sequence.
+#[derive(Debug, Clone)]
+pub(crate) struct SeriesRuns {
+    /// The series.
+    pub(crate) labels: treering_index::Labels,
+    /// Its runs; where two hold the same timestamp, the later in the list wins.
+    pub(crate) runs: Vec<Run>,
+}

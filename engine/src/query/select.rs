@@ -1,0 +1,302 @@
+//! Finds the series of a selector in a view, and hands them out one by one, not yet decoded.
+//!
+//! Input: a view, the registry, a selector, a range. Output: series in label order, each with its
+//! runs in order of sequence. The plan names each series in each block and head; chunks are looked
+//! up and heads copied when a series' turn comes, so what is never asked for is never read.
+
+use std::sync::Arc;
+
+use treering_codec::Sample;
+use treering_index::{Labels, Selector};
+
+use super::guard::Guard;
+use super::merge::{Clusters, Merger, merge_columns};
+use super::run::{Run, RunSource, SeriesRuns};
+use crate::error::Result;
+use crate::registry::Registry;
+use crate::sync::RwLock;
+use crate::view::View;
+
+/// The series of a query, in label order; an iterator of [`Series`].
+#[derive(Debug)]
+pub struct SeriesSet {
+    view: Arc<View>,
+    first: i64,
+    last: i64,
+    guard: Guard,
+    places: std::iter::Peekable<std::vec::IntoIter<Place>>,
+}
+
+/// One series in one block, or in the heads.
+#[derive(Debug)]
+struct Place {
+    labels: Labels,
+    source: Source,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    /// Index into the view's blocks, ordinal in the block.
+    Block(u32, u32),
+    /// Id in the registry.
+    Heads(u32),
+}
+
+/// One series of a query, with its samples not yet decoded.
+#[derive(Debug)]
+pub struct Series {
+    labels: Labels,
+    runs: Vec<Run>,
+    first: i64,
+    last: i64,
+    guard: Guard,
+}
+
+/// Samples as two columns of equal length, strictly increasing in time.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Columns {
+    /// Nanoseconds since the Unix epoch.
+    pub timestamps: Vec<i64>,
+    /// The values at these times.
+    pub values: Vec<f64>,
+}
+
+/// The samples of a series in order of time, decoded chunk by chunk as they are asked for.
+#[derive(Debug)]
+pub struct Samples {
+    runs: Vec<Run>,
+    clusters: std::vec::IntoIter<Vec<usize>>,
+    merger: Merger,
+    guard: Guard,
+    columns: Columns,
+    at: usize,
+    failed: bool,
+}
+
+/// Plans the series of `selector` that may have samples in `first..=last`.
+pub(crate) fn select(
+    view: Arc<View>,
+    registry: &RwLock<Registry>,
+    selector: &Selector,
+    (first, last): (i64, i64),
+    mut guard: Guard,
+) -> Result<SeriesSet> {
+    let mut places = Vec::new();
+    for (number, block) in view.blocks.iter().enumerate() {
+        if block.min_time() > last || block.max_time() < first {
+            continue;
+        }
+        let ordinals = block.select(selector.matchers())?;
+        guard.bytes(ordinals.len() as u64 * PLACE_BYTES)?;
+        for (done, ordinal) in ordinals.iter().enumerate() {
+            if done % CHECK_EVERY == 0 {
+                guard.check()?;
+            }
+            let source = Source::Block(number as u32, ordinal);
+            places.push(Place { labels: block.labels(ordinal)?, source });
+        }
+    }
+    add_heads(&mut places, &view, registry, selector, (first, last), &mut guard)?;
+    places.sort_by(|a, b| a.labels.cmp(&b.labels).then(a.source.cmp(&b.source)));
+    let series = places.chunk_by(|a, b| a.labels == b.labels).count();
+    guard.series(series as u64)?;
+    Ok(SeriesSet { view, first, last, guard, places: places.into_iter().peekable() })
+}
+
+/// Estimate of what one place of the plan takes, labels included.
+const PLACE_BYTES: u64 = 256;
+/// Deadline and cancellation are looked at once in so many series.
+const CHECK_EVERY: usize = 1024;
+
+fn add_heads(
+    places: &mut Vec<Place>,
+    view: &View,
+    registry: &RwLock<Registry>,
+    selector: &Selector,
+    (first, last): (i64, i64),
+    guard: &mut Guard,
+) -> Result<()> {
+    let mut active: Vec<u32> = Vec::new();
+    for head in view.heads() {
+        let range = head.time_range();
+        if range.is_some_and(|(min, max)| min <= last && max >= first) {
+            active.extend(head.active(first, last));
+        }
+    }
+    if active.is_empty() {
+        return Ok(());
+    }
+    active.sort_unstable();
+    active.dedup();
+    let registry = registry.read();
+    let selected = registry.index().select(selector.matchers());
+    guard.bytes(selected.len().min(active.len()) as u64 * PLACE_BYTES)?;
+    let wanted = active.into_iter().filter(|&id| selected.contains(id));
+    for (done, id) in wanted.enumerate() {
+        if done % CHECK_EVERY == 0 {
+            guard.check()?;
+        }
+        if let Some(labels) = registry.index().labels(id) {
+            places.push(Place { labels, source: Source::Heads(id) });
+        }
+    }
+    Ok(())
+}
+
+impl SeriesSet {
+    /// No series at all.
+    pub(crate) fn empty(view: Arc<View>, guard: Guard) -> Self {
+        Self { view, first: 0, last: 0, guard, places: Vec::new().into_iter().peekable() }
+    }
+
+    /// The next series with its runs; those without any run in the range are passed over.
+    pub(crate) fn next_runs(&mut self) -> Option<Result<SeriesRuns>> {
+        loop {
+            let place = self.places.next()?;
+            let mut runs = Vec::new();
+            let mut found = self.add_runs(place.source, &mut runs);
+            while let Some(same) = self.places.next_if(|next| next.labels == place.labels) {
+                found = found.and_then(|()| self.add_runs(same.source, &mut runs));
+            }
+            if let Err(error) = found.and_then(|()| self.guard.check()) {
+                return Some(Err(error));
+            }
+            if !runs.is_empty() {
+                return Some(Ok(SeriesRuns { labels: place.labels, runs }));
+            }
+        }
+    }
+
+    /// The guard of the query, for what is computed over its series.
+    pub(crate) fn guard(&self) -> Guard {
+        self.guard.clone()
+    }
+
+    fn add_runs(&self, source: Source, runs: &mut Vec<Run>) -> Result<()> {
+        let (first, last) = (self.first, self.last);
+        match source {
+            Source::Block(number, ordinal) => {
+                let block = &self.view.blocks[number as usize];
+                let mut chunks = Vec::new();
+                block.chunks(ordinal, first, last, &mut chunks)?;
+                runs.extend(chunks.into_iter().map(|chunk| Run {
+                    min_time: chunk.min_time,
+                    max_time: chunk.max_time,
+                    count: chunk.count as usize,
+                    source: RunSource::Chunk { block: Arc::clone(block), chunk },
+                }));
+            }
+            Source::Heads(id) => {
+                for head in self.view.heads() {
+                    head.runs(id, first, last, runs);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Iterator for SeriesSet {
+    type Item = Result<Series>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let SeriesRuns { labels, runs } = match self.next_runs()? {
+                Ok(found) => found,
+                Err(error) => return Some(Err(error)),
+            };
+            let guard = self.guard.clone();
+            let series = Series { labels, runs, first: self.first, last: self.last, guard };
+            match series.has_samples() {
+                Ok(true) => return Some(Ok(series)),
+                Ok(false) => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+impl Series {
+    /// The labels of the series.
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// Its samples, decoded chunk by chunk.
+    pub fn samples(&self) -> Samples {
+        let clusters = Clusters::of(&self.runs, self.first, self.last);
+        let clusters: Vec<Vec<usize>> = clusters.iter().map(<[usize]>::to_vec).collect();
+        Samples {
+            runs: self.runs.clone(),
+            clusters: clusters.into_iter(),
+            merger: Merger::new(self.first, self.last),
+            guard: self.guard.clone(),
+            columns: Columns::default(),
+            at: 0,
+            failed: false,
+        }
+    }
+
+    /// Its samples as columns, decoded at once.
+    pub fn columns(&self) -> Result<Columns> {
+        let samples: usize = self.runs.iter().map(|run| run.count).sum();
+        let mut guard = self.guard.clone();
+        guard.samples(samples as u64)?;
+        guard.bytes(samples as u64 * 16)?;
+        guard.check()?;
+        let mut columns = Columns::default();
+        merge_columns(
+            &self.runs,
+            self.first,
+            self.last,
+            &mut columns.timestamps,
+            &mut columns.values,
+        )?;
+        Ok(columns)
+    }
+
+    /// Whether any sample lies in the range; decodes only where the ends of a run do not tell.
+    fn has_samples(&self) -> Result<bool> {
+        let inside = |time| (self.first..=self.last).contains(&time);
+        if self.runs.iter().any(|run| inside(run.min_time) || inside(run.max_time)) {
+            return Ok(true);
+        }
+        match self.samples().next() {
+            Some(Err(error)) => Err(error),
+            found => Ok(found.is_some()),
+        }
+    }
+}
+
+impl Iterator for Samples {
+    type Item = Result<Sample>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.at == self.columns.values.len() {
+            if self.failed {
+                return None;
+            }
+            let cluster = self.clusters.next()?;
+            if let Err(error) = self.load(&cluster) {
+                self.failed = true;
+                return Some(Err(error));
+            }
+        }
+        let (timestamp, value) = (self.columns.timestamps[self.at], self.columns.values[self.at]);
+        self.at += 1;
+        Some(Ok(Sample { timestamp, value }))
+    }
+}
+
+impl Samples {
+    fn load(&mut self, cluster: &[usize]) -> Result<()> {
+        self.guard.check()?;
+        let samples: usize = cluster.iter().map(|&run| self.runs[run].count).sum();
+        self.guard.samples(samples as u64)?;
+        self.columns.timestamps.clear();
+        self.columns.values.clear();
+        self.at = 0;
+        let Columns { timestamps, values } = &mut self.columns;
+        self.merger.merge(&self.runs, cluster, timestamps, values)
+    }
+}

@@ -1,0 +1,153 @@
+//! A question to the database, with limits of its own and a token to cancel it.
+//!
+//! Input: selectors and ranges. Output: series, aggregates, newest samples, names. Everything that
+//! reads goes through [`Query`].
+
+use std::ops::RangeBounds;
+
+use treering_codec::Sample;
+use treering_index::{Labels, Selector};
+
+use crate::db::bounds;
+use crate::error::Result;
+use crate::options::QueryLimits;
+use crate::query::aggregate::{Aggregate, AggregatedSeries, aggregate};
+use crate::query::guard::{CancelToken, Guard};
+use crate::query::labels::{Listing, list};
+use crate::query::merge::merge_columns;
+use crate::query::select::{SeriesSet, select};
+use crate::shared::Shared;
+
+/// A query being set up; made by `Db::query`.
+#[derive(Debug, Clone)]
+pub struct Query<'a> {
+    shared: &'a Shared,
+    limits: QueryLimits,
+    cancel: CancelToken,
+}
+
+/// The newest sample of a series.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Latest {
+    /// The series.
+    pub labels: Labels,
+    /// Its newest sample; a stale marker where the series ended.
+    pub sample: Sample,
+}
+
+impl<'a> Query<'a> {
+    pub(crate) fn new(shared: &'a Shared) -> Self {
+        Self { shared, limits: shared.options.query, cancel: CancelToken::new() }
+    }
+
+    /// Replaces the limits of `Options::query_limits`.
+    #[must_use]
+    pub fn limits(mut self, limits: QueryLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Lets `token` end the query from another thread.
+    #[must_use]
+    pub fn cancel(mut self, token: &CancelToken) -> Self {
+        self.cancel = token.clone();
+        self
+    }
+
+    /// See `Db::select`.
+    pub fn select(&self, selector: &Selector, range: impl RangeBounds<i64>) -> Result<SeriesSet> {
+        self.shared.check_open()?;
+        let guard = self.guard();
+        guard.check()?;
+        let view = self.shared.view.get();
+        let Some(range) = bounds(&range) else { return Ok(SeriesSet::empty(view, guard)) };
+        select(view, &self.shared.registry, selector, range, guard)
+    }
+
+    /// See `Db::aggregate`.
+    pub fn aggregate(
+        &self,
+        selector: &Selector,
+        range: impl RangeBounds<i64>,
+        what: &Aggregate,
+    ) -> Result<Vec<AggregatedSeries>> {
+        let Some((first, last)) = bounds(&range) else { return Ok(Vec::new()) };
+        let mut series = self.select(selector, first..=last)?;
+        let mut guard = series.guard();
+        aggregate(std::iter::from_fn(|| series.next_runs()), what, first, last, &mut guard)
+    }
+
+    /// The newest sample in `range` of each series of `selector`.
+    pub fn latest(
+        &self,
+        selector: &Selector,
+        range: impl RangeBounds<i64>,
+    ) -> Result<Vec<Latest>> {
+        let Some((first, last)) = bounds(&range) else { return Ok(Vec::new()) };
+        let mut series = self.select(selector, first..=last)?;
+        let mut guard = series.guard();
+        let mut found = Vec::new();
+        let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+        while let Some(runs) = series.next_runs() {
+            let mut series = runs?;
+            // Only runs that reach as far as the newest start can hold the newest sample.
+            let newest_start = series.runs.iter().map(|run| run.min_time).filter(|&at| at <= last);
+            let from = newest_start.max().unwrap_or(first).max(first);
+            series.runs.retain(|run| run.overlaps(from, last));
+            guard.samples(series.runs.iter().map(|run| run.count as u64).sum())?;
+            timestamps.clear();
+            values.clear();
+            merge_columns(&series.runs, first, last, &mut timestamps, &mut values)?;
+            if let (Some(&timestamp), Some(&value)) = (timestamps.last(), values.last()) {
+                found.push(Latest { labels: series.labels, sample: Sample { timestamp, value } });
+            }
+        }
+        Ok(found)
+    }
+
+    /// See `Db::series_labels`.
+    pub fn series_labels(
+        &self,
+        selector: &Selector,
+        range: impl RangeBounds<i64>,
+    ) -> Result<Vec<Labels>> {
+        self.select(selector, range)?.map(|series| Ok(series?.labels().clone())).collect()
+    }
+
+    /// See `Db::label_names`.
+    pub fn label_names(
+        &self,
+        selector: &Selector,
+        range: impl RangeBounds<i64>,
+    ) -> Result<Vec<String>> {
+        self.list(selector, range, Listing::Names)
+    }
+
+    /// See `Db::label_values`.
+    pub fn label_values(
+        &self,
+        name: &str,
+        selector: &Selector,
+        range: impl RangeBounds<i64>,
+    ) -> Result<Vec<String>> {
+        self.list(selector, range, Listing::Values(name))
+    }
+
+    fn list(
+        &self,
+        selector: &Selector,
+        range: impl RangeBounds<i64>,
+        listing: Listing<'_>,
+    ) -> Result<Vec<String>> {
+        self.shared.check_open()?;
+        let Some(range) = bounds(&range) else { return Ok(Vec::new()) };
+        let (view, mut guard) = (self.shared.view.get(), self.guard());
+        list(&view, &self.shared.registry, selector, range, listing, &mut guard)
+    }
+
+    fn guard(&self) -> Guard {
+        let clock = std::sync::Arc::clone(&self.shared.options.clock);
+        Guard::new(self.limits, self.cancel.clone(), clock)
+    }
+}

@@ -1,0 +1,34 @@
+//! The write-ahead log: every change is a frame, in order of sequence, before anything else sees it.
+//!
+//! `format` has the bytes of files and frames, `payload` those of a batch, `writer` appends and
+//! rotates, `syncer` makes frames durable (group commit), `reader` walks the frames of a directory
+//! and tells an unsynced tail from damage. A position counts bytes over the whole WAL, file after
+//! file, so "how far is it fsynced" is one number.
+
+pub(crate) mod format;
+pub(crate) mod payload;
+mod reader;
+mod syncer;
+mod writer;
+
+pub(crate) use reader::{Cut, WalReader};
+pub(crate) use syncer::Syncer;
+pub(crate) use writer::{Draft, Wal};
+
+use std::path::{Path, PathBuf};
+
+/// Folder of the WAL inside the database directory.
+pub(crate) const DIR: &str = "wal";
+
+/// Path of WAL file `number` in the folder `dir`.
+pub(crate) fn file_path(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:010}.wal"))
+}
+
+/// Number of the WAL file with this name, if it is one.
+pub(crate) fn parse_name(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".wal")?;
+    let well_formed = digits.len() >= 10 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number = digits.parse().ok().filter(|_| well_formed)?;
+    (file_path(Path::new(""), number).as_os_str() == name).then_some(number)
+}

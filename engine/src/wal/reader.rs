@@ -1,0 +1,302 @@
+//! Walks the frames of a WAL folder in order, and tells a tail that was never synced from damage.
+//!
+//! Input: the files of the folder. Output: frames, then perhaps a [`Cut`]. Reads only: cutting is
+//! recovery's work. Every frame says how far the WAL was durable when it was written, so a bad
+//! frame below the highest such position in any later valid frame is damage and an error; above it
+//! the bytes were never promised to anyone, and the log ends before them.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::format::{
+    ALIGN, FRAME_HEADER_BYTES, FileHeader, FrameHeader, HEADER_BYTES, HeaderError, VERSION,
+};
+use super::{file_path, parse_name};
+use crate::error::{Error, Result};
+use crate::limits::MAX_FRAME_BYTES;
+use crate::vfs::{EntryKind, Vfs};
+
+/// Largest WAL file that is read: the largest `Options::wal_file_bytes` and one frame.
+const MAX_FILE_BYTES: u64 = (1 << 30) + MAX_FRAME_BYTES as u64 + 4096;
+
+/// A frame as it was read.
+#[derive(Debug)]
+pub(crate) struct Frame<'a> {
+    pub(crate) header: FrameHeader,
+    /// Scope of the series ids in the payload.
+    pub(crate) generation: u64,
+    /// File and offset of the payload, for errors.
+    pub(crate) file: &'a Path,
+    pub(crate) offset: u64,
+    pub(crate) payload: &'a [u8],
+}
+
+/// Where the log ends although bytes follow: they were never synced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// The file to shorten, and to which length; length 0 means that the file goes.
+    pub(crate) file: u64,
+    pub(crate) len: u64,
+    /// Files behind it, which go.
+    pub(crate) later: Vec<u64>,
+    /// Bytes that this drops.
+    pub(crate) bytes: u64,
+}
+
+/// See the head of this file.
+#[derive(Debug)]
+pub(crate) struct WalReader {
+    vfs: Arc<dyn Vfs>,
+    dir: PathBuf,
+    database: u64,
+    files: VecDeque<u64>,
+    current: Option<Current>,
+    /// Headers of the files read so far, in order.
+    seen: Vec<FileHeader>,
+    /// Files of which at least one frame was read.
+    with_frames: Vec<u64>,
+    last_sequence: Option<u64>,
+    end: u64,
+    bytes: u64,
+    cut: Option<Cut>,
+}
+
+#[derive(Debug)]
+struct Current {
+    header: FileHeader,
+    path: PathBuf,
+    bytes: Vec<u8>,
+    offset: usize,
+}
+
+impl WalReader {
+    /// A reader over the files of `dir` numbered `floor` and up.
+    pub(crate) fn open(vfs: Arc<dyn Vfs>, dir: PathBuf, database: u64, floor: u64) -> Result<Self> {
+        let entries = vfs.list(&dir).map_err(|error| Error::io("list", &dir, error))?;
+        let mut files: Vec<u64> = entries
+            .iter()
+            .filter(|entry| entry.kind == EntryKind::File)
+            .filter_map(|entry| parse_name(&entry.name))
+            .filter(|number| *number >= floor)
+            .collect();
+        files.sort_unstable();
+        Ok(Self {
+            vfs,
+            dir,
+            database,
+            files: files.into(),
+            current: None,
+            seen: Vec::new(),
+            with_frames: Vec::new(),
+            last_sequence: None,
+            end: 0,
+            bytes: 0,
+            cut: None,
+        })
+    }
+
+    /// The next frame, or `None` at the end of the log; then [`WalReader::cut`] tells whether bytes
+    /// follow that were never synced.
+    pub(crate) fn next(&mut self) -> Result<Option<Frame<'_>>> {
+        loop {
+            if self.current.is_none() && !self.begin_file()? {
+                return Ok(None);
+            }
+            match self.step()? {
+                Step::Frame(header, start) => return Ok(self.frame(header, start)),
+                Step::EndOfFile => self.current = None,
+                Step::EndOfLog => return Ok(None),
+            }
+        }
+    }
+
+    /// Where the log was cut, once [`WalReader::next`] gave `None`.
+    pub(crate) fn cut(&self) -> Option<&Cut> {
+        self.cut.as_ref()
+    }
+
+    /// Headers of all files that were read.
+    pub(crate) fn headers(&self) -> &[FileHeader] {
+        &self.seen
+    }
+
+    /// Numbers of the files read that hold no frame.
+    pub(crate) fn empty_files(&self) -> Vec<u64> {
+        let numbers = self.seen.iter().map(|header| header.number);
+        numbers.filter(|number| !self.with_frames.contains(number)).collect()
+    }
+
+    /// Sequence of the last frame read.
+    pub(crate) fn last_sequence(&self) -> Option<u64> {
+        self.last_sequence
+    }
+
+    /// Position behind the last frame read.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Bytes of all frames read.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn frame(&self, header: FrameHeader, start: usize) -> Option<Frame<'_>> {
+        let current = self.current.as_ref()?;
+        Some(Frame {
+            header,
+            generation: current.header.generation,
+            file: &current.path,
+            offset: start as u64,
+            payload: current.bytes.get(start..start + header.len as usize)?,
+        })
+    }
+
+    /// Loads the next file; `false` at the end of the log.
+    fn begin_file(&mut self) -> Result<bool> {
+        let Some(number) = self.files.pop_front() else { return Ok(false) };
+        let path = file_path(&self.dir, number);
+        let bytes = self.load(&path)?;
+        let header = match FileHeader::decode(&bytes) {
+            Ok(header) => header,
+            Err(HeaderError::Version(found)) => {
+                return Err(Error::Version { file: path, found, supported: VERSION });
+            }
+            Err(HeaderError::Damaged) => {
+                self.end_at_bad_header(number, &path, &bytes)?;
+                return Ok(false);
+            }
+        };
+        if header.database != self.database || header.number != number {
+            return Err(Error::corrupt(&path, 0, "the WAL file belongs elsewhere"));
+        }
+        if let Some(previous) = self.seen.last()
+            && header.position != self.end
+        {
+            // Frames are missing between two files: the tail of the earlier one.
+            let (earlier, len) = (previous.number, self.end - previous.position);
+            if self.synced_beyond(self.end, number, &bytes, HEADER_BYTES)? {
+                let path = file_path(&self.dir, earlier);
+                return Err(Error::corrupt(&path, len, "frames are missing at its end"));
+            }
+            self.cut_at(earlier, len, 0, Some((number, bytes.len() as u64)))?;
+            return Ok(false);
+        }
+        self.seen.push(header);
+        self.end = header.position + HEADER_BYTES as u64;
+        self.current = Some(Current { header, path, bytes, offset: HEADER_BYTES });
+        Ok(true)
+    }
+
+    /// Reads one frame of the current file.
+    fn step(&mut self) -> Result<Step> {
+        let Some(current) = &mut self.current else { return Ok(Step::EndOfFile) };
+        if current.offset == current.bytes.len() {
+            return Ok(Step::EndOfFile);
+        }
+        let seed = FileHeader::seed(self.database, current.header.number);
+        let rest = current.bytes.get(current.offset..).unwrap_or_default();
+        if let Some((header, _)) = FrameHeader::open(seed, rest) {
+            let expected = self.last_sequence.map_or(current.header.first_sequence, |last| last + 1);
+            if header.sequence != expected {
+                let what = format!("frame {} stands where {expected} is due", header.sequence);
+                return Err(Error::corrupt(&current.path, current.offset as u64, what));
+            }
+            let start = current.offset + FRAME_HEADER_BYTES;
+            current.offset += header.stride() as usize;
+            self.last_sequence = Some(header.sequence);
+            self.end = current.header.position + current.offset as u64;
+            self.bytes += header.stride();
+            let number = current.header.number;
+            if self.with_frames.last() != Some(&number) {
+                self.with_frames.push(number);
+            }
+            return Ok(Step::Frame(header, start));
+        }
+        let Some(current) = self.current.take() else { return Ok(Step::EndOfFile) };
+        let (number, bad) = (current.header.number, current.offset);
+        let position = current.header.position + bad as u64;
+        if self.synced_beyond(position, number, &current.bytes, bad + ALIGN)? {
+            let what = "a frame that was durable does not match its checksum";
+            return Err(Error::corrupt(&current.path, bad as u64, what));
+        }
+        self.cut_at(number, bad as u64, (current.bytes.len() - bad) as u64, None)?;
+        Ok(Step::EndOfLog)
+    }
+
+    /// A header is durable before the first frame, so a damaged one with any valid frame behind it
+    /// is damage; with none it is a file that was just being made.
+    fn end_at_bad_header(&mut self, number: u64, path: &Path, bytes: &[u8]) -> Result<()> {
+        if self.synced_beyond(0, number, bytes, 0)? {
+            return Err(Error::corrupt(path, 0, "the header does not match its checksum"));
+        }
+        self.cut_at(number, 0, bytes.len() as u64, None)
+    }
+
+    /// Whether any valid frame from `offset` of file `number` on, or in a later file, was written
+    /// when the log was durable beyond `position`.
+    fn synced_beyond(
+        &self,
+        position: u64,
+        number: u64,
+        bytes: &[u8],
+        offset: usize,
+    ) -> Result<bool> {
+        if finds_frame(bytes, offset, FileHeader::seed(self.database, number), position) {
+            return Ok(true);
+        }
+        for &later in &self.files {
+            let bytes = self.load(&file_path(&self.dir, later))?;
+            if finds_frame(&bytes, 0, FileHeader::seed(self.database, later), position) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn cut_at(
+        &mut self,
+        file: u64,
+        len: u64,
+        mut bytes: u64,
+        also: Option<(u64, u64)>,
+    ) -> Result<()> {
+        let mut later = Vec::new();
+        if let Some((number, len)) = also {
+            later.push(number);
+            bytes += len;
+        }
+        for number in self.files.drain(..) {
+            let path = file_path(&self.dir, number);
+            let file = self.vfs.open(&path).map_err(|error| Error::io("open", &path, error))?;
+            bytes += file.len().map_err(|error| Error::io("measure", &path, error))?;
+            later.push(number);
+        }
+        self.cut = Some(Cut { file, len, later, bytes });
+        Ok(())
+    }
+
+    fn load(&self, path: &Path) -> Result<Vec<u8>> {
+        self.vfs.read(path, MAX_FILE_BYTES).map_err(|error| Error::io("read", path, error))
+    }
+}
+
+enum Step {
+    Frame(FrameHeader, usize),
+    EndOfFile,
+    EndOfLog,
+}
+
+/// Whether a valid frame whose `synced` is above `position` starts anywhere from `offset` on.
+fn finds_frame(bytes: &[u8], offset: usize, seed: u32, position: u64) -> bool {
+    let mut at = offset.next_multiple_of(ALIGN);
+    while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= FRAME_HEADER_BYTES) {
+        match FrameHeader::open(seed, rest) {
+            Some((header, _)) if header.synced > position => return true,
+            Some((header, _)) => at += header.stride() as usize,
+            None => at += ALIGN,
+        }
+    }
+    false
+}

@@ -1,0 +1,110 @@
+//! Makes written frames durable: one fsync serves every append that was written before it began.
+//!
+//! Input: positions written. Output: the position up to which all is fsynced. Whoever waits for a
+//! position and finds nobody syncing syncs for everyone; the others find their position covered
+//! when it is their turn. A failed fsync is never retried: the caller poisons the database.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::sync::Mutex;
+use crate::vfs::File;
+
+/// See the head of this file.
+#[derive(Debug)]
+pub(crate) struct Syncer {
+    /// Held while an fsync runs.
+    turn: Mutex<()>,
+    tail: Mutex<Tail>,
+    synced: AtomicU64,
+    /// Monotonic nanoseconds at which the oldest unsynced frame was written; `NONE` when none.
+    oldest: AtomicU64,
+}
+
+/// What is written and perhaps not synced.
+#[derive(Debug)]
+struct Tail {
+    /// Files with unsynced frames, oldest first; the last one is being written.
+    files: Vec<Arc<dyn File>>,
+    /// Position behind the last frame written.
+    written: u64,
+}
+
+const NONE: u64 = u64::MAX;
+
+impl Syncer {
+    /// Everything before `position` is durable; `file` is being written.
+    pub(crate) fn new(file: Arc<dyn File>, position: u64) -> Self {
+        Self {
+            turn: Mutex::new(()),
+            tail: Mutex::new(Tail { files: vec![file], written: position }),
+            synced: AtomicU64::new(position),
+            oldest: AtomicU64::new(NONE),
+        }
+    }
+
+    /// Notes that frames up to `position` were written at `now` (monotonic).
+    pub(crate) fn wrote(&self, position: u64, now: Duration) {
+        self.tail.lock().written = position;
+        let now = u64::try_from(now.as_nanos()).unwrap_or(NONE - 1);
+        let _ = self.oldest.compare_exchange(NONE, now, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Notes that `file` takes the frames from now on; its header is durable already.
+    /// Returns how many files wait to be synced.
+    pub(crate) fn rotated(&self, file: Arc<dyn File>, position: u64) -> usize {
+        let mut tail = self.tail.lock();
+        tail.files.push(file);
+        tail.written = position;
+        tail.files.len()
+    }
+
+    /// Position behind the last frame written.
+    pub(crate) fn written(&self) -> u64 {
+        self.tail.lock().written
+    }
+
+    /// Position up to which everything is durable.
+    pub(crate) fn synced(&self) -> u64 {
+        self.synced.load(Ordering::Acquire)
+    }
+
+    /// Age of the oldest frame that is not durable yet.
+    pub(crate) fn unsynced_for(&self, now: Duration) -> Option<Duration> {
+        let oldest = self.oldest.load(Ordering::Acquire);
+        (oldest != NONE).then(|| now.saturating_sub(Duration::from_nanos(oldest)))
+    }
+
+    /// Waits until everything before `position` is durable. An error means that nothing is known
+    /// any more about what the disk holds.
+    pub(crate) fn sync_to(&self, position: u64) -> io::Result<()> {
+        if self.synced() >= position {
+            return Ok(());
+        }
+        let _turn = self.turn.lock();
+        if self.synced() >= position {
+            return Ok(());
+        }
+        // A frame written from here on counts as unsynced since its own write.
+        self.oldest.store(NONE, Ordering::Release);
+        let (files, written) = {
+            let tail = self.tail.lock();
+            (tail.files.clone(), tail.written)
+        };
+        for file in &files {
+            // Makes the frames up to `written` durable, in order of file.
+            file.sync()?;
+        }
+        self.synced.store(written, Ordering::Release);
+        self.tail.lock().files.drain(..files.len() - 1);
+        Ok(())
+    }
+
+    /// Waits until everything written so far is durable.
+    pub(crate) fn sync_all(&self) -> io::Result<()> {
+        let written = self.tail.lock().written;
+        self.sync_to(written)
+    }
+}
