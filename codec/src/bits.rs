@@ -133,6 +133,16 @@ impl<'a> BitReader<'a> {
         low | self.take(bits - 32) << 32
     }
 
+    /// Moves over the zeros that come next, at most `most` and some 57; returns how many.
+    #[inline]
+    pub(crate) fn take_zeros(&mut self, most: usize) -> usize {
+        let there = (self.bytes.len() * 8).saturating_sub(self.position);
+        let zeros = self.peek().trailing_zeros().min(57) as usize;
+        let taken = zeros.min(most).min(there);
+        self.position += taken;
+        taken
+    }
+
     /// Whether more bits were read than there are.
     #[inline]
     pub(crate) fn is_overrun(&self) -> bool {

@@ -16,7 +16,7 @@ const WIDTH_MASK: u8 = 0x3f;
 const BASE_FLAG: u8 = 0x40;
 const PATCH_FLAG: u8 = 0x80;
 /// Up to so many patches every split between low and high ones is tried; beyond, one end at a time.
-const EXHAUSTIVE_PATCHES: usize = 12;
+const EXHAUSTIVE_PATCHES: usize = 8;
 
 /// How a block will be packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,8 +150,8 @@ fn best_window(sorted: &[i64], whole: Plan) -> Plan {
     let mut force = whole.width > MAX_WIDTH;
     let mut low = 0;
     for patches in 1..count {
-        // Each patch costs its position and more than the width it saves the others at best.
-        if !force && patches * 10 >= best.bits(count) {
+        // A patch that narrows the others is about as wide as they were, and has a position.
+        if !force && 16 + patches * (7 + usize::from(whole.width)) >= best.bits(count) {
             break;
         }
         let range =

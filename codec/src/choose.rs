@@ -298,6 +298,11 @@ fn try_dictionary(column: &[f64], stale: &[Patch], best: &mut Best) {
     let Some(mut distinct) = distinct(column, most) else {
         return;
     };
+    // An index of the usual width, less what differences may save, and a byte per distinct value.
+    let width = (usize::BITS - distinct.len().leading_zeros()) as usize;
+    if distinct.len() + column.len() * width / 11 > best.bytes.len() && !best.bytes.is_empty() {
+        return;
+    }
     // In the order of the floats, so that neighbours have near indexes.
     distinct.sort_unstable();
     let index = |value: f64| distinct.binary_search(&to_ordered(value)).unwrap_or(0) as i64;

@@ -67,14 +67,21 @@ fn best(scaled: &[i64], transforms: &[Transform]) -> Transform {
         };
         head + parts.map(of).iter().sum::<usize>()
     };
-    match *transforms {
-        [only] => only,
-        _ => transforms
-            .iter()
-            .copied()
-            .min_by_key(|&t| cost(t))
-            .unwrap_or(Transform::Plain),
+    if let [only] = *transforms {
+        return only;
     }
+    let mut best = (usize::MAX, Transform::Plain);
+    for &transform in transforms {
+        // What does not gain from differences gains nothing from more of them.
+        if transform == Transform::Second && best.1 == Transform::Plain {
+            break;
+        }
+        let cost = cost(transform);
+        if cost < best.0 {
+            best = (cost, transform);
+        }
+    }
+    best.1
 }
 
 /// The step that `Second` and `Line` start from.

@@ -24,6 +24,7 @@ const MAX_RICE: u32 = 40;
 /// The running mean of bit lengths is kept in 1/32 bit and moves by 1/8.
 const LEVEL_SHIFT: u32 = 5;
 const LEVEL_GAIN: u32 = 3;
+const FIRST_LEVEL: u16 = 4 << LEVEL_SHIFT;
 /// The slope is kept times eight and moves by 1/8.
 const SLOPE_SHIFT: u32 = 3;
 /// log2(10) in 1/32 bit.
@@ -43,6 +44,8 @@ pub(crate) struct State {
     slope: i64,
     /// Mean bit length of the residuals, times 32.
     level: u16,
+    /// Parameter of the next Rice code.
+    rice: u8,
     /// Number of the time unit.
     unit: u8,
     /// Decimal scale of the integers.
@@ -84,7 +87,8 @@ impl State {
             bits: 0,
             reference: 0,
             slope: 0,
-            level: 4 << LEVEL_SHIFT,
+            level: FIRST_LEVEL,
+            rice: rice_for(FIRST_LEVEL),
             unit: MILLISECOND,
             scale: 0,
             floating: false,
@@ -102,10 +106,12 @@ impl State {
         dod
     }
 
+    /// Moves by the last difference and `dod`; returns the timestamp.
     #[inline]
-    fn advance_by(&mut self, dod: i64) {
+    pub(crate) fn advance_by(&mut self, dod: i64) -> i64 {
         self.delta = self.delta.wrapping_add(dod);
         self.timestamp = self.timestamp.wrapping_add(self.delta);
+        self.timestamp
     }
 
     pub(crate) fn start_floats(&mut self) {
@@ -144,14 +150,7 @@ impl State {
             self.level = (level - i32::from(digits) * LEVEL_PER_DIGIT).max(0) as u16;
         }
         self.scale = scale;
-    }
-
-    #[inline]
-    fn rice(&self) -> u32 {
-        let half = 1 << (LEVEL_SHIFT - 1);
-        ((u32::from(self.level) + half) >> LEVEL_SHIFT)
-            .saturating_sub(1)
-            .min(MAX_RICE)
+        self.rice = rice_for(self.level);
     }
 
     #[inline]
@@ -171,11 +170,26 @@ impl State {
         self.reference = int as u64;
     }
 
+    /// Moves the level. The Rice parameter follows one value behind, so that a decoder knows
+    /// where the next code ends before it has worked out this one.
     #[inline]
     fn learn(&mut self, bit_length: u32) {
         let level = i32::from(self.level);
         let target = (bit_length << LEVEL_SHIFT) as i32;
+        self.rice = rice_for(self.level);
         self.level = (level + ((target - level) >> LEVEL_GAIN)) as u16;
+    }
+}
+
+/// The Rice parameter for residuals of this mean bit length: one bit less, rounded.
+#[inline]
+const fn rice_for(level: u16) -> u8 {
+    let rounded = (level as u32 + (1 << (LEVEL_SHIFT - 1))) >> LEVEL_SHIFT;
+    let rice = rounded.saturating_sub(1);
+    if rice > MAX_RICE {
+        MAX_RICE as u8
+    } else {
+        rice as u8
     }
 }
 
@@ -227,18 +241,6 @@ fn put_time_escape(writer: &mut BitWriter, state: &mut State, dod: i64) {
 }
 
 #[inline]
-fn read_time(reader: &mut BitReader<'_>, state: &mut State) -> i64 {
-    let word = reader.peek();
-    let ones = word.trailing_ones();
-    let Some(&bits) = TIME_BITS.get(ones as usize) else {
-        return read_time_escape(reader, state);
-    };
-    reader.skip(ones + 1 + bits);
-    let code = (word >> (ones + 1)) & ((1 << bits) - 1);
-    unzigzag(code + 1).wrapping_mul(unit_of(state.unit))
-}
-
-#[inline]
 fn unit_of(unit: u8) -> i64 {
     UNITS[usize::from(unit & 3)]
 }
@@ -255,7 +257,7 @@ fn read_time_escape(reader: &mut BitReader<'_>, state: &mut State) -> i64 {
 #[inline]
 pub(crate) fn put_int(writer: &mut BitWriter, state: &mut State, int: i64) {
     let code = zigzag(int.wrapping_sub(state.predicted()));
-    let rice = state.rice();
+    let rice = u32::from(state.rice);
     let ones = code >> rice;
     if ones < u64::from(RICE_ESCAPE) {
         let ones = ones as u32;
@@ -287,7 +289,7 @@ fn settle_large(state: &mut State, code: u64) {
             .slope
             .wrapping_add(step.wrapping_sub(state.slope >> SLOPE_SHIFT));
     }
-    state.learn((64 - code.leading_zeros()).min(state.rice() + 16));
+    state.learn((64 - code.leading_zeros()).min(u32::from(state.rice) + 16));
     state.reference = int as u64;
 }
 
@@ -343,29 +345,25 @@ pub(crate) fn read_sample(
     state: &mut State,
     first: bool,
 ) -> Result<()> {
-    let changed;
+    let word = reader.peek();
     if first {
         state.timestamp = reader.take_wide(64) as i64;
-        changed = reader.take(1) == 1;
-    } else {
-        let word = reader.peek();
-        if word & 1 == 0 {
-            reader.skip(1);
-            state.advance_by(0);
-            changed = false;
-        } else if word & 2 == 0 {
-            reader.skip(2);
-            state.advance_by(0);
-            changed = true;
-        } else {
-            reader.skip(2);
-            let dod = read_time(reader, state);
-            state.advance_by(dod);
-            changed = reader.take(1) == 1;
+        if reader.take(1) == 1 {
+            read_value(reader, state, reader.peek(), 0)?;
         }
-    }
-    if changed {
-        read_value(reader, state)?;
+    } else if word & 1 == 0 {
+        reader.skip(1);
+        state.advance_by(0);
+    } else if word & 2 == 0 {
+        state.advance_by(0);
+        // The longest Rice code still fits the bits peeked at.
+        read_value(reader, state, word >> 2, 2)?;
+    } else {
+        let dod = read_time(reader, state, word >> 2);
+        state.advance_by(dod);
+        if reader.take(1) == 1 {
+            read_value(reader, state, reader.peek(), 0)?;
+        }
     }
     if reader.is_overrun() {
         return Err(Error::Truncated {
@@ -375,24 +373,38 @@ pub(crate) fn read_sample(
     Ok(())
 }
 
+/// Reads a difference of differences, at `word` and two bits beyond the reader.
 #[inline(always)]
-fn read_value(reader: &mut BitReader<'_>, state: &mut State) -> Result<()> {
-    let word = reader.peek();
+fn read_time(reader: &mut BitReader<'_>, state: &mut State, word: u64) -> i64 {
+    let ones = word.trailing_ones();
+    let Some(&bits) = TIME_BITS.get(ones as usize) else {
+        reader.skip(2);
+        return read_time_escape(reader, state);
+    };
+    reader.skip(2 + ones + 1 + bits);
+    let code = (word >> (ones + 1)) & ((1 << bits) - 1);
+    unzigzag(code + 1).wrapping_mul(unit_of(state.unit))
+}
+
+/// Reads a changed value, at `word` and `ahead` bits beyond the reader.
+#[inline(always)]
+fn read_value(reader: &mut BitReader<'_>, state: &mut State, word: u64, ahead: u32) -> Result<()> {
     if !state.floating {
         let ones = word.trailing_ones();
         if ones >= RICE_ESCAPE {
-            reader.skip(RICE_ESCAPE);
+            reader.skip(ahead + RICE_ESCAPE);
             return read_events(reader, state);
         }
-        let rice = state.rice();
-        reader.skip(ones + 1 + rice);
+        let rice = u32::from(state.rice);
+        reader.skip(ahead + ones + 1 + rice);
         let low = (word >> (ones + 1)) & ((1 << rice) - 1);
         state.settle(u64::from(ones) << rice | low);
         state.bits = decimal::to_f64(state.reference as i64, state.scale).to_bits();
     } else if word & 3 == 3 {
-        reader.skip(2);
+        reader.skip(ahead + 2);
         return read_events(reader, state);
     } else {
+        reader.skip(ahead);
         read_xor(reader, state);
     }
     Ok(())
@@ -458,7 +470,7 @@ fn read_plain(reader: &mut BitReader<'_>, state: &mut State, refusal: Error) -> 
         return Ok(());
     }
     if word.trailing_ones() < RICE_ESCAPE {
-        return read_value(reader, state);
+        return read_value(reader, state, word, 0);
     }
     if (word >> RICE_ESCAPE) & ((1 << EVENT_BITS) - 1) != 0 {
         return Err(refusal);

@@ -23,6 +23,9 @@ const ZEROS_BEFORE_RESCALE: u8 = 24;
 /// Misfit credit at which the encoder changes its mode; a misfit adds two, a fit takes one.
 const ODD_BEFORE_SWITCH: u8 = 4;
 
+/// Zeros from which on samples are decoded as a run; for shorter ones that would only cost guesses.
+const LONG_RUN: u64 = 0xff;
+
 /// Encodes samples one at a time; any order of timestamps round-trips, in order is short and fast.
 #[derive(Debug, Clone, Default)]
 pub struct StreamEncoder {
@@ -243,10 +246,26 @@ pub fn decode_stream(
     values.reserve(count);
     let mut reader = BitReader::new(payload);
     let mut state = State::new();
-    for index in 0..count {
-        state::read_sample(&mut reader, &mut state, index == 0).map_err(|e| e.shifted(base))?;
+    let mut left = count;
+    while left > 0 {
+        // A zero bit is a whole sample: the same step, the same value.
+        if left < count && reader.peek() & LONG_RUN == 0 {
+            let run = reader.take_zeros(left);
+            if run == 0 {
+                return Err(Error::Truncated {
+                    offset: bytes.len(),
+                });
+            }
+            left -= run;
+            timestamps.extend((0..run).map(|_| state.advance_by(0)));
+            values.extend(std::iter::repeat_n(f64::from_bits(state.bits), run));
+            continue;
+        }
+        let first = left == count;
+        state::read_sample(&mut reader, &mut state, first).map_err(|e| e.shifted(base))?;
         timestamps.push(state.timestamp);
         values.push(f64::from_bits(state.bits));
+        left -= 1;
     }
     Ok(count)
 }
