@@ -150,7 +150,10 @@ mod tests {
         }
 
         #[test]
-        fn sparse_values_come_back(values in prop::collection::vec(any::<u64>(), 0..50), width in 1u8..=64) {
+        fn sparse_values_come_back(
+            values in prop::collection::vec(any::<u64>(), 0..50),
+            width in 1u8..=64,
+        ) {
             let masked: Vec<u64> = values.iter().map(|value| value >> (64 - width)).collect();
             let mut bytes = Vec::new();
             pack(masked.iter().copied(), width, &mut bytes);

@@ -169,7 +169,8 @@ mod tests {
         #[test]
         fn fields_come_back(fields in prop::collection::vec((any::<u64>(), 0u32..=64), 0..200)) {
             let mut writer = BitWriter::new();
-            let masked = |value: u64, bits: u32| value & (u64::MAX.checked_shl(bits).map_or(u64::MAX, |m| !m));
+            let mask = |bits: u32| u64::MAX.checked_shl(bits).map_or(u64::MAX, |above| !above);
+            let masked = |value: u64, bits: u32| value & mask(bits);
             for &(value, bits) in &fields {
                 writer.put(masked(value, bits), bits);
             }

@@ -156,7 +156,8 @@ mod tests {
     proptest! {
         #[test]
         fn bulk_and_single_conversion_agree(
-            ints in prop::collection::vec(prop_oneof![any::<i64>(), -(1i64 << 51)..(1i64 << 51), -9i64..9], 0..40),
+            ints in prop::collection::vec(
+                prop_oneof![any::<i64>(), -(1i64 << 51)..(1i64 << 51), -9i64..9], 0..40),
             scale in 0u8..=22,
         ) {
             let mut bulk = Vec::new();
@@ -170,13 +171,15 @@ mod tests {
             values in prop::collection::vec(prop_oneof![
                 any::<u64>().prop_map(f64::from_bits),
                 (-9999i64..9999, 0u8..6).prop_map(|(int, scale)| to_f64(int, scale)),
-                prop::sample::select(vec![f64::NAN, 0.0, -0.0, MAGIC_LIMIT, -MAGIC_LIMIT, MAGIC_LIMIT - 1.0]),
+                prop::sample::select(vec![
+                    f64::NAN, 0.0, -0.0, MAGIC_LIMIT, -MAGIC_LIMIT, MAGIC_LIMIT - 1.0]),
             ], 0..5),
             scale in 0u8..=MAX_SCALE,
         ) {
             let mut ints = Vec::new();
             let all = extend_ints(&values, scale, &mut ints);
-            let single: Option<Vec<i64>> = values.iter().map(|&value| to_int(value, scale)).collect();
+            let single: Option<Vec<i64>> =
+                values.iter().map(|&value| to_int(value, scale)).collect();
             prop_assert_eq!(all, single.is_some());
             if let Some(single) = single {
                 prop_assert_eq!(ints, single);

@@ -58,6 +58,19 @@ impl Encoding {
     }
 }
 
+/// The value of a chunk of [`Encoding::Constant`], `None` for other chunks: what answers for all of
+/// its samples, together with [`crate::Stats::of_constant`], without decoding or statistics.
+///
+/// # Errors
+/// [`Error`] when the bytes are damaged or of an encoding or value kind not known here.
+pub fn constant_value(bytes: &[u8]) -> Result<Option<f64>> {
+    let mut reader = Reader::new(bytes);
+    match read_encoding(&mut reader)? {
+        Encoding::Constant => number::read(&mut reader).map(Some),
+        _ => Ok(None),
+    }
+}
+
 fn read_encoding(reader: &mut Reader<'_>) -> Result<Encoding> {
     let offset = reader.offset();
     let found = tag::read(reader)?;

@@ -168,7 +168,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_come_back(unsigned: u64, signed: i64, tail in prop::collection::vec(any::<u8>(), 0..20)) {
+        fn numbers_come_back(
+            unsigned: u64,
+            signed: i64,
+            tail in prop::collection::vec(any::<u8>(), 0..20),
+        ) {
             let mut out = Vec::new();
             put_u64(&mut out, unsigned);
             put_i64(&mut out, signed);

@@ -36,7 +36,11 @@ proptest! {
     }
 
     #[test]
-    fn any_range_of_a_chunk_comes_back(values in values(), from: prop::sample::Index, to: prop::sample::Index) {
+    fn any_range_of_a_chunk_comes_back(
+        values in values(),
+        from: prop::sample::Index,
+        to: prop::sample::Index,
+    ) {
         let mut bytes = Vec::new();
         encode_values(&values, &mut bytes);
         let (from, to) = (from.index(values.len() + 1), to.index(values.len() + 1));

@@ -144,3 +144,16 @@ fn a_sum_keeps_what_plain_addition_loses() {
         f64::INFINITY
     );
 }
+
+#[test]
+fn a_constant_chunk_tells_its_own_statistics() {
+    for value in [0.0, -0.0, 0.1, 1e300, f64::INFINITY, f64::NAN] {
+        let mut bytes = Vec::new();
+        treering_codec::encode_values(&[value; 700], &mut bytes);
+        let found = treering_codec::constant_value(&bytes).unwrap().unwrap();
+        assert_eq!(Stats::of_constant(found, 700), Stats::of(&[value; 700]));
+    }
+    let mut bytes = Vec::new();
+    treering_codec::encode_values(&[1.0, 2.0], &mut bytes);
+    assert_eq!(treering_codec::constant_value(&bytes), Ok(None));
+}

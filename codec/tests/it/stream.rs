@@ -52,7 +52,9 @@ proptest! {
     }
 
     #[test]
-    fn any_samples_come_back(samples in prop::collection::vec((any::<i64>(), odd_float()), 0..200)) {
+    fn any_samples_come_back(
+        samples in prop::collection::vec((any::<i64>(), odd_float()), 0..200),
+    ) {
         let (timestamps, values): (Vec<i64>, Vec<f64>) = samples.into_iter().unzip();
         let (back, back_values) = decode(&encode(&timestamps, &values).finish());
         prop_assert_eq!(back, timestamps);
