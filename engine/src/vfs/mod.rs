@@ -63,8 +63,8 @@ pub trait Vfs: fmt::Debug + Send + Sync + 'static {
 
     /// The whole of a finished file, mapped or copied. The empty file gives empty bytes.
     ///
-    /// Only for files that nobody writes or shortens any more: a mapped file that shrinks, or a disk
-    /// that cannot read, ends the process with SIGBUS.
+    /// Only for files that nobody writes or shortens any more: a mapped file that shrinks, or a
+    /// disk that cannot read, ends the process with SIGBUS.
     fn map(&self, path: &Path) -> io::Result<Bytes>;
 
     /// Gives a file or directory another name, replacing a file that has it.
@@ -132,7 +132,8 @@ pub trait File: fmt::Debug + Send + Sync {
     /// The length in bytes.
     fn len(&self) -> io::Result<u64>;
 
-    /// Reads some bytes at `offset`, like `pread`: 0 at and after the end, fewer than asked at will.
+    /// Reads some bytes at `offset`, like `pread`: 0 at and after the end, else perhaps fewer than
+    /// asked.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
 
     /// Writes some bytes at `offset`, like `pwrite`: fewer than given at will, the file grows as
