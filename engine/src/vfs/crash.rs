@@ -73,8 +73,8 @@ impl CrashVfs {
     ///
     /// Image 0 has lost everything unsynced, image 1 has kept it all. With at most 8 unsynced calls
     /// every even number from 2 is another subset of them, until all 256 were there, so that a
-    /// `count` of 512 misses none. The other images are drawn by the seed: calls lost, kept, torn at
-    /// 0, 1, 512, 4096, len - 1, sector edges and random bytes, their range left old, zeroed or
+    /// `count` of 512 misses none. The other images are drawn by the seed: calls lost, kept, torn
+    /// at 0, 1, 512, 4096, len - 1, sector edges and random bytes, their range left old, zeroed or
     /// garbage. When nothing is unsynced there is one image.
     pub fn images(&self, call: u64, seed: u64, count: u64) -> Images {
         let (call, disk) = self.disk(call);
