@@ -142,7 +142,11 @@ impl Merger {
 
     /// Takes out what was appended from `start` on and lies outside the range.
     fn clip(&self, start: usize, timestamps: &mut Vec<i64>, values: &mut Vec<f64>) {
-        let inside = clip(timestamps.get(start..).unwrap_or_default(), self.first, self.last);
+        let inside = clip(
+            timestamps.get(start..).unwrap_or_default(),
+            self.first,
+            self.last,
+        );
         timestamps.truncate(start + inside.end);
         values.truncate(start + inside.end);
         if inside.start > 0 {

@@ -11,8 +11,11 @@ use treering_codec::{CompensatedSum, Stats};
 pub(crate) trait Accumulator: Clone {
     /// Whether appending costs the same however much was taken in.
     const CONSTANT: bool = true;
+    /// Whether it looks at values, or only at how many samples there are and when.
+    const VALUES: bool = true;
 
-    /// What `values` at `timestamps` (equally many, one at least) amount to.
+    /// What `values` at `timestamps` (equally many, one at least) amount to. Without `VALUES` the
+    /// values may be anything.
     fn of_samples(timestamps: &[i64], values: &[f64]) -> Self;
 
     /// What a chunk with these statistics amounts to, which begins at `min_time` and ends at
@@ -39,6 +42,8 @@ pub(crate) trait Accumulator: Clone {
 pub(crate) struct Count(pub(crate) u64);
 
 impl Accumulator for Count {
+    const VALUES: bool = false;
+
     fn of_samples(_: &[i64], values: &[f64]) -> Self {
         Self(values.len() as u64)
     }
@@ -118,7 +123,6 @@ impl<const MAX: bool> Extreme<MAX> {
 
 impl<const MAX: bool> Accumulator for Extreme<MAX> {
     fn of_samples(_: &[i64], values: &[f64]) -> Self {
-        const LANES: usize = 8;
         let worst = if MAX {
             f64::NEG_INFINITY
         } else {
@@ -236,9 +240,16 @@ impl Increase {
 impl Accumulator for Increase {
     fn of_samples(_: &[i64], values: &[f64]) -> Self {
         let mut dropped = CompensatedSum::new();
-        for (&before, &value) in values.iter().zip(&values[1..]) {
-            if value < before {
-                dropped.add(before);
+        let pairs = values.iter().zip(&values[1..]);
+        // Most windows hold no reset: to see that takes no branch per sample.
+        if pairs
+            .clone()
+            .fold(false, |found, (before, value)| found | (value < before))
+        {
+            for (&before, &value) in pairs {
+                if value < before {
+                    dropped.add(before);
+                }
             }
         }
         let (first, last) = (values[0], values[values.len() - 1]);
@@ -284,31 +295,41 @@ impl Accumulator for Increase {
     }
 }
 
-/// The compensated sum of `values`, in four lanes that do not wait for each other.
+/// The compensated sum of `values`.
 fn compensated(values: &[f64]) -> CompensatedSum {
-    const LANES: usize = 4;
     let mut sum = CompensatedSum::new();
+    let (totals, errors) = lanes(values);
+    let lanes = totals.iter().chain(&errors);
+    if values.len() >= LANES && lanes.clone().all(|part| part.is_finite()) {
+        lanes.for_each(|&part| sum.add(part));
+    } else {
+        // Few; or infinite or NaN, where the answer is that of plain addition in order.
+        values.iter().for_each(|&value| sum.add(value));
+    }
+    sum
+}
+
+/// How many sums run side by side, so that none waits for another.
+const LANES: usize = 8;
+
+/// Sums of the values at every eighth place, and what their rounding lost.
+pub(crate) fn lanes(values: &[f64]) -> ([f64; LANES], [f64; LANES]) {
     let (mut totals, mut errors) = ([0.0; LANES], [0.0; LANES]);
     let chunks = values.chunks_exact(LANES);
     let rest = chunks.remainder();
     for chunk in chunks {
-        for (at, &value) in chunk.iter().enumerate() {
-            let (total, error) = two_sum(totals[at], value);
+        for at in 0..LANES {
+            let (total, error) = two_sum(totals[at], chunk[at]);
             totals[at] = total;
             errors[at] += error;
         }
     }
-    if totals.iter().chain(&errors).all(|part| part.is_finite()) {
-        totals
-            .iter()
-            .chain(rest)
-            .chain(&errors)
-            .for_each(|&part| sum.add(part));
-    } else {
-        // Infinite or NaN: the answer is that of plain addition in order.
-        values.iter().for_each(|&value| sum.add(value));
+    for (at, &value) in rest.iter().enumerate() {
+        let (total, error) = two_sum(totals[at], value);
+        totals[at] = total;
+        errors[at] += error;
     }
-    sum
+    (totals, errors)
 }
 
 /// The rounded sum of two and what the rounding lost, exactly.

@@ -47,7 +47,13 @@ struct Column {
 
 impl<'a> Cuts<'a> {
     pub(crate) fn new(windows: &'a Windows, panes: bool) -> Self {
-        Self { windows, panes, known: HashMap::new(), held: 0, counted: 0 }
+        Self {
+            windows,
+            panes,
+            known: HashMap::new(),
+            held: 0,
+            counted: 0,
+        }
     }
 
     /// The cuts of a column, as far as it lies in the range of the windows.
@@ -86,7 +92,10 @@ impl<'a> Cuts<'a> {
         };
         if self.panes {
             let panes = self.windows.panes(timestamps);
-            panes.map(|pane| (self.windows.first_ending(timestamps[pane.start]), pane)).map(cut).collect()
+            panes
+                .map(|pane| (self.windows.first_ending(timestamps[pane.start]), pane))
+                .map(cut)
+                .collect()
         } else {
             self.windows.slices(timestamps).map(cut).collect()
         }

@@ -7,7 +7,7 @@
 
 use treering_codec::Stats;
 
-use super::accumulator::{Accumulator, two_sum};
+use super::accumulator::{Accumulator, lanes, two_sum};
 
 /// Count, mean (`mean + rest`) and sum of squared deviations from it.
 #[derive(Debug, Clone)]
@@ -37,21 +37,17 @@ impl Accumulator for Moments {
                 m2: 0.0,
             };
         }
-        let (mut sum, mut lost) = (0.0, 0.0);
-        for &value in values {
-            let (total, error) = two_sum(sum, value);
-            sum = total;
+        let (totals, errors) = lanes(values);
+        let (mut sum, mut lost) = (0.0, errors.iter().sum());
+        for total in totals {
+            let (next, error) = two_sum(sum, total);
+            sum = next;
             lost += error;
         }
         let (sum, lost) = two_sum(sum, lost);
         let mean = sum / count;
         let rest = (mean.mul_add(-count, sum) + lost) / count;
-        let (mut squares, mut deviations) = (0.0, 0.0);
-        for &value in values {
-            let deviation = value - mean;
-            deviations += deviation;
-            squares += deviation * deviation;
-        }
+        let (deviations, squares) = deviations(values, mean);
         // What the rounding of the mean added to the squares goes out again.
         let m2 = (squares - deviations * (deviations / count)).max(0.0);
         // `max` would turn the NaN of infinite values into 0.
@@ -80,6 +76,27 @@ impl Accumulator for Moments {
     fn pool(&mut self, other: Self) {
         self.append(&other);
     }
+}
+
+/// The sums of the deviations from `mean` and of their squares.
+fn deviations(values: &[f64], mean: f64) -> (f64, f64) {
+    const LANES: usize = 8;
+    let (mut sums, mut squares) = ([0.0; LANES], [0.0; LANES]);
+    let chunks = values.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for at in 0..LANES {
+            let deviation = chunk[at] - mean;
+            sums[at] += deviation;
+            squares[at] += deviation * deviation;
+        }
+    }
+    for (at, &value) in rest.iter().enumerate() {
+        let deviation = value - mean;
+        sums[at] += deviation;
+        squares[at] += deviation * deviation;
+    }
+    (sums.iter().sum(), squares.iter().sum())
 }
 
 #[cfg(test)]

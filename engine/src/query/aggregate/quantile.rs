@@ -3,15 +3,13 @@
 //! Input: slices of samples. Output: the value at rank `q * (count - 1)`, linearly interpolated
 //! between its neighbours, as PromQL's `quantile_over_time` has it (a fact of its documentation).
 
-use std::cmp::Ordering;
-
 use treering_codec::Stats;
 
 use super::accumulator::Accumulator;
 
-/// The values seen, in no order.
+/// The values seen, in no order, as numbers that sort alike.
 #[derive(Debug, Clone)]
-pub(crate) struct Values(Vec<f64>);
+pub(crate) struct Values(Vec<u64>);
 
 impl Values {
     /// The `q` quantile; NaN sorts before every other value. Below 0 it is -infinity, above 1
@@ -30,8 +28,8 @@ impl Values {
         let rank = q * (self.0.len() as f64 - 1.0);
         let (whole, weight) = (rank.floor(), rank - rank.floor());
         let at = (whole as usize).min(self.0.len() - 1);
-        let (_, &mut lower, above) = self.0.select_nth_unstable_by(at, nan_first);
-        let upper = above.iter().copied().min_by(nan_first);
+        let (_, &mut lower, above) = self.0.select_nth_unstable(at);
+        let (lower, upper) = (value(lower), above.iter().copied().min().map(value));
         match upper {
             // An upper neighbour of no weight has no say: infinity times 0 would be NaN.
             Some(upper) if weight > 0.0 => lower * (1.0 - weight) + upper * weight,
@@ -44,7 +42,7 @@ impl Accumulator for Values {
     const CONSTANT: bool = false;
 
     fn of_samples(_: &[i64], values: &[f64]) -> Self {
-        Self(values.to_vec())
+        Self(values.iter().map(|&value| key(value)).collect())
     }
 
     fn of_stats(_: &Stats, _: i64, _: i64) -> Option<Self> {
@@ -60,13 +58,30 @@ impl Accumulator for Values {
     }
 
     fn heap_bytes(&self) -> usize {
-        self.0.capacity() * size_of::<f64>()
+        self.0.capacity() * size_of::<u64>()
     }
 }
 
-/// NaN first, then by value, -0 before 0: any two orders of the same values give the same bits.
-fn nan_first(a: &f64, b: &f64) -> Ordering {
-    b.is_nan().cmp(&a.is_nan()).then_with(|| a.total_cmp(b))
+const SIGN: u64 = 1 << 63;
+
+/// A number that sorts as the value does: NaN first, -0 before 0.
+#[inline]
+fn key(value: f64) -> u64 {
+    let bits = value.to_bits();
+    match (value.is_nan(), bits & SIGN != 0) {
+        (true, _) => 0,
+        (false, true) => !bits,
+        (false, false) => bits | SIGN,
+    }
+}
+
+/// The value of a key; of NaN, one of them.
+fn value(key: u64) -> f64 {
+    match key {
+        0 => f64::NAN,
+        SIGN.. => f64::from_bits(key & !SIGN),
+        _ => f64::from_bits(!key),
+    }
 }
 
 #[cfg(test)]

@@ -98,14 +98,20 @@ impl<'a, A: Accumulator> Fold<'a, A> {
     /// Folds a chunk by the cuts of its timestamp column, which other series may share; or says
     /// that it is not such a chunk.
     fn share(&mut self, run: &Run, guard: &mut Guard) -> Result<bool> {
-        let RunSource::Chunk { block, chunk } = &run.source else { return Ok(false) };
+        let RunSource::Chunk { block, chunk } = &run.source else {
+            return Ok(false);
+        };
         if chunk.stats.is_none_or(|stats| stats.stale > 0) {
             return Ok(false);
         }
         self.count(run.count as u64, 16, guard)?;
         self.values.clear();
-        block.decode_values(chunk, &mut self.values)?;
         let timestamps = block.timestamps(chunk.column)?;
+        if A::VALUES {
+            block.decode_values(chunk, &mut self.values)?;
+        } else {
+            self.values.resize(chunk.count as usize, 0.0);
+        }
         if timestamps.len() != self.values.len() {
             return Ok(false);
         }
@@ -113,7 +119,8 @@ impl<'a, A: Accumulator> Fold<'a, A> {
             let times = &timestamps[cut.indices()];
             let part = A::of_samples(times, &self.values[cut.indices()]);
             if self.panes {
-                self.slide.push(times[0], part, self.windows, &mut self.cells, guard)?;
+                self.slide
+                    .push(times[0], part, self.windows, &mut self.cells, guard)?;
             } else {
                 self.cells.put(cut.window, part, guard)?;
             }
@@ -124,14 +131,20 @@ impl<'a, A: Accumulator> Fold<'a, A> {
     /// Decodes a cluster into the columns, clipped to the range and without stale markers.
     fn decode(&mut self, runs: &[Run], cluster: &[usize], guard: &mut Guard) -> Result<()> {
         let samples = cluster.iter().map(|&run| runs[run].count as u64).sum();
-        let each = if cluster.len() == 1 { 16 } else { 16 + MERGE_BYTES };
+        let each = if cluster.len() == 1 {
+            16
+        } else {
+            16 + MERGE_BYTES
+        };
         self.count(samples, each, guard)?;
         self.timestamps.clear();
         self.values.clear();
-        self.merger.merge(runs, cluster, &mut self.timestamps, &mut self.values)?;
+        self.merger
+            .merge(runs, cluster, &mut self.timestamps, &mut self.values)?;
         if self.values.iter().any(|&value| is_stale(value)) {
             let mut values = self.values.iter();
-            self.timestamps.retain(|_| values.next().is_some_and(|&value| !is_stale(value)));
+            self.timestamps
+                .retain(|_| values.next().is_some_and(|&value| !is_stale(value)));
             self.values.retain(|&value| !is_stale(value));
         }
         Ok(())
@@ -141,7 +154,9 @@ impl<'a, A: Accumulator> Fold<'a, A> {
     fn count(&mut self, samples: u64, each: u64, guard: &mut Guard) -> Result<()> {
         guard.check()?;
         guard.samples(samples)?;
-        let bytes = samples.saturating_mul(each).saturating_add(self.slide.bytes() as u64);
+        let bytes = samples
+            .saturating_mul(each)
+            .saturating_add(self.slide.bytes() as u64);
         if bytes > self.counted {
             guard.bytes(bytes - self.counted)?;
             self.counted = bytes;
@@ -156,7 +171,8 @@ impl<'a, A: Accumulator> Fold<'a, A> {
             for pane in self.windows.panes(timestamps) {
                 let part = A::of_samples(&timestamps[pane.clone()], &values[pane.clone()]);
                 let start = timestamps[pane.start];
-                self.slide.push(start, part, self.windows, &mut self.cells, guard)?;
+                self.slide
+                    .push(start, part, self.windows, &mut self.cells, guard)?;
             }
             return Ok(());
         }
