@@ -2,6 +2,31 @@
 //!
 //! What leaves this crate is bytes; what enters a decoder is any bytes at all, answered by the
 //! numbers they hold or an [`Error`] with an offset, never by a panic.
+//!
+//! A series is written twice in its life: sample by sample into a [`StreamEncoder`] while it is
+//! recent, then as a sealed chunk, whose timestamps are a column that many series may share.
+//!
+//! ```
+//! use treering_codec::*;
+//!
+//! let mut open = StreamEncoder::new();
+//! for (second, value) in (0..).zip([20.5, 20.5, 20.25, 21.0]) {
+//!     open.push(second * 1_000_000_000, value);
+//! }
+//! let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+//! decode_stream(&open.take(), &mut timestamps, &mut values)?;
+//!
+//! let (mut time_column, mut value_column) = (Vec::new(), Vec::new());
+//! encode_timestamps(&timestamps, &mut time_column);
+//! encode_values(&values, &mut value_column);
+//!
+//! let count = summarize_timestamps(&time_column)?.count;
+//! let mut last_two = Vec::new();
+//! decode_values_range(&value_column, count, count - 2..count, &mut last_two)?;
+//! assert_eq!(last_two, [20.25, 21.0]);
+//! assert_eq!(Stats::of(&values).max, 21.0);
+//! # Ok::<(), Error>(())
+//! ```
 #![forbid(unsafe_code)]
 
 mod bitpack;

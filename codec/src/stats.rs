@@ -25,6 +25,12 @@ const EMPTY: u8 = 0;
 const CONSTANT: u8 = 1;
 const DECIMAL: u8 = 2;
 const ORDERED: u8 = 3;
+/// In the scale byte: how far the values lie beside their decimals follows.
+const ULPS_FLAG: u8 = 0x80;
+/// Largest such distance: two bytes.
+const MAX_ULPS: u64 = 1 << 12;
+/// At larger scales every float lies near a decimal, and nothing is gained.
+const MAX_NOISY_SCALE: u8 = 12;
 /// Below this magnitude no sum over a chunk can overflow, in whatever order.
 const SAFE: f64 = 1e300;
 
@@ -110,11 +116,14 @@ impl Stats {
         }
     }
 
-    /// Statistics of `count` samples of one value that is not the stale marker: what need not be
-    /// stored beside a chunk of [`crate::Encoding::Constant`].
+    /// Statistics of `count` samples of one value: what need not be stored beside a chunk of
+    /// [`crate::Encoding::Constant`].
     pub fn of_constant(value: f64, count: u32) -> Self {
-        if count == 0 {
-            return Self::default();
+        if count == 0 || is_stale(value) {
+            return Self {
+                stale: count,
+                ..Self::default()
+            };
         }
         Self {
             count,
@@ -238,9 +247,13 @@ impl Stats {
             let explicit = self.sum.to_bits() != constant.sum.to_bits();
             return CONSTANT << FORM_SHIFT | self.put_sum(explicit, out);
         }
-        if let Some((scale, ends)) = self.decimals() {
-            out.push(scale);
+        if let Some((scale, ends, ulps)) = self.decimals() {
+            let noisy = ulps != [0; 4];
+            out.push(if noisy { scale | ULPS_FLAG } else { scale });
             let flags = put_ends(&ends, out);
+            if noisy {
+                ulps.iter().for_each(|&ulps| put_i64(out, ulps));
+            }
             let sum = decimal::to_int(self.sum, scale);
             if let Some(sum) = sum {
                 put_i64(out, sum.wrapping_sub(expected_sum(&ends, self.count)));
@@ -259,17 +272,20 @@ impl Stats {
         SUM_FLAG
     }
 
-    /// First, last, min and max as integers of the least scale that they all have.
-    fn decimals(&self) -> Option<(u8, [i64; 4])> {
-        let ends = [self.first, self.last, self.min, self.max];
-        let scale = ends.iter().try_fold(0, |scale, &value| {
-            decimal::find(value, scale, MAX_SCALE).map(|(_, scale)| scale)
-        })?;
-        let mut ints = [0; 4];
-        for (int, value) in ints.iter_mut().zip(ends) {
-            *int = decimal::to_int(value, scale)?;
-        }
-        Some((scale, ints))
+    /// First, last, min and max as integers of the least scale at which each is a decimal or, like
+    /// an average, very near to one; and by how many ulps.
+    fn decimals(&self) -> Option<(u8, [i64; 4], [i64; 4])> {
+        let at = |scale: u8, most: u64| {
+            let (mut ints, mut ulps) = ([0; 4], [0; 4]);
+            let ends = [self.first, self.last, self.min, self.max];
+            for ((int, ulp), value) in ints.iter_mut().zip(&mut ulps).zip(ends) {
+                (*int, *ulp) = decimal::to_int_and_ulps(value, scale)
+                    .filter(|&(_, ulps)| ulps.unsigned_abs() <= most)?;
+            }
+            Some((scale, ints, ulps))
+        };
+        let exact = (0..=MAX_SCALE).find_map(|scale| at(scale, 0));
+        exact.or_else(|| (0..=MAX_NOISY_SCALE).find_map(|scale| at(scale, MAX_ULPS)))
     }
 
     /// Reads the statistics of a chunk of `samples` samples, stale markers included.
@@ -290,7 +306,8 @@ impl Stats {
                 stats = Self::of_constant(value, 1);
             }
             DECIMAL => {
-                let scale = reader.u8()?;
+                let head = reader.u8()?;
+                let scale = head & !ULPS_FLAG;
                 if scale > MAX_SCALE {
                     return Err(Error::Malformed {
                         offset,
@@ -298,7 +315,12 @@ impl Stats {
                     });
                 }
                 ends = read_ends(flags, reader)?;
-                let values = ends.map(|int| decimal::to_f64(int, scale));
+                let mut values = ends.map(|int| decimal::to_f64(int, scale));
+                if head & ULPS_FLAG != 0 {
+                    for value in &mut values {
+                        *value = decimal::add_ulps(*value, reader.varint_i64()?);
+                    }
+                }
                 [stats.first, stats.last, stats.min, stats.max] = values;
                 if flags & SUM_FLAG == 0 {
                     decimal = Some((scale, reader.varint_i64()?));

@@ -109,6 +109,16 @@ fn one_failed_scrape_costs_a_constant_series_a_few_bytes() {
 }
 
 #[test]
+fn a_stale_marker_behind_a_value_of_no_scale_is_still_a_stale_marker() {
+    let mut values: Vec<f64> = (0..300).map(|i| f64::from(i * i % 997) / 100.0).collect();
+    values[100] = 1.0 / 3.0;
+    values[101] = stale_marker();
+    values[0] = stale_marker();
+    values[299] = f64::NEG_INFINITY;
+    assert_eq!(round_trip(&values).0, Encoding::Patched);
+}
+
+#[test]
 fn a_counter_reset_or_one_precise_value_does_not_widen_the_others() {
     let mut values: Vec<f64> = (0..720)
         .map(|i| f64::from(100_000 + i * 3 + i * i % 2))

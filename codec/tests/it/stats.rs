@@ -147,7 +147,15 @@ fn a_sum_keeps_what_plain_addition_loses() {
 
 #[test]
 fn a_constant_chunk_tells_its_own_statistics() {
-    for value in [0.0, -0.0, 0.1, 1e300, f64::INFINITY, f64::NAN] {
+    for value in [
+        0.0,
+        -0.0,
+        0.1,
+        1e300,
+        f64::INFINITY,
+        f64::NAN,
+        stale_marker(),
+    ] {
         let mut bytes = Vec::new();
         treering_codec::encode_values(&[value; 700], &mut bytes);
         let found = treering_codec::constant_value(&bytes).unwrap().unwrap();
