@@ -1,7 +1,9 @@
-//! Memory and CPU time of this process, as Linux tells them in /proc.
+//! Memory and CPU time of this process, as Linux tells them in /proc, and bytes of folders.
 //!
 //! Input: nothing. Output: bytes and seconds, or an error where /proc is not there: a bench that
 //! cannot measure must not print a number.
+
+use std::path::Path;
 
 use crate::Result;
 
@@ -37,6 +39,46 @@ pub fn cpu_seconds() -> Result<f64> {
     };
     // proc(5): utime and stime are fields 14 and 15; USER_HZ is 100 on Linux.
     Ok((ticks(11)? + ticks(12)?) / 100.0)
+}
+
+/// CPU seconds of the calling thread so far: to take the bench's own work out of the sum.
+pub fn thread_cpu_seconds() -> Result<f64> {
+    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanos = schedstat
+        .split(' ')
+        .next()
+        .ok_or("/proc/thread-self/schedstat is empty")?;
+    Ok(nanos.parse::<f64>()? / 1e9)
+}
+
+/// Bytes of all files below a folder.
+pub fn folder_bytes(folder: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let meta = entry.metadata()?;
+        bytes += if meta.is_dir() {
+            folder_bytes(&entry.path())?
+        } else {
+            meta.len()
+        };
+    }
+    Ok(bytes)
+}
+
+/// Copies the files of a folder into a new one, as a crash of their writer would leave them.
+pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 fn status_bytes(field: &str) -> Result<u64> {
