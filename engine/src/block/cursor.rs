@@ -4,7 +4,6 @@
 //! ascending in time. Invariant: a cursor never reads outside the directory section, and a chunk
 //! that it hands out lies inside the values section.
 
-use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -119,14 +118,13 @@ impl Directory {
     }
 }
 
-/// A place in the directory. Cheap to move forwards, a look-up to move elsewhere.
-#[derive(Debug)]
-pub(crate) struct Cursor<'a> {
-    pages: &'a PagedReader,
-    columns: &'a Columns,
-    directory: &'a Directory,
+/// A place in the directory of one block, kept between look-ups: cheap to move forwards.
+#[derive(Debug, Default)]
+pub(crate) struct Cursor {
+    /// Seed of the block that it stands in.
+    seed: Option<u32>,
     /// The group, and its offset in the file.
-    bytes: Cow<'a, [u8]>,
+    bytes: Bytes,
     base: u64,
     /// Where the next series begins in `bytes`.
     at: usize,
@@ -134,6 +132,14 @@ pub(crate) struct Cursor<'a> {
     ahead: Range<u32>,
     series: Series,
     window: Option<Window>,
+}
+
+/// What a look-up in the directory needs of its block.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lookup<'a> {
+    pub(super) pages: &'a PagedReader,
+    pub(super) columns: &'a Columns,
+    pub(super) directory: &'a Directory,
 }
 
 /// What carries over from one series of a group to the next.
@@ -176,103 +182,101 @@ impl Window {
     }
 }
 
-impl<'a> Cursor<'a> {
-    /// A cursor that is nowhere yet.
-    pub(super) fn new(
-        pages: &'a PagedReader,
-        columns: &'a Columns,
-        directory: &'a Directory,
-    ) -> Self {
-        Self {
-            pages,
-            columns,
-            directory,
-            bytes: Cow::Borrowed(&[]),
-            base: 0,
-            at: 0,
-            ahead: 0..0,
-            series: Series::default(),
-            window: None,
-        }
-    }
-
-    /// Appends the chunks of series `ordinal` that overlap `first..=last`, ascending in time.
+impl Lookup<'_> {
+    /// Appends the chunks of series `ordinal` that overlap `first..=last`, ascending in time, and
+    /// leaves `cursor` behind that series. A cursor of another block is moved to this one.
     ///
     /// [`Error::Corrupt`] when the directory is damaged or there is no such series; the cursor
     /// stays usable.
-    pub(crate) fn chunks(
-        &mut self,
+    pub(super) fn chunks(
+        &self,
+        cursor: &mut Cursor,
         ordinal: u32,
-        first: i64,
-        last: i64,
+        (first, last): (i64, i64),
         out: &mut Vec<ChunkRef>,
     ) -> Result<()> {
-        let found = self.find(ordinal, first, last, out);
+        let found = self.find(cursor, ordinal, (first, last), out);
         if found.is_err() {
-            self.ahead = 0..0;
+            cursor.ahead = 0..0;
         }
         found
     }
 
-    fn find(&mut self, ordinal: u32, first: i64, last: i64, out: &mut Vec<ChunkRef>) -> Result<()> {
-        if !self.ahead.contains(&ordinal) {
-            self.enter(ordinal)?;
+    fn find(
+        &self,
+        cursor: &mut Cursor,
+        ordinal: u32,
+        wanted: (i64, i64),
+        out: &mut Vec<ChunkRef>,
+    ) -> Result<()> {
+        if cursor.seed != Some(self.pages.seed()) || !cursor.ahead.contains(&ordinal) {
+            self.enter(cursor, ordinal)?;
         }
-        while self.ahead.start < ordinal {
-            self.series(None, out)?;
+        while cursor.ahead.start < ordinal {
+            self.read_series(cursor, None, out)?;
         }
-        self.series(Some((first, last)), out)
+        self.read_series(cursor, Some(wanted), out)
     }
 
     /// Moves to the start of the group of `ordinal`.
-    fn enter(&mut self, ordinal: u32) -> Result<()> {
+    fn enter(&self, cursor: &mut Cursor, ordinal: u32) -> Result<()> {
+        cursor.ahead = 0..0;
         let (series, extent) = self.directory.group(self.pages, ordinal)?;
-        self.base = self.directory.directory.start + extent.start;
-        self.bytes = self.pages.read(self.base, length(&extent) as usize)?;
-        self.series.columns.clear();
-        self.series.expected = 0;
-        self.series.constant = None;
-        self.window = None;
-        let mut reader = Reader::new(&self.bytes);
-        self.series.values = reader.varint().map_err(|error| self.damage(error))?;
-        self.at = reader.offset();
-        self.ahead = series;
+        let start = self.directory.directory.start;
+        cursor.base = start + extent.start;
+        cursor.bytes = self.pages.keep(&(cursor.base..start + extent.end))?;
+        cursor.series.columns.clear();
+        cursor.series.expected = 0;
+        cursor.series.constant = None;
+        cursor.window = None;
+        let mut reader = Reader::new(&cursor.bytes);
+        let values = reader.varint();
+        cursor.series.values =
+            values.map_err(|error| Error::codec(self.pages.path(), cursor.base, error))?;
+        cursor.at = reader.offset();
+        cursor.ahead = series;
+        cursor.seed = Some(self.pages.seed());
         Ok(())
     }
 
     /// Reads one series; appends its chunks in the wanted range of time, if any.
-    fn series(&mut self, wanted: Option<(i64, i64)>, out: &mut Vec<ChunkRef>) -> Result<()> {
-        let mut reader = Reader::new(self.bytes.get(self.at..).unwrap_or_default());
-        let read = self.series.read_columns(&mut reader);
-        if read.map_err(|error| self.damage_here(error))? {
-            self.window = None;
+    fn read_series(
+        &self,
+        cursor: &mut Cursor,
+        wanted: Option<(i64, i64)>,
+        out: &mut Vec<ChunkRef>,
+    ) -> Result<()> {
+        let here = cursor.base + cursor.at as u64;
+        let damage = |error| Error::codec(self.pages.path(), here, error);
+        let mut reader = Reader::new(cursor.bytes.get(cursor.at..).unwrap_or_default());
+        if cursor.series.read_columns(&mut reader).map_err(damage)? {
+            cursor.window = None;
         }
         if let Some((first, last)) = wanted
-            && self
+            && cursor
                 .window
                 .as_ref()
                 .is_none_or(|held| (held.first, held.last) != (first, last))
         {
-            self.window = Some(self.overlap(first, last)?);
+            cursor.window = Some(self.overlap(&cursor.series.columns, first, last)?);
         }
-        let chunks = self.series.columns.len();
-        let window = self.window.as_ref().filter(|_| wanted.is_some());
         let entries = Entries {
-            group: &self.bytes,
+            group: &cursor.bytes,
             values: &self.directory.values,
-            base: self.at,
-            window,
+            base: cursor.at,
+            window: cursor.window.as_ref().filter(|_| wanted.is_some()),
         };
-        let read = entries.read(&mut reader, chunks, &mut self.series, out);
-        read.map_err(|error| self.damage_here(error))?;
-        self.at += reader.offset();
-        self.ahead.start += 1;
+        let chunks = cursor.series.columns.len();
+        entries
+            .read(&mut reader, chunks, &mut cursor.series, out)
+            .map_err(damage)?;
+        cursor.at += reader.offset();
+        cursor.ahead.start += 1;
         Ok(())
     }
 
-    /// The chunks of the current columns that overlap `first..=last`: their columns ascend in time.
-    fn overlap(&self, first: i64, last: i64) -> Result<Window> {
-        let columns = &self.series.columns;
+    /// The chunks of these columns, which ascend in time, that overlap `first..=last`.
+    fn overlap(&self, columns: &[u32], first: i64, last: i64) -> Result<Window> {
         let (mut start, mut end) = (0, columns.len());
         while start < end {
             let middle = start + (end - start) / 2;
@@ -299,21 +303,12 @@ impl<'a> Cursor<'a> {
 
     fn span(&self, column: u32) -> Result<Span> {
         let summary = self.columns.summary(self.pages, column)?;
-        let count = summary.count as u32;
         Ok(Span {
             min_time: summary.first,
             max_time: summary.last,
-            count,
+            count: summary.count as u32,
             column,
         })
-    }
-
-    fn damage(&self, error: treering_codec::Error) -> Error {
-        Error::codec(self.pages.path(), self.base, error)
-    }
-
-    fn damage_here(&self, error: treering_codec::Error) -> Error {
-        Error::codec(self.pages.path(), self.base + self.at as u64, error)
     }
 }
 

@@ -383,7 +383,7 @@ impl Footer {
             return Err("the column table is not as long as the columns need");
         }
         let groups = length(&sections.group_table);
-        if groups == 0 || groups % GROUP_BYTES as u64 != 0 {
+        if groups == 0 || !groups.is_multiple_of(GROUP_BYTES as u64) {
             return Err("the group table is cut within a row");
         }
         if length(&sections.directory) > u32::MAX.into() {

@@ -183,6 +183,11 @@ impl PagedReader {
         &self.path
     }
 
+    /// The seed of the block's checksums: differs between blocks.
+    pub(super) fn seed(&self) -> u32 {
+        self.layout.seed
+    }
+
     /// The bytes of the paged part from `offset` on, checked.
     pub(super) fn read(&self, offset: u64, bytes: usize) -> Result<Cow<'_, [u8]>> {
         let end = offset

@@ -13,7 +13,7 @@ use treering_codec::decode_values;
 use treering_index::{IndexReader, Labels, Matcher, Postings};
 
 use super::columns::Columns;
-use super::cursor::{ChunkRef, Cursor, Directory, Values};
+use super::cursor::{ChunkRef, Cursor, Directory, Lookup, Values};
 use super::format::{BlockInfo, FOOTER_BYTES, Footer, HEADER_BYTES, length};
 use super::paged::{Layout, PagedReader, Source};
 use crate::error::{Error, Result};
@@ -149,7 +149,7 @@ impl Block {
     }
 
     /// Appends the chunks of one series that overlap `first..=last`, ascending in time. For many
-    /// series take a [`Block::cursor`].
+    /// series [`Block::chunks_with`] is several times faster.
     pub(crate) fn chunks(
         &self,
         ordinal: u32,
@@ -157,12 +157,24 @@ impl Block {
         last: i64,
         out: &mut Vec<ChunkRef>,
     ) -> Result<()> {
-        self.cursor().chunks(ordinal, first, last, out)
+        self.chunks_with(&mut Cursor::default(), ordinal, first, last, out)
     }
 
-    /// A cursor over the chunks of series: cheapest when asked in ascending order.
-    pub(crate) fn cursor(&self) -> Cursor<'_> {
-        Cursor::new(&self.pages, &self.columns, &self.directory)
+    /// As [`Block::chunks`], from where `cursor` was left: cheapest in ascending order of series.
+    pub(crate) fn chunks_with(
+        &self,
+        cursor: &mut Cursor,
+        ordinal: u32,
+        first: i64,
+        last: i64,
+        out: &mut Vec<ChunkRef>,
+    ) -> Result<()> {
+        let lookup = Lookup {
+            pages: &self.pages,
+            columns: &self.columns,
+            directory: &self.directory,
+        };
+        lookup.chunks(cursor, ordinal, (first, last), out)
     }
 
     /// Appends the samples of a chunk of this block.

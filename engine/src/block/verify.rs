@@ -7,7 +7,7 @@
 use treering_codec::{Stats, crc32};
 use treering_index::Labels;
 
-use super::cursor::{ChunkRef, Values};
+use super::cursor::{ChunkRef, Cursor, Values};
 use super::read::Block;
 use crate::error::{Error, Result};
 
@@ -28,7 +28,7 @@ impl Block {
             samples: 0,
             chunks: 0,
         };
-        let mut cursor = self.cursor();
+        let mut cursor = Cursor::default();
         let mut chunks = Vec::new();
         let mut before: Option<Labels> = None;
         let series = u32::try_from(self.info().series).unwrap_or(u32::MAX);
@@ -39,7 +39,7 @@ impl Block {
             }
             before = Some(labels);
             chunks.clear();
-            cursor.chunks(ordinal, i64::MIN, i64::MAX, &mut chunks)?;
+            self.chunks_with(&mut cursor, ordinal, i64::MIN, i64::MAX, &mut chunks)?;
             self.verify_series(&chunks, &mut totals)?;
         }
         let info = self.info();
