@@ -107,16 +107,21 @@ fn patches_may_pay(values: &[i64], whole: &Plan) -> bool {
         return false;
     }
     let shift = width.saturating_sub(4);
-    let mut histogram = [0u8; BUCKETS];
+    // Counts are summed up from the left, so that those of neighbours are one subtraction.
+    let mut below = [0u8; BUCKETS + 1];
     for &value in values {
         let bucket = (value.wrapping_sub(whole.base) as u64 >> shift) as usize;
-        histogram[bucket % BUCKETS] += 1;
+        below[bucket % BUCKETS + 1] += 1;
+    }
+    for bucket in 1..=BUCKETS {
+        below[bucket] += below[bucket - 1];
     }
     let most_in = |buckets: usize| {
-        let sums = histogram
-            .windows(buckets)
-            .map(|some| some.iter().map(|&n| usize::from(n)).sum());
-        sums.max().unwrap_or(0)
+        let sums = below
+            .iter()
+            .zip(&below[buckets..])
+            .map(|(low, high)| high - low);
+        usize::from(sums.max().unwrap_or(0))
     };
     // A window 2^narrower times narrower lies in so many neighbouring buckets at most; in the last
     // case it may be any narrower one.

@@ -141,10 +141,16 @@ fn put_sequence(timestamps: &[i64], out: &mut Vec<u8>) {
         .iter()
         .map(|timestamp| timestamp - first)
         .collect();
-    let unit = sequence::common_unit(&offsets) as i64;
-    if unit > 1 {
-        offsets.iter_mut().for_each(|offset| *offset /= unit);
+    // Constant divisors are multiplications; the common divisor of small numbers is then soon 1.
+    let coarse = match take_unit::<1_000_000>(&mut offsets) {
+        1 => take_unit::<1_000>(&mut offsets),
+        millisecond => millisecond,
+    };
+    let fine = sequence::common_unit(&offsets) as i64;
+    if fine > 1 {
+        offsets.iter_mut().for_each(|offset| *offset /= fine);
     }
+    let unit = coarse * fine;
     put_pair(first, unit, out);
     put_i64(out, (last - first) / unit);
     sequence::put(
@@ -152,6 +158,15 @@ fn put_sequence(timestamps: &[i64], out: &mut Vec<u8>) {
         &[Transform::First, Transform::Line, Transform::Second],
         out,
     );
+}
+
+/// Divides by `UNIT` when all offsets are multiples of it; returns what it divided by.
+fn take_unit<const UNIT: i64>(offsets: &mut [i64]) -> i64 {
+    if !offsets.iter().all(|offset| offset % UNIT == 0) {
+        return 1;
+    }
+    offsets.iter_mut().for_each(|offset| *offset /= UNIT);
+    UNIT
 }
 
 /// The head of a column, its reader moved to what follows.
