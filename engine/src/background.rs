@@ -188,6 +188,9 @@ fn freeze(shared: &Shared) -> Result<()> {
 fn flush_head(shared: &Shared, head: &Arc<Head>) -> Result<()> {
     let Some(frozen) = head.frozen() else { return Ok(()) };
     let started = shared.options.clock.monotonic();
+    // A block file never holds what the WAL could still lose: without a manifest record it would
+    // be a file that nothing explains.
+    shared.sync()?;
     let dir = shared.dir.join(flush::DIR);
     let (database, first_block) = {
         let manifest = shared.manifest.lock();

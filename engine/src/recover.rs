@@ -101,7 +101,6 @@ pub(crate) fn recover(dir: &Path, options: &Options, random: u64) -> Result<Reco
     let mut recovery = Recovery { dir, options, manifest: &manifest, report: &mut report };
     recovery.make_folders()?;
     let blocks = recovery.open_blocks()?;
-    recovery.drop_old_wal_files()?;
     let limits = Limits {
         series: options.max_series,
         bytes: options.memory_bytes / 2,
@@ -110,6 +109,9 @@ pub(crate) fn recover(dir: &Path, options: &Options, random: u64) -> Result<Reco
     let mut registry = Registry::new(limits);
     let head = Head::new(manifest.state().flushed_through);
     let (wal, wal_start) = recovery.replay(&mut registry, &head)?;
+    // Nothing is removed before everything that must be there was found.
+    recovery.clear_blocks(wal.last_sequence())?;
+    recovery.drop_old_wal_files()?;
     report.took = options.clock.monotonic().saturating_sub(started);
     tracing::info!(
         dir = %dir.display(),
@@ -224,26 +226,11 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// Opens the live blocks; removes or sets aside all other block files.
-    fn open_blocks(&mut self) -> Result<Vec<Arc<Block>>> {
+    /// Opens the live blocks.
+    fn open_blocks(&self) -> Result<Vec<Arc<Block>>> {
         let dir = self.dir.join(flush::DIR);
-        let state = self.manifest.state();
-        let entries = self.list(&dir)?;
-        for (name, kind) in entries {
-            if kind != EntryKind::File {
-                continue;
-            }
-            let path = dir.join(&name);
-            if is_temporary_name(&name) {
-                self.remove(&path)?;
-            } else if let Some(id) = parse_block_name(&name)
-                && !state.blocks.contains_key(&id)
-            {
-                self.clear_block(id, &path)?;
-            }
-        }
         let mut blocks = Vec::new();
-        for entry in state.blocks.values() {
+        for entry in self.manifest.state().blocks.values() {
             let path = block_path(&dir, entry.id);
             if !self.exists(&path)? {
                 return Err(Error::corrupt(&path, 0, "the manifest lists it, but it is missing"));
@@ -260,12 +247,31 @@ impl Recovery<'_> {
         Ok(blocks)
     }
 
+    /// Removes or sets aside the block files that are not live; the WAL ends at `wal_end`.
+    fn clear_blocks(&mut self, wal_end: u64) -> Result<()> {
+        let dir = self.dir.join(flush::DIR);
+        for (name, kind) in self.list(&dir)? {
+            let path = dir.join(&name);
+            if kind == EntryKind::File && is_temporary_name(&name) {
+                self.remove(&path)?;
+            } else if kind == EntryKind::File
+                && let Some(id) = parse_block_name(&name)
+                && !self.manifest.state().blocks.contains_key(&id)
+            {
+                self.clear_block(id, &path, wal_end)?;
+            }
+        }
+        Ok(())
+    }
+
     /// A block file that is not live: one that the manifest removed, or whose samples are still in
     /// the WAL, goes; one that nothing explains is evidence and is set aside.
-    fn clear_block(&mut self, id: u64, path: &Path) -> Result<()> {
+    fn clear_block(&mut self, id: u64, path: &Path, wal_end: u64) -> Result<()> {
         let state = self.manifest.state();
         let in_wal = || match Block::open(&self.options.vfs, path, self.options.reads) {
-            Ok(block) => block.min_sequence() > state.flushed_through,
+            Ok(block) => {
+                block.min_sequence() > state.flushed_through && block.max_sequence() <= wal_end
+            }
             Err(_) => false,
         };
         if id < state.next_block || in_wal() {

@@ -184,7 +184,8 @@ impl WalReader {
             return Ok(false);
         }
         self.seen.push(header);
-        self.end = header.position + HEADER_BYTES as u64;
+        // The header counts with the first frame: a file without frames takes no positions.
+        self.end = header.position;
         self.current = Some(Current { header, path, bytes, offset: HEADER_BYTES });
         Ok(true)
     }

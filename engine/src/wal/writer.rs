@@ -109,9 +109,10 @@ impl Wal {
         self.offset > HEADER_BYTES as u64
     }
 
-    /// Position behind the last frame.
+    /// Position behind the last frame. The header of a file counts with its first frame, so that a
+    /// file without frames can go without leaving a gap.
     pub(crate) fn position(&self) -> u64 {
-        self.header.position + self.offset
+        self.header.position + if self.has_frames() { self.offset } else { 0 }
     }
 
     /// Sequence of the last frame; 0 before the first.
