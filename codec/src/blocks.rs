@@ -123,6 +123,7 @@ fn patches_may_pay(values: &[i64], whole: &Plan) -> bool {
             .map(|(low, high)| high - low);
         usize::from(sums.max().unwrap_or(0))
     };
+    // A patch has a position and is about as wide as the values were.
     // A window 2^narrower times narrower lies in so many neighbouring buckets at most; in the last
     // case it may be any narrower one.
     let exact = [
@@ -135,7 +136,7 @@ fn patches_may_pay(values: &[i64], whole: &Plan) -> bool {
         .into_iter()
         .filter(|&(narrower, _)| narrower <= width)
         .any(|(narrower, buckets)| {
-            let affordable = (count * narrower).saturating_sub(16) / (9 + width - narrower);
+            let affordable = (count * narrower).saturating_sub(16) / (7 + width);
             count - most_in(buckets) <= affordable
         })
 }

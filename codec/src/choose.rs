@@ -7,7 +7,7 @@
 use crate::decimal::{self, MAX_SCALE};
 use crate::limits::{BLOCK_SAMPLES, MAX_CHUNK_SAMPLES, MAX_DICTIONARY};
 use crate::sample::{ValueKind, is_stale};
-use crate::sealed::{Encoding, decode_values, to_ordered};
+use crate::sealed::{Encoding, decode_values, from_ordered, to_ordered};
 use crate::sequence::{self, Transform};
 use crate::tag::{self, Tag};
 use crate::varint::{put_bytes, put_u64};
@@ -295,7 +295,7 @@ fn try_ulps(column: &[f64], stale: &[Patch], best: &mut Best) {
 
 fn try_dictionary(column: &[f64], stale: &[Patch], best: &mut Best) {
     let most = MAX_DICTIONARY.min(column.len() / 3);
-    let Some(mut distinct) = distinct(column, most) else {
+    let Some((distinct, ids)) = distinct(column, most) else {
         return;
     };
     // An index of the usual width, less what differences may save, and a byte per distinct value.
@@ -304,13 +304,14 @@ fn try_dictionary(column: &[f64], stale: &[Patch], best: &mut Best) {
         return;
     }
     // In the order of the floats, so that neighbours have near indexes.
-    distinct.sort_unstable();
-    let index = |value: f64| distinct.binary_search(&to_ordered(value)).unwrap_or(0) as i64;
-    let indexes: Vec<i64> = column.iter().map(|&value| index(value)).collect();
-    let values: Vec<f64> = distinct
-        .iter()
-        .map(|&int| crate::sealed::from_ordered(int))
-        .collect();
+    let mut order: Vec<usize> = (0..distinct.len()).collect();
+    order.sort_unstable_by_key(|&id| distinct[id]);
+    let mut ranks = vec![0i64; distinct.len()];
+    for (rank, &id) in (0i64..).zip(&order) {
+        ranks[id] = rank;
+    }
+    let indexes: Vec<i64> = ids.iter().map(|&id| ranks[usize::from(id)]).collect();
+    let values: Vec<f64> = order.iter().map(|&id| from_ordered(distinct[id])).collect();
     let mut inner = Best {
         bytes: Vec::new(),
         encoding: Encoding::Raw,
@@ -354,31 +355,31 @@ fn try_scale_of_dictionary(values: &[f64], inner: &mut Best) {
     });
 }
 
-/// The distinct values as ordered integers; `None` when there are more than `most`.
-fn distinct(column: &[f64], most: usize) -> Option<Vec<i64>> {
+/// The distinct values as ordered integers, by their first appearance, and for each value which of
+/// them it is; `None` when there are more than `most` (at most [`MAX_DICTIONARY`]).
+fn distinct(column: &[f64], most: usize) -> Option<(Vec<i64>, Vec<u16>)> {
     const SLOTS: usize = 1024;
+    const FREE: u16 = u16::MAX;
     const { assert!(MAX_DICTIONARY * 2 <= SLOTS) };
-    let mut slots = [None; SLOTS];
-    let mut found = Vec::new();
+    let mut slots = [FREE; SLOTS];
+    let mut found: Vec<i64> = Vec::new();
+    let mut ids = Vec::with_capacity(column.len());
     for &value in column {
         let int = to_ordered(value);
         // Fibonacci hashing; the table is at most half full, so a free slot is near.
         let hash = (int as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
         let mut slot = hash as usize % SLOTS;
-        loop {
-            match slots[slot] {
-                Some(present) if present == int => break,
-                Some(_) => slot = (slot + 1) % SLOTS,
-                None => {
-                    if found.len() == most {
-                        return None;
-                    }
-                    slots[slot] = Some(int);
-                    found.push(int);
-                    break;
-                }
-            }
+        while slots[slot] != FREE && found[usize::from(slots[slot])] != int {
+            slot = (slot + 1) % SLOTS;
         }
+        if slots[slot] == FREE {
+            if found.len() == most {
+                return None;
+            }
+            slots[slot] = found.len() as u16;
+            found.push(int);
+        }
+        ids.push(slots[slot]);
     }
-    Some(found)
+    Some((found, ids))
 }
