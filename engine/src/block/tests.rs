@@ -1,6 +1,7 @@
 //! Blocks against a plain model: what is written comes back, from a map and from the file alike.
 
 mod damage;
+mod faults;
 mod golden;
 
 use std::path::Path;
