@@ -46,6 +46,7 @@ impl Arena {
     }
 
     /// The bytes from `at` to the end of the page; empty for a place that was never given.
+    #[inline]
     pub(crate) fn from(&self, at: u32) -> &[u8] {
         let at = at as usize;
         self.pages

@@ -14,6 +14,7 @@ use treering_codec::varint::{Reader, put_bytes};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, Result, cut};
+use crate::fast;
 use crate::limits::{HARD_MAX_LABELS, LabelLimits};
 use crate::text;
 
@@ -161,7 +162,7 @@ impl Labels {
         for (found, value) in self.raw() {
             match found.cmp(name.as_bytes()) {
                 Ordering::Less => {}
-                Ordering::Equal => return Some(as_str(value)),
+                Ordering::Equal => return Some(fast::text(value)),
                 Ordering::Greater => return None,
             }
         }
@@ -176,14 +177,12 @@ impl Labels {
     /// The pairs in ascending order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         self.raw()
-            .map(|(name, value)| (as_str(name), as_str(value)))
+            .map(|(name, value)| (fast::text(name), fast::text(value)))
     }
 
     /// The pairs as bytes.
     pub(crate) fn raw(&self) -> RawPairs<'_> {
-        RawPairs {
-            reader: Reader::new(&self.canonical),
-        }
+        RawPairs::new(&self.canonical)
     }
 
     /// Number of pairs. O(pairs).
@@ -236,11 +235,6 @@ pub(crate) fn put_pair(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     put_bytes(out, value);
 }
 
-fn as_str(bytes: &[u8]) -> &str {
-    // Every constructor has checked this; the empty string is never reached.
-    std::str::from_utf8(bytes).unwrap_or_default()
-}
-
 fn canonical_str<'a>(reader: &mut Reader<'a>) -> Result<&'a str> {
     let offset = reader.offset();
     let bytes = reader.bytes()?;
@@ -256,31 +250,29 @@ fn canonical_str<'a>(reader: &mut Reader<'a>) -> Result<&'a str> {
 /// The pairs of canonical bytes; ends at the first byte that is not canonical.
 #[derive(Debug, Clone)]
 pub(crate) struct RawPairs<'a> {
-    reader: Reader<'a>,
+    rest: &'a [u8],
 }
 
 impl<'a> RawPairs<'a> {
     /// The pairs of `canonical`.
+    #[inline]
     pub(crate) fn new(canonical: &'a [u8]) -> Self {
-        Self {
-            reader: Reader::new(canonical),
-        }
+        Self { rest: canonical }
     }
 
-    /// Bytes read so far.
-    pub(crate) fn offset(&self) -> usize {
-        self.reader.offset()
+    /// The bytes not yet read.
+    #[inline]
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 }
 
 impl<'a> Iterator for RawPairs<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.reader.is_empty() {
-            return None;
-        }
-        Some((self.reader.bytes().ok()?, self.reader.bytes().ok()?))
+        Some((fast::slice(&mut self.rest)?, fast::slice(&mut self.rest)?))
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod arena;
 mod error;
+mod fast;
 mod format;
 mod labels;
 pub mod limits;

@@ -4,6 +4,7 @@
 //! maxima hold always; a database may set lower ones for new series.
 
 use crate::error::{Error, Result, cut};
+use crate::fast;
 use crate::labels::Labels;
 
 /// Labels in one series that no setting may exceed.
@@ -65,16 +66,22 @@ impl LabelLimits {
     /// Refuses `labels` above these limits or above the hard ones, naming the label at fault.
     pub fn check(&self, labels: &Labels) -> Result<()> {
         let limits = self.clamped();
-        let count = labels.len();
+        let mut count = 0;
+        for (name, value) in labels.raw() {
+            count += 1;
+            let fits = (1..=limits.max_name_bytes).contains(&name.len())
+                && value.len() <= limits.max_value_bytes;
+            if !fits {
+                limits.check_pair(fast::text(name), fast::text(value))?;
+            }
+        }
         if count > limits.max_labels {
             return Err(Error::TooManyLabels {
                 count,
                 max: limits.max_labels,
             });
         }
-        labels
-            .iter()
-            .try_for_each(|(name, value)| limits.check_pair(name, value))
+        Ok(())
     }
 
     /// Refuses one pair above these limits, or without a name.

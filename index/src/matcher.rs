@@ -105,7 +105,7 @@ impl Matcher {
 
     /// Whether a label with this value meets the condition; "" stands for a missing label.
     pub fn matches_value(&self, value: &str) -> bool {
-        self.positive(value) != self.op.is_negative()
+        self.positive(value.as_bytes()) != self.op.is_negative()
     }
 
     /// Whether `labels` meet the condition.
@@ -124,10 +124,10 @@ impl Matcher {
     }
 
     /// The condition without its negation.
-    pub(crate) fn positive(&self, value: &str) -> bool {
+    pub(crate) fn positive(&self, value: &[u8]) -> bool {
         match &self.pattern {
             Some(pattern) => pattern.is_match(value),
-            None => *self.value == *value,
+            None => self.value.as_bytes() == value,
         }
     }
 }

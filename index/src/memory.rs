@@ -7,10 +7,11 @@
 use std::cmp::Ordering;
 
 use hashbrown::HashTable;
-use treering_codec::varint::{Reader, put_u64};
+use treering_codec::varint::put_u64;
 
 use crate::arena::Arena;
 use crate::error::{Error, Result};
+use crate::fast;
 use crate::labels::{Labels, METRIC_NAME, RawPairs};
 use crate::limits::LabelLimits;
 use crate::matcher::Matcher;
@@ -162,11 +163,13 @@ impl MemIndex {
                 .count()
         });
         let mut raw = RawPairs::new(canonical);
-        let mut start = 0;
-        for (name, value) in labels.iter() {
-            raw.next();
-            let record = canonical.get(start..raw.offset()).unwrap_or_default();
-            start = raw.offset();
+        loop {
+            let start = raw.rest();
+            let Some((name, value)) = raw.next() else {
+                return Ok(());
+            };
+            let len = start.len() - raw.rest().len();
+            let record = start.get(..len).unwrap_or_default();
             let likely = before
                 .get(..known)
                 .and_then(|known| known.get(out.len()))
@@ -177,7 +180,6 @@ impl MemIndex {
             };
             out.push(pair);
         }
-        Ok(())
     }
 
     /// Adds series `id` to the postings of `pair`.
@@ -227,9 +229,9 @@ impl MemIndex {
             .places
             .get(id as usize)
             .map_or(&[][..], |place| self.packed.from(*place));
-        let mut reader = Reader::new(record);
-        let count = reader.varint().unwrap_or(0);
-        (0..count).map_while(move |_| reader.varint().ok().map(|pair| pair as u32))
+        let mut rest = record;
+        let count = fast::varint(&mut rest).unwrap_or(0);
+        (0..count).map_while(move |_| fast::varint(&mut rest).map(|pair| pair as u32))
     }
 
     /// The number of pairs of series `id`, and their numbers as varints.
@@ -238,14 +240,16 @@ impl MemIndex {
             .places
             .get(id as usize)
             .map_or(&[][..], |place| self.packed.from(*place));
-        let mut reader = Reader::new(record);
-        let count = reader.varint().unwrap_or(0) as usize;
-        let rest = reader.rest();
-        let mut end = Reader::new(rest);
+        let mut rest = record;
+        let count = fast::varint(&mut rest).unwrap_or(0) as usize;
+        let mut end = rest;
         for _ in 0..count {
-            let _ = end.varint();
+            let _ = fast::varint(&mut end);
         }
-        (count, rest.get(..end.offset()).unwrap_or_default())
+        (
+            count,
+            rest.get(..rest.len() - end.len()).unwrap_or_default(),
+        )
     }
 
     /// The labels of series `id`.

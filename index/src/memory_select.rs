@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use crate::labels::put_pair;
 use crate::matcher::Matcher;
 use crate::memory::MemIndex;
+use crate::pattern::has_prefix;
 use crate::postings::Postings;
 use crate::select::{Index, Visit};
 use crate::setops::Union;
@@ -75,6 +76,10 @@ impl Index for MemIndex {
         Ok(())
     }
 
+    fn value_text(&self, pair: u32) -> Result<&str, Infallible> {
+        Ok(self.symbols.value(pair))
+    }
+
     fn intersects(&self, pair: u32, within: &Postings) -> Result<bool, Infallible> {
         Ok(self
             .lists
@@ -86,9 +91,12 @@ impl Index for MemIndex {
         let Some(name) = self.symbols.name(name) else {
             return Ok(());
         };
-        for pair in name.values.from(|pair| self.symbols.value(pair) < prefix) {
-            let value = self.symbols.value(pair);
-            if !value.starts_with(prefix) || !visit(value, pair)? {
+        for pair in name
+            .values
+            .from(|pair| self.symbols.value_bytes(pair) < prefix.as_bytes())
+        {
+            let value = self.symbols.value_bytes(pair);
+            if !has_prefix(value, prefix.as_bytes()) || !visit(value, pair)? {
                 break;
             }
         }

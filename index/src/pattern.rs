@@ -91,19 +91,19 @@ impl Pattern {
         Ok(Self { shape })
     }
 
-    /// Whether the whole of `value` matches.
-    pub(crate) fn is_match(&self, value: &str) -> bool {
+    /// Whether the whole of `value`, which is UTF-8, matches.
+    pub(crate) fn is_match(&self, value: &[u8]) -> bool {
         match &self.shape {
             Shape::Literals(literals) => literals
-                .binary_search_by(|literal| (**literal).cmp(value))
+                .binary_search_by(|literal| literal.as_bytes().cmp(value))
                 .is_ok(),
             Shape::Affix {
                 lead,
                 literal,
                 tail,
-            } => affix_matches(*lead, literal, *tail, value),
+            } => affix_matches(*lead, literal.as_bytes(), *tail, value),
             Shape::Automaton { prefix, regex } => {
-                value.starts_with(&**prefix)
+                has_prefix(value, prefix.as_bytes())
                     && regex.is_match(Input::new(value).anchored(Anchored::Yes))
             }
         }
@@ -128,8 +128,14 @@ impl Pattern {
     }
 }
 
-fn affix_matches(lead: Gap, literal: &str, tail: Gap, value: &str) -> bool {
-    let (value, literal) = (value.as_bytes(), literal.as_bytes());
+/// `starts_with`, but comparing nothing is not left to `memcmp`: with masked loads, reading zero
+/// bytes at the address that an empty string has costs more than a whole match.
+#[inline]
+pub(crate) fn has_prefix(value: &[u8], prefix: &[u8]) -> bool {
+    prefix.is_empty() || value.starts_with(prefix)
+}
+
+fn affix_matches(lead: Gap, literal: &[u8], tail: Gap, value: &[u8]) -> bool {
     let spare = usize::from(lead == Gap::Some) + usize::from(tail == Gap::Some);
     if value.len() < literal.len() + spare {
         return false;

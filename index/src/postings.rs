@@ -114,7 +114,8 @@ impl Postings {
                     return self.push(id);
                 }
             }
-            Form::Bitmap(bitmap) => return bitmap.try_push(id).is_ok(),
+            // Not `push`, which looks for the largest id in each bit container.
+            Form::Bitmap(bitmap) => return bitmap.insert(id),
             _ => return false,
         }
         true
@@ -202,11 +203,7 @@ impl Postings {
 /// A bitmap of ids that ascend.
 fn bitmap_of(ids: impl Iterator<Item = u32>) -> RoaringBitmap {
     let mut bitmap = RoaringBitmap::new();
-    for id in ids {
-        if bitmap.try_push(id).is_err() {
-            bitmap.insert(id);
-        }
-    }
+    bitmap.extend(ids);
     bitmap
 }
 

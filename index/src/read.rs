@@ -86,6 +86,13 @@ impl<'a> Part<'a> {
         damage.shifted(self.base).into()
     }
 
+    /// An error about `rest`, which is the end of this section.
+    #[cold]
+    pub(crate) fn malformed_at(&self, rest: &[u8], what: &'static str) -> crate::Error {
+        let offset = self.bytes.len().saturating_sub(rest.len());
+        self.wrong(Damage::Malformed { offset, what })
+    }
+
     /// An error about the bytes at `reader`.
     pub(crate) fn malformed(&self, reader: &Reader<'_>, what: &'static str) -> crate::Error {
         self.wrong(Damage::Malformed {
@@ -249,8 +256,11 @@ impl<D: AsRef<[u8]>> IndexReader<D> {
     pub fn stats(&self, limit: usize) -> Result<CardinalityStats> {
         let mut metrics = Vec::new();
         if let Some(name) = self.find_name(METRIC_NAME)? {
-            self.scan(name, "", &mut |value, pair| {
-                metrics.push((value.to_owned(), self.series_in(pair)? as u64));
+            self.scan(name, "", &mut |_, pair| {
+                metrics.push((
+                    self.value_text(pair)?.to_owned(),
+                    self.series_in(pair)? as u64,
+                ));
                 Ok(true)
             })?;
         }

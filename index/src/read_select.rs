@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::format::{ONE_ID, POSTINGS, RESTART, TRANSDUCER, VALUES};
 use crate::lists;
 use crate::matcher::Matcher;
+use crate::pattern::has_prefix;
 use crate::postings::Postings;
 use crate::read::IndexReader;
 use crate::read_series::{LabelsCursor, next_value};
@@ -82,8 +83,8 @@ impl<D: AsRef<[u8]>> IndexReader<D> {
         let (mut low, mut high) = (0, values.div_ceil(RESTART as u32));
         while low < high {
             let middle = low + (high - low) / 2;
-            let mut reader = part.block(values, middle * RESTART as u32)?;
-            if next_value(&part, &mut reader)? < wanted {
+            let mut rest = part.block(values, middle * RESTART as u32)?.rest();
+            if next_value(&part, &mut rest)? < wanted.as_bytes() {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -94,10 +95,10 @@ impl<D: AsRef<[u8]>> IndexReader<D> {
         if start >= values {
             return Ok(values);
         }
-        let mut reader = part.block(values, start)?;
+        let mut rest = part.block(values, start)?.rest();
         let end = values.min(start + RESTART as u32);
         for number in start..end {
-            if next_value(&part, &mut reader)? >= wanted {
+            if next_value(&part, &mut rest)? >= wanted.as_bytes() {
                 return Ok(number);
             }
         }
@@ -195,6 +196,10 @@ impl<D: AsRef<[u8]>> Index for IndexReader<D> {
         Ok(())
     }
 
+    fn value_text(&self, pair: (u32, u32)) -> Result<&str> {
+        self.value(pair.0, pair.1)
+    }
+
     fn intersects(&self, pair: (u32, u32), within: &Postings) -> Result<bool> {
         Ok(self.postings(pair.0, pair.1)?.intersects(within))
     }
@@ -210,13 +215,13 @@ impl<D: AsRef<[u8]>> Index for IndexReader<D> {
         if start >= values {
             return Ok(());
         }
-        let mut reader = part.block(values, start)?;
+        let mut rest = part.block(values, start)?.rest();
         for _ in 0..start as usize % RESTART {
-            next_value(&part, &mut reader)?;
+            next_value(&part, &mut rest)?;
         }
         for number in start..values {
-            let value = next_value(&part, &mut reader)?;
-            if !value.starts_with(prefix) || !visit(value, (name, number))? {
+            let value = next_value(&part, &mut rest)?;
+            if !has_prefix(value, prefix.as_bytes()) || !visit(value, (name, number))? {
                 break;
             }
         }

@@ -7,6 +7,7 @@
 use treering_codec::varint::{Reader, put_bytes, unzigzag};
 
 use crate::error::Result;
+use crate::fast;
 use crate::format::{RESTART, SERIES, TAILS, VALUES};
 use crate::labels::Labels;
 use crate::limits::{HARD_MAX_LABELS, HARD_MAX_VALUE_BYTES};
@@ -266,18 +267,22 @@ impl<D: AsRef<[u8]>> IndexReader<D> {
             let reader = Reader::new(part.bytes);
             return Err(part.malformed(&reader, "a label value beyond the index"));
         }
-        let mut reader = part.block(values, number)?;
+        let mut rest = part.block(values, number)?.rest();
         for _ in 0..number as usize % RESTART {
-            reader.bytes().map_err(|error| part.wrong(error))?;
+            let skipped = fast::slice(&mut rest);
+            skipped.ok_or_else(|| part.malformed_at(rest, "a label value that is cut short"))?;
         }
-        next_value(&part, &mut reader)
+        let value = std::str::from_utf8(next_value(&part, &mut rest)?);
+        value.map_err(|_| part.malformed_at(rest, "a label value that is not UTF-8"))
     }
 }
 
-/// The value at `reader`.
-pub(crate) fn next_value<'a>(part: &Part<'a>, reader: &mut Reader<'a>) -> Result<&'a str> {
-    let bytes = reader.bytes().map_err(|error| part.wrong(error))?;
-    let text = std::str::from_utf8(bytes).ok();
-    text.filter(|text| (1..=HARD_MAX_VALUE_BYTES).contains(&text.len()))
-        .ok_or_else(|| part.malformed(reader, "a label value that is not UTF-8 or too long"))
+/// The value at the start of `rest`, which lies in the section `part`; moves `rest` behind it.
+#[inline]
+pub(crate) fn next_value<'a>(part: &Part<'a>, rest: &mut &'a [u8]) -> Result<&'a [u8]> {
+    let before = *rest;
+    match fast::slice(rest) {
+        Some(value) if (1..=HARD_MAX_VALUE_BYTES).contains(&value.len()) => Ok(value),
+        _ => Err(part.malformed_at(before, "a label value that is cut short, empty or too long")),
+    }
 }

@@ -13,7 +13,7 @@ use crate::setops::Union;
 
 /// Is shown a value and its pair; says whether to go on.
 pub(crate) type Visit<'a, I> =
-    dyn FnMut(&str, <I as Index>::Pair) -> Result<bool, <I as Index>::Error> + 'a;
+    dyn FnMut(&[u8], <I as Index>::Pair) -> Result<bool, <I as Index>::Error> + 'a;
 
 /// What an index must answer for [`select`].
 pub(crate) trait Index {
@@ -48,9 +48,11 @@ pub(crate) trait Index {
     ) -> Result<Postings, Self::Error>;
     /// Adds the series of a pair to a union.
     fn add_series_of(&self, pair: Self::Pair, union: &mut Union) -> Result<(), Self::Error>;
+    /// The value of a pair, or why it is none.
+    fn value_text(&self, pair: Self::Pair) -> Result<&str, Self::Error>;
     /// Whether a pair's series and `within` share one.
     fn intersects(&self, pair: Self::Pair, within: &Postings) -> Result<bool, Self::Error>;
-    /// Calls `visit` for each value that starts with `prefix`, in order, until it says `false`.
+    /// Calls `visit` for the bytes of each value that starts with `prefix`, in order, until it says `false`.
     fn scan(
         &self,
         name: Self::Name,
@@ -291,7 +293,10 @@ pub(crate) fn label_values<I: Index>(
     let mut found = Vec::new();
     index.scan(name, "", &mut |value, pair| {
         if within.map_or(Ok(true), |within| index.intersects(pair, within))? {
-            found.push(value.to_owned());
+            match std::str::from_utf8(value) {
+                Ok(value) => found.push(value.to_owned()),
+                Err(_) => found.push(index.value_text(pair)?.to_owned()),
+            }
         }
         Ok(true)
     })?;

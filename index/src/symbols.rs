@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::arena::Arena;
 use crate::error::{Error, Result};
+use crate::fast;
 use crate::labels::RawPairs;
 use crate::values::ValueOrder;
 
@@ -80,6 +81,7 @@ impl Symbols {
     }
 
     /// The canonical form of pair `id`; empty for an unknown id.
+    #[inline]
     pub(crate) fn record(&self, id: u32) -> &[u8] {
         match self.pairs.get(id as usize) {
             Some(pair) => self
@@ -93,9 +95,15 @@ impl Symbols {
 
     /// The value of pair `id`.
     pub(crate) fn value(&self, id: u32) -> &str {
-        let pair = RawPairs::new(self.record(id)).next();
-        pair.and_then(|(_, value)| std::str::from_utf8(value).ok())
-            .unwrap_or_default()
+        fast::text(self.value_bytes(id))
+    }
+
+    /// The value of pair `id`, as bytes.
+    #[inline]
+    pub(crate) fn value_bytes(&self, id: u32) -> &[u8] {
+        RawPairs::new(self.record(id))
+            .next()
+            .map_or(&[], |(_, value)| value)
     }
 
     /// The name of pair `id`, by number.
@@ -135,12 +143,12 @@ impl Symbols {
     }
 
     /// The number of pair `record`, which is `name="value"`, numbering it if it is new.
-    pub(crate) fn intern(&mut self, record: &[u8], name: &str, value: &str) -> Result<u32> {
+    pub(crate) fn intern(&mut self, record: &[u8], name: &[u8], value: &[u8]) -> Result<u32> {
         let hash = self.hash(record);
         if let Some(id) = self.pair_table.find(hash, |id| self.record(*id) == record) {
             return Ok(*id);
         }
-        let name = self.intern_name(name)?;
+        let name = self.intern_name(fast::text(name))?;
         let full = Error::Full {
             what: "label pairs",
         };
@@ -174,9 +182,7 @@ impl Symbols {
         };
         if let Some(name) = self.names.get_mut(name as usize) {
             name.bytes += record.len() as u64;
-            self.name_heap += name
-                .values
-                .insert(id, |other| value_of(other).cmp(value.as_bytes()));
+            self.name_heap += name.values.insert(id, |other| value_of(other).cmp(value));
         }
         Ok(id)
     }

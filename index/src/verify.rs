@@ -85,21 +85,25 @@ impl<D: AsRef<[u8]>> IndexReader<D> {
 
     /// Checks the values of a name among themselves; returns an empty tally for each.
     fn verify_name(&self, name: u32) -> Result<Vec<Tally>> {
-        let mut previous: Option<String> = None;
+        let mut previous: Option<Vec<u8>> = None;
         let mut tallies = Vec::new();
         let mut union = Union::new(self.series_count());
         self.scan(name, "", &mut |value, pair| {
             if previous
                 .as_ref()
-                .is_some_and(|previous| previous.as_str() >= value)
+                .is_some_and(|previous| previous.as_slice() >= value)
             {
                 return Err(self.wrong_name(name, VALUES, "label values out of order"));
             }
-            if self.find_pair(name, value)?.map(|found| found.0) != Some(pair) {
+            if self
+                .find_pair(name, self.value_text(pair)?)?
+                .map(|found| found.0)
+                != Some(pair)
+            {
                 return Err(self.wrong_name(name, TRANSDUCER, "a value that is not found"));
             }
             self.add_series_of(pair, &mut union)?;
-            previous = Some(value.to_owned());
+            previous = Some(value.to_vec());
             tallies.push(Tally::default());
             Ok(true)
         })?;

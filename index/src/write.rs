@@ -5,10 +5,11 @@
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
-use treering_codec::varint::{Reader, put_bytes, put_i64, put_u64, zigzag};
+use treering_codec::varint::{put_bytes, put_i64, put_u64, zigzag};
 use treering_codec::{crc32, crc32_parts};
 
 use crate::error::{Error, Result};
+use crate::fast;
 use crate::format::*;
 use crate::labels::Labels;
 use crate::lists;
@@ -388,11 +389,11 @@ impl Sections {
 impl MemIndex {
     /// The packed numbers of the pairs of series `id` but the first.
     fn packed_tail(&self, id: u32) -> &[u8] {
-        let (first, record) = self.packed_pairs(id);
-        let mut reader = Reader::new(record);
-        if first > 0 {
-            let _ = reader.varint();
+        let (count, record) = self.packed_pairs(id);
+        let mut rest = record;
+        if count > 0 {
+            let _ = fast::varint(&mut rest);
         }
-        reader.rest()
+        rest
     }
 }
