@@ -141,11 +141,7 @@ fn lock(dir: &Path, options: &Options) -> Result<Box<dyn Lock>> {
                 return refuse("it holds other files; name an empty or a new directory");
             }
         }
-        vfs.create_dir(dir).map_err(|error| Error::io("create", dir, error))?;
-        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            // Makes the directory's own name durable.
-            vfs.sync_dir(parent).map_err(|error| Error::io("fsync", parent, error))?;
-        }
+        make_dir(vfs, dir)?;
     }
     let path = dir.join(LOCK);
     vfs.lock(&path).map_err(|error| match error.kind() {
@@ -157,6 +153,24 @@ fn lock(dir: &Path, options: &Options) -> Result<Box<dyn Lock>> {
         }
         _ => Error::io("lock", &path, error),
     })
+}
+
+/// Makes the directory of a new database and the missing ones above it, durably: a power cut that
+/// took one of their names would take the whole database.
+fn make_dir(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
+    let mut made = vec![dir];
+    for above in dir.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
+        if vfs.exists(above).map_err(|error| Error::io("look for", above, error))? {
+            break;
+        }
+        made.push(above);
+    }
+    vfs.create_dir(dir).map_err(|error| Error::io("create", dir, error))?;
+    for parent in made.into_iter().rev().filter_map(Path::parent) {
+        // Makes the name of the directory in `parent` durable.
+        vfs.sync_dir(parent).map_err(|error| Error::io("fsync", parent, error))?;
+    }
+    Ok(())
 }
 
 /// Whether a name in a directory without a manifest may be a leftover of ours, or hidden.

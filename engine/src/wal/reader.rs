@@ -175,7 +175,9 @@ impl WalReader {
             && header.position != self.end
         {
             // Frames are missing between two files: the tail of the earlier one.
-            let (earlier, len) = (previous.number, self.end - previous.position);
+            // It keeps its header even when all of its frames are gone.
+            let len = (self.end - previous.position).max(HEADER_BYTES as u64);
+            let earlier = previous.number;
             if self.synced_beyond(self.end, number, &bytes, HEADER_BYTES)? {
                 let path = file_path(&self.dir, earlier);
                 return Err(Error::corrupt(&path, len, "frames are missing at its end"));

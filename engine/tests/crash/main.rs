@@ -1,0 +1,12 @@
+//! Power cuts: every call of every workload is the last one, once for each way the disk may have
+//! ended; and the recovery from it is cut as well.
+#![allow(
+    clippy::print_stderr,
+    reason = "the number of images checked belongs to the result"
+)]
+
+mod check;
+mod enumerate;
+mod history;
+mod stage;
+mod workloads;

@@ -1,0 +1,236 @@
+//! Runs a workload on a recording store and notes what was acknowledged when.
+//!
+//! Input: a case, steps (append, flush, sync, reopen). Output: the store with all its calls, and the
+//! history that recovered databases are held against.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use treering::time::ManualClock;
+use treering::vfs::{CallKind, CrashVfs, Fault, FaultVfs, Repeat, Vfs};
+use treering::{Batch, Db, Error, Maintenance, Options, SeriesRef, Sync};
+
+use crate::history::{History, Random, Row, labels_of};
+
+/// Interval of the cases with `Sync::Interval`.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// A workload and the options it runs with.
+#[derive(Debug, Clone)]
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) sync: Sync,
+    pub(crate) dir: &'static str,
+    pub(crate) options: fn(Options) -> Options,
+    pub(crate) run: fn(&mut Stage),
+}
+
+impl Case {
+    /// The options of an open on this store.
+    pub(crate) fn options_on(&self, vfs: Arc<dyn Vfs>, clock: Arc<ManualClock>) -> Options {
+        let options = Options::default()
+            .memory_bytes(64 << 20)
+            .wal_file_bytes(64 << 10)
+            .reserve_bytes(0)
+            .maintenance(Maintenance::Manual)
+            .sync(self.sync);
+        (self.options)(options).vfs(vfs).clock(clock)
+    }
+
+    pub(crate) fn title(&self) -> String {
+        format!("{} {:?}", self.name, self.sync)
+    }
+}
+
+/// See the head of this file.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    case: Case,
+    pub(crate) store: CrashVfs,
+    pub(crate) history: History,
+    pub(crate) random: Random,
+    faults: FaultVfs,
+    clock: Arc<ManualClock>,
+    db: Option<Db>,
+    refs: Vec<Option<SeriesRef>>,
+    /// Monotonic time at which each batch was written.
+    written: Vec<Duration>,
+    now: Duration,
+}
+
+impl Stage {
+    /// Runs the whole workload.
+    pub(crate) fn play(case: &Case, seed: u64) -> Self {
+        let store = CrashVfs::new();
+        let mut stage = Self {
+            case: case.clone(),
+            faults: FaultVfs::new(Arc::new(store.clone())),
+            store,
+            history: History::default(),
+            random: Random::new(seed),
+            clock: Arc::new(ManualClock::new(0)),
+            db: None,
+            refs: Vec::new(),
+            written: Vec::new(),
+            now: Duration::ZERO,
+        };
+        (case.run)(&mut stage);
+        stage.db = None;
+        stage
+    }
+
+    /// Opens the database, or opens it again after closing it.
+    pub(crate) fn open(&mut self) {
+        if self.db.is_some() {
+            self.db().close().unwrap();
+            self.all_durable();
+            self.db = None;
+        }
+        let options = self
+            .case
+            .options_on(Arc::new(self.faults.clone()), Arc::clone(&self.clock));
+        self.db = Some(Db::open(self.case.dir, options).unwrap());
+        self.refs.clear();
+        self.all_durable();
+    }
+
+    /// Opens the database anew without closing it, as after a kill of the process: what was
+    /// written is there, what was not synced may still be lost by a power cut.
+    pub(crate) fn kill(&mut self) {
+        // A write that can neither be made nor taken back poisons, so that dropping does nothing.
+        for kind in [CallKind::Write, CallKind::SetLen] {
+            self.faults.fail_only(kind, 1, Fault::Io, Repeat::Forever);
+        }
+        let batch = Batch::new().sample(&labels_of(0), 0, 0.0);
+        assert!(self.db().append(&batch).unwrap_err().is_poisoned());
+        self.db = None;
+        self.faults.heal();
+        self.open();
+    }
+
+    /// Takes everything so far as the start of the recording.
+    pub(crate) fn rebase(&mut self) {
+        self.db().close().unwrap();
+        self.db = None;
+        self.store = CrashVfs::resume(&self.store.kill_image());
+        self.faults = FaultVfs::new(Arc::new(self.store.clone()));
+        self.history.rebase();
+        self.open();
+    }
+
+    /// Makes the disk too small for `free` more bytes.
+    pub(crate) fn fill_disk(&mut self, free: u64) {
+        self.faults.set_capacity(Path::new("/"), u64::MAX).unwrap();
+        self.faults
+            .set_capacity(Path::new("/"), self.faults.used() + free)
+            .unwrap();
+    }
+
+    /// Makes the disk endless again.
+    pub(crate) fn free_disk(&mut self) {
+        self.faults.clear_capacity();
+    }
+
+    pub(crate) fn db(&self) -> &Db {
+        self.db.as_ref().unwrap()
+    }
+
+    /// Lets time pass.
+    pub(crate) fn wait(&mut self, millis: u64) {
+        self.clock.advance(Duration::from_millis(millis));
+        self.now += Duration::from_millis(millis);
+    }
+
+    /// Appends a batch that must be accepted.
+    pub(crate) fn append(&mut self, rows: &[(u32, i64, f64)]) {
+        self.try_append(rows).unwrap();
+    }
+
+    /// Appends a batch; an error must be that of a full disk, which changes nothing.
+    pub(crate) fn try_append(&mut self, rows: &[(u32, i64, f64)]) -> Result<(), Error> {
+        let batch = self.batch_of(rows);
+        let bits = rows
+            .iter()
+            .map(|&(series, at, value)| (series, at, value.to_bits()));
+        self.history
+            .begin(bits.collect::<Vec<Row>>(), self.store.calls());
+        let appended = self.db().append(&batch);
+        match &appended {
+            Ok(()) => self.acknowledged(),
+            Err(error) if error.is_disk_full() => self.history.refused(),
+            Err(error) => panic!("an append failed: {error}"),
+        }
+        appended
+    }
+
+    /// Appends `count` samples of the series `numbers`, one row of them every second from `at` on.
+    pub(crate) fn scrape(&mut self, numbers: std::ops::Range<u32>, at: i64, count: usize) {
+        let mut rows = Vec::new();
+        for step in 0..count {
+            for number in numbers.clone() {
+                rows.push((
+                    number,
+                    at + step as i64 * 1_000_000_000,
+                    self.random.value(),
+                ));
+            }
+        }
+        self.append(&rows);
+    }
+
+    pub(crate) fn sync(&mut self) {
+        self.db().sync().unwrap();
+        self.all_durable();
+    }
+
+    pub(crate) fn flush(&mut self) {
+        self.db().flush().unwrap();
+        self.all_durable();
+    }
+
+    /// Everything so far is durable from now on.
+    pub(crate) fn all_durable(&mut self) {
+        self.history.durable(self.store.calls(), self.history.len());
+    }
+
+    fn acknowledged(&mut self) {
+        self.written.resize(self.history.len() - 1, Duration::ZERO);
+        self.written.push(self.now);
+        match self.case.sync {
+            Sync::Always => self.all_durable(),
+            Sync::Interval(_) => {
+                let now = self.now;
+                let old = self
+                    .written
+                    .iter()
+                    .take_while(|&&at| now - at > INTERVAL)
+                    .count();
+                self.history.durable(self.store.calls(), old);
+            }
+            _ => {}
+        }
+    }
+
+    /// Names series by labels and by references in turn.
+    fn batch_of(&mut self, rows: &[(u32, i64, f64)]) -> Batch {
+        let mut batch = Batch::new();
+        let by_labels = self.random.below(2) == 0;
+        for &(number, at, value) in rows {
+            if by_labels {
+                batch.push(labels_of(number), at, value);
+                continue;
+            }
+            let index = number as usize;
+            self.refs.resize(self.refs.len().max(index + 1), None);
+            let known = self.refs[index];
+            let series = known.unwrap_or_else(|| self.db().series(&labels_of(number)).unwrap());
+            self.refs[index] = Some(series);
+            batch.push(series, at, value);
+        }
+        batch
+    }
+}
+
+/// The three modes that every workload runs with.
+pub(crate) const MODES: [Sync; 3] = [Sync::Always, Sync::Interval(INTERVAL), Sync::Never];
