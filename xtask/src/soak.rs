@@ -1,44 +1,60 @@
-//! `cargo xtask soak KIND`: the long forms of the tests, in rounds of new seeds until the time is
-//! over.
+//! `cargo xtask soak KIND`: the long forms of the reliability tests, in rounds of new seeds until
+//! the time is over.
 //!
 //! Input: a kind, minutes, a first seed. Output: the rounds passed, or the seed that failed with
-//! the command that repeats it. The tests read `TREERING_SEED` (where their random choices start)
-//! and `TREERING_SOAK` (set to 1: choose the long sizes); without them they are the short forms.
+//! the command that repeats it. Tests read `TREERING_SEED` (where their random choices start) and
+//! a variable that chooses the long sizes; without them they are the short forms.
 
+use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::Outcome;
 use crate::args::Args;
 use crate::shell::{self, cargo, root};
 
-/// Kind, the integration test of the engine that it repeats, a filter, and what it shows.
+/// Kind, and what one round of it runs.
 const KINDS: &[Kind] = &[
     Kind {
         name: "crash",
-        test: "crash",
-        filter: "",
         shows: "power cuts at every call",
+        program: Program::Test {
+            binary: "crash",
+            filter: "",
+            long: ("TREERING_SOAK", "1"),
+        },
     },
     Kind {
         name: "kill",
-        test: "it",
-        filter: "kill",
         shows: "kill -9 of a writing process",
+        program: Program::Bench { name: "kill" },
     },
     Kind {
         name: "model",
-        test: "it",
-        filter: "model",
         shows: "random operations and a model",
+        program: Program::Test {
+            binary: "it",
+            filter: "model",
+            long: ("TREERING_CASES", "2000"),
+        },
     },
 ];
 
 /// One row of [`KINDS`].
 struct Kind {
     name: &'static str,
-    test: &'static str,
-    filter: &'static str,
     shows: &'static str,
+    program: Program,
+}
+
+enum Program {
+    /// An integration test of the engine, filtered, with the variable that makes it long.
+    Test {
+        binary: &'static str,
+        filter: &'static str,
+        long: (&'static str, &'static str),
+    },
+    /// A bench that takes `--seed`.
+    Bench { name: &'static str },
 }
 
 pub(crate) fn run(mut args: Args) -> Outcome {
@@ -56,20 +72,12 @@ pub(crate) fn run(mut args: Args) -> Outcome {
             .collect();
         return Err(format!("name a kind: {}", known.join(", ")));
     };
-    if !root()
-        .join("engine/tests")
-        .join(kind.test)
-        .join("main.rs")
-        .is_file()
-    {
-        return Err(format!("engine/tests/{}/main.rs is not there", kind.test));
-    }
     let start = Instant::now();
     let time = Duration::from_secs(minutes.saturating_mul(60));
     let mut rounds = 0;
     while rounds == 0 || start.elapsed() < time {
         let seed = first_seed.wrapping_add(rounds);
-        round(kind, seed).map_err(|error| {
+        shell::run(&mut round(&kind.program, seed)?).map_err(|error| {
             format!(
                 "{error}; again: cargo xtask soak {} --minutes 0 --seed {seed}",
                 kind.name
@@ -85,16 +93,47 @@ pub(crate) fn run(mut args: Args) -> Outcome {
     Ok(())
 }
 
-fn round(kind: &Kind, seed: u64) -> Outcome {
-    let mut command = cargo(&["test", "--locked", "--release", "-p", "treering", "--test"]);
-    command.args([kind.test, "--", "--nocapture"]);
-    if !kind.filter.is_empty() {
-        command.arg(kind.filter);
+fn round(program: &Program, seed: u64) -> Outcome<Command> {
+    match program {
+        Program::Test {
+            binary,
+            filter,
+            long,
+        } => {
+            let main = root().join("engine/tests").join(binary).join("main.rs");
+            if !main.is_file() {
+                return Err(format!("{} is not there", main.display()));
+            }
+            let words = [
+                "test",
+                "--locked",
+                "--release",
+                "-p",
+                "treering",
+                "--test",
+                binary,
+            ];
+            let mut command = cargo(&words);
+            command.args(["--", "--nocapture"]);
+            if !filter.is_empty() {
+                command.arg(filter);
+            }
+            command
+                .env(long.0, long.1)
+                .env("TREERING_SEED", seed.to_string());
+            // proptest takes where it starts from a variable of its own.
+            command.env("PROPTEST_RNG_SEED", seed.to_string());
+            Ok(command)
+        }
+        Program::Bench { name } => {
+            let package = ["--release", "-p", "treering-benches", "--bin", name];
+            let mut command = cargo(&["run", "--locked", "--quiet"]);
+            command
+                .args(package)
+                .args(["--", "--seed", &seed.to_string()]);
+            Ok(command)
+        }
     }
-    command
-        .env("TREERING_SOAK", "1")
-        .env("TREERING_SEED", seed.to_string());
-    shell::run(&mut command)
 }
 
 /// Printed at the end and in every failure, so that it need not be chosen well.

@@ -1,7 +1,7 @@
 //! kill -9 of a writing process, again and again on one database: nothing acknowledged may be
 //! lost, nothing may be invented, every reopen must be clean.
 //!
-//! Input: `[--rounds N] [--minutes N] [--seed N] [--quick] [--json FILE]`. Each round a child
+//! Input: `[--rounds N] [--seed N] [--quick] [--json FILE]`. Each round a child
 //! process opens the database with `Sync::Always`, four threads append, one of them flushes now and
 //! then, and every acknowledgement goes through a pipe. The parent kills it at a random moment,
 //! reopens, and compares: each thread's batches are there as a prefix, whole, bit for bit, at least
@@ -58,7 +58,6 @@ struct Harm {
 /// What to run, from the command line.
 struct Plan {
     rounds: u64,
-    time: Option<Duration>,
     seed: u64,
     wish: Wish,
 }
@@ -70,19 +69,11 @@ fn main() -> Result<()> {
     {
         return write_until_killed(Path::new(dir), seed.parse()?, round.parse()?);
     }
-    let minutes = take(&mut words, "--minutes")?;
     let seed = take(&mut words, "--seed")?.unwrap_or(1);
     let rounds = take(&mut words, "--rounds")?;
     let wish = Wish::parse(words)?;
-    let usual = if wish.quick { 20 } else { 200 };
-    let time = minutes.map(|minutes| Duration::from_secs(minutes * 60));
-    let rounds = rounds.unwrap_or(if time.is_some() { u64::MAX } else { usual });
-    run(&Plan {
-        rounds,
-        time,
-        seed,
-        wish,
-    })
+    let rounds = rounds.unwrap_or(if wish.quick { 20 } else { 200 });
+    run(&Plan { rounds, seed, wish })
 }
 
 fn take(words: &mut Vec<String>, name: &str) -> Result<Option<u64>> {
@@ -105,7 +96,7 @@ fn run(plan: &Plan) -> Result<()> {
     let (mut acknowledged, mut reopens, mut harm) = (0u64, Vec::new(), Harm::default());
     let start = Instant::now();
     for round in 0..plan.rounds {
-        if plan.time.is_some_and(|time| start.elapsed() >= time) || harm != Harm::default() {
+        if harm != Harm::default() {
             break;
         }
         let life = Duration::from_micros(random.below(LIFE_MAX_US));
