@@ -52,7 +52,8 @@ pub(crate) trait Index {
     fn value_text(&self, pair: Self::Pair) -> Result<&str, Self::Error>;
     /// Whether a pair's series and `within` share one.
     fn intersects(&self, pair: Self::Pair, within: &Postings) -> Result<bool, Self::Error>;
-    /// Calls `visit` for the bytes of each value that starts with `prefix`, in order, until it says `false`.
+    /// Calls `visit` for the bytes of each value that starts with `prefix`, in order, until it
+    /// says `false`.
     fn scan(
         &self,
         name: Self::Name,

@@ -81,7 +81,11 @@ fn errors_say_where() {
 proptest! {
     #[test]
     fn printed_labels_are_read_back(
-        pairs in prop::collection::btree_map("\\PC{1,6}|[a-z_]{1,4}|__name__", any::<String>(), 0..5),
+        pairs in prop::collection::btree_map(
+            "\\PC{1,6}|[a-z_]{1,4}|__name__",
+            any::<String>(),
+            0..5,
+        ),
     ) {
         let labels = Labels::from_pairs(pairs).unwrap();
         prop_assert_eq!(Labels::parse(&labels.to_string()).unwrap(), labels);
@@ -89,7 +93,10 @@ proptest! {
 
     #[test]
     fn printed_selectors_are_read_back(
-        parts in prop::collection::vec(("\\PC{1,6}|[a-z]{1,3}", 0..4usize, "[a-c.*\"\\\\n\n]{0,6}"), 0..5),
+        parts in prop::collection::vec(
+            ("\\PC{1,6}|[a-z]{1,3}", 0..4usize, "[a-c.*\"\\\\\\n\n]{0,6}"),
+            0..5,
+        ),
         metric in prop::option::of("\\PC{1,4}|[a-z:]{1,4}"),
     ) {
         let ops = [MatchOp::Equal, MatchOp::NotEqual, MatchOp::Regex, MatchOp::NotRegex];
