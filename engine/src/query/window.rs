@@ -9,8 +9,9 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 
-/// Most windows, and so most points, of one series in an answer.
-pub(crate) const MAX_WINDOWS: u64 = 11_000_000;
+/// Most windows that a range may be cut into, so that one more is still a number. Only those that
+/// hold samples cost anything; `Cells` bounds them.
+const MAX_WINDOWS: u64 = 1 << 62;
 
 /// The windows over one range of time.
 #[derive(Debug, Clone)]
@@ -29,7 +30,7 @@ impl Windows {
     /// The windows over `first..=last` (nanoseconds): every `step`, each `width` wide. Without a
     /// step there is one that ends at `last`; without a width it is the step, or the whole range.
     ///
-    /// Refuses a step or width below one nanosecond, and more than [`MAX_WINDOWS`] windows.
+    /// Refuses a step or width below one nanosecond, and more windows than can be numbered.
     pub(crate) fn new(
         first: i64,
         last: i64,
@@ -46,7 +47,7 @@ impl Windows {
         let count = if last < first {
             0
         } else {
-            index(reach, end, every) + 1
+            index(reach, end, every).saturating_add(1)
         };
         if count > MAX_WINDOWS {
             return Err(Error::limit(
@@ -334,11 +335,11 @@ mod tests {
             })
         ));
         assert!(
-            Windows::new(0, MAX_WINDOWS as i64, Some(1), None)
+            Windows::new(i64::MIN, i64::MAX, Some(1), None)
                 .unwrap_err()
                 .is_limit()
         );
-        assert!(Windows::new(0, MAX_WINDOWS as i64 - 1, Some(1), None).is_ok());
+        assert!(Windows::new(0, i64::MAX, Some(2), Some(i64::MAX)).is_ok());
         assert_eq!(Windows::new(9, 0, Some(1), None).unwrap().count(), 0);
     }
 

@@ -9,7 +9,8 @@ use treering_codec::{CompensatedSum, Stats};
 
 /// What one window holds, as far as one function needs it. It has seen one sample at least.
 pub(crate) trait Accumulator: Clone {
-    /// Whether appending costs the same however much was taken in.
+    /// Whether appending costs the same however much was taken in. Otherwise statistics never
+    /// answer for a chunk.
     const CONSTANT: bool = true;
     /// Whether it looks at values, or only at how many samples there are and when.
     const VALUES: bool = true;
@@ -298,14 +299,16 @@ impl Accumulator for Increase {
 /// The compensated sum of `values`.
 fn compensated(values: &[f64]) -> CompensatedSum {
     let mut sum = CompensatedSum::new();
-    let (totals, errors) = lanes(values);
-    let lanes = totals.iter().chain(&errors);
-    if values.len() >= LANES && lanes.clone().all(|part| part.is_finite()) {
-        lanes.for_each(|&part| sum.add(part));
-    } else {
-        // Few; or infinite or NaN, where the answer is that of plain addition in order.
-        values.iter().for_each(|&value| sum.add(value));
+    if values.len() >= LANES {
+        let (totals, errors) = lanes(values);
+        let parts = totals.iter().chain(&errors);
+        if parts.clone().all(|part| part.is_finite()) {
+            parts.for_each(|&part| sum.add(part));
+            return sum;
+        }
     }
+    // Few; or infinite or NaN, where the answer is that of plain addition in order.
+    values.iter().for_each(|&value| sum.add(value));
     sum
 }
 

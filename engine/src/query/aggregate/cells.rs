@@ -4,8 +4,11 @@
 //! counted by the guard before it is taken.
 
 use super::accumulator::Accumulator;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::query::guard::Guard;
+
+/// Most windows of one series that may hold samples, and so most points of it in an answer.
+pub(crate) const MAX_SERIES_WINDOWS: usize = 11_000_000;
 
 /// Accumulators by window, ascending.
 #[derive(Debug)]
@@ -29,7 +32,11 @@ impl<A: Accumulator> Cells<A> {
         let newest = self.list.last().map(|newest| newest.0);
         if newest.is_none_or(|newest| newest < window) {
             if self.list.len() == self.list.capacity() {
-                let more = self.list.capacity().max(16);
+                let room = MAX_SERIES_WINDOWS.saturating_sub(self.list.len());
+                let more = self.list.capacity().max(16).min(room);
+                if more == 0 {
+                    return Err(too_many());
+                }
                 self.count(more * size_of::<(u64, A)>(), guard)?;
                 self.list.reserve_exact(more);
             }
@@ -69,4 +76,13 @@ impl<A: Accumulator> Cells<A> {
         }
         Ok(())
     }
+}
+
+fn too_many() -> Error {
+    Error::limit(
+        "window limit",
+        MAX_SERIES_WINDOWS as u64,
+        "one series of this query",
+        "ask for a shorter range or a longer step",
+    )
 }

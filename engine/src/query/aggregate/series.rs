@@ -101,7 +101,9 @@ impl<'a, A: Accumulator> Fold<'a, A> {
         let RunSource::Chunk { block, chunk } = &run.source else {
             return Ok(false);
         };
-        if chunk.stats.is_none_or(|stats| stats.stale > 0) {
+        // Overlapping windows that are not answered from panes are too many to keep.
+        let many = self.windows.overlap() && !self.panes;
+        if many || chunk.stats.is_none_or(|stats| stats.stale > 0) {
             return Ok(false);
         }
         self.count(run.count as u64, 16, guard)?;

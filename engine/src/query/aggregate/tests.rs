@@ -303,6 +303,17 @@ fn limits_and_cancelling_end_a_query() {
             .is_limit()
     );
 
+    let roomy = QueryLimits::default();
+    let dense = every(Function::Count, 1).window(Duration::from_secs(1));
+    let refused = ask_within(roomy, &series, &dense, (0, 12_000_000)).unwrap_err();
+    assert!(
+        refused.to_string().contains("window limit 11000000"),
+        "{refused}"
+    );
+    // Empty windows are none: a range without end costs what its samples cost.
+    let sparse = ask(&series, &every(Function::Count, 7), (0, i64::MAX));
+    assert_eq!(sparse[0].points.len(), 100);
+
     let token = CancelToken::new();
     token.cancel();
     let mut guard = Guard::new(QueryLimits::default(), token, Arc::new(SystemClock::new()));
