@@ -1,8 +1,8 @@
 //! The timestamp columns of a block: each distinct one is stored once.
 //!
-//! Input of [`ColumnSet`]: the timestamps of chunks; of [`Columns`]: column numbers. Output: numbers
-//! counted from 0, and timestamps. Invariant: two chunks have the same number only when their
-//! timestamps are equal; a column read back is strictly increasing and not empty.
+//! Input of [`ColumnSet`]: the timestamps of chunks; of [`Columns`]: column numbers. Output:
+//! numbers counted from 0, and timestamps. Invariant: two chunks have the same number only when
+//! their timestamps are equal; a column read back is strictly increasing and not empty.
 
 use std::collections::HashMap;
 use std::ops::Range;

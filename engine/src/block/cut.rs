@@ -1,9 +1,9 @@
 //! Where a series is cut into chunks.
 //!
 //! Input: the timestamps of a series. Output: the end of each chunk. Invariant: the answer depends
-//! on the timestamps only, so series with the same timestamps share their columns; and cuts are made
-//! at round UTC times, so that series that began at different times soon share them too and common
-//! windows cover whole chunks.
+//! on the timestamps only, so series with the same timestamps share their columns; and cuts are
+//! made at round UTC times, so that series that began at different times soon share them too and
+//! common windows cover whole chunks.
 
 use crate::limits::CHUNK_SAMPLES;
 

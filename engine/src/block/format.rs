@@ -55,8 +55,8 @@ pub(super) const KIND_BITS: u32 = 2;
 pub(super) const KIND_SUMMED: u64 = 0;
 /// Values lie in the values section; too few for statistics.
 pub(super) const KIND_PLAIN: u64 = 1;
-/// All values are the same; the statistics, which hold it, follow the tag (length 0) or are those of
-/// the constant chunk before (length 1).
+/// All values are the same; the statistics, which hold it, follow the tag (length 0) or are those
+/// of the constant chunk before (length 1).
 pub(super) const KIND_CONSTANT: u64 = 2;
 
 /// What the caller knows about a block.
@@ -424,7 +424,7 @@ fn parse_header(bytes: &[u8]) -> std::result::Result<(u32, u64, u64), Fault> {
 enum Fault {
     What(&'static str),
     Version(u32),
-    Codec(treering_codec::Error),
+    Short,
 }
 
 impl Fault {
@@ -436,7 +436,7 @@ impl Fault {
                 found,
                 supported: VERSION,
             },
-            Fault::Codec(_) => Error::corrupt(
+            Fault::Short => Error::corrupt(
                 path,
                 base,
                 format!("{file_bytes} bytes are too few for a block"),
@@ -446,7 +446,7 @@ impl Fault {
 }
 
 impl From<treering_codec::Error> for Fault {
-    fn from(error: treering_codec::Error) -> Self {
-        Fault::Codec(error)
+    fn from(_: treering_codec::Error) -> Self {
+        Fault::Short
     }
 }

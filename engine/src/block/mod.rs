@@ -16,7 +16,9 @@ mod tests;
 mod verify;
 mod write;
 
-pub(crate) use cursor::{ChunkRef, Cursor};
-pub(crate) use format::{BlockBytes, BlockInfo, BlockMeta};
+pub(crate) use cursor::ChunkRef;
+#[allow(unused_imports, reason = "names what `Block::chunks_with` takes")]
+pub(crate) use cursor::Cursor;
+pub(crate) use format::{BlockInfo, BlockMeta};
 pub(crate) use read::Block;
 pub(crate) use write::{BlockWriter, publish};

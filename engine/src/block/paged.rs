@@ -1,9 +1,9 @@
 //! The bytes of a block file under page checksums.
 //!
 //! Input of the writer: bytes in file order; of the reader: ranges of the file. Output: a file
-//! written in large calls, and ranges whose pages were checked. Invariant: no byte of the paged part
-//! is handed out before the checksum of its page matched: once per open with a map, at each read of
-//! the file otherwise.
+//! written in large calls, and ranges whose pages were checked. Invariant: no byte of the paged
+//! part is handed out before the checksum of its page matched: once per open with a map, at each
+//! read of the file otherwise.
 //!
 //! Pages are `PAGE_BYTES` bytes of the file counted from its start, whatever lies in them; their
 //! checksums are seeded with the block and the number of the page.

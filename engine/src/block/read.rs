@@ -220,6 +220,7 @@ impl Block {
 
     /// Heap held by this open block: decoded columns and, when it is not mapped, copies of tables,
     /// pages and the index. An estimate, in bytes.
+    #[allow(dead_code, reason = "for the memory bound of the database")]
     pub(crate) fn heap_bytes(&self) -> usize {
         let index = match self.index.get() {
             Some(_) if self.pages.keeps_on_heap() => length(&self.footer.sections.index) as usize,

@@ -2,8 +2,8 @@
 //!
 //! Input: labels and whole columns of samples. Output: the file, under its temporary name, and what
 //! its footer says. Invariant: chunks of values stream to the file as they are encoded; columns,
-//! directory and index stay in memory until [`BlockWriter::finish`]; a file that was not finished is
-//! removed.
+//! directory and index stay in memory until [`BlockWriter::finish`]; a file that was not finished
+//! is removed.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -292,8 +292,8 @@ impl Drop for Temporary {
     }
 }
 
-/// Gives a finished block its name. Afterwards the file is durable under it, and the caller makes it
-/// live by naming it in the manifest.
+/// Gives a finished block its name. Afterwards the file is durable under it, and the caller makes
+/// it live by naming it in the manifest.
 pub(crate) fn publish(vfs: &dyn Vfs, temporary: &Path, path: &Path) -> Result<()> {
     // The bytes are durable already: `BlockWriter::finish` has synced the file.
     vfs.rename(temporary, path)
