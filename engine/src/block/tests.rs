@@ -36,6 +36,9 @@ struct Plain {
     values: Vec<f64>,
 }
 
+/// Labels, timestamps and bits of the values of a series.
+type Row = (Labels, Vec<i64>, Vec<u64>);
+
 fn path() -> &'static Path {
     Path::new("7.block")
 }
@@ -80,7 +83,7 @@ fn bits(values: &[f64]) -> Vec<u64> {
 }
 
 /// All series with their samples, read back through selector, directory and chunks.
-fn read(block: &Block) -> Result<Vec<(Labels, Vec<i64>, Vec<u64>)>> {
+fn read(block: &Block) -> Result<Vec<Row>> {
     let mut series = Vec::new();
     let mut cursor = Cursor::default();
     for ordinal in block.select(Selector::all().matchers())?.iter() {
@@ -94,7 +97,7 @@ fn read(block: &Block) -> Result<Vec<(Labels, Vec<i64>, Vec<u64>)>> {
     Ok(series)
 }
 
-fn model(series: &[Plain]) -> Vec<(Labels, Vec<i64>, Vec<u64>)> {
+fn model(series: &[Plain]) -> Vec<Row> {
     let row = |one: &Plain| {
         (
             one.labels.clone(),

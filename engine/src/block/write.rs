@@ -147,11 +147,6 @@ impl BlockWriter {
         Ok(())
     }
 
-    /// Bytes of the file so far, without what is still held in memory.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.out.as_ref().map_or(0, PagedWriter::offset)
-    }
-
     /// Writes the rest and fsyncs the file. Fails when no series was added.
     pub(crate) fn finish(mut self) -> Result<BlockInfo> {
         let mut out = self.out.take().ok_or_else(failed)?;

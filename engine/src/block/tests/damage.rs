@@ -35,7 +35,7 @@ fn store_with(bytes: &[u8]) -> Arc<dyn Vfs> {
 }
 
 /// Everything that a block can be asked, in one result.
-fn everything(vfs: &Arc<dyn Vfs>, reads: Reads) -> Result<Vec<(Labels, Vec<i64>, Vec<u64>)>> {
+fn everything(vfs: &Arc<dyn Vfs>, reads: Reads) -> Result<Vec<Row>> {
     let block = Block::open(vfs, path(), reads)?;
     let series = read(&block)?;
     block.label_names(None)?;
