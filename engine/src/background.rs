@@ -42,7 +42,9 @@ impl Threads {
         let failed = |error| Error::io("start a thread for", &shared.dir, error);
         let (sender, receiver) = bounded(1);
         let owned = Arc::clone(shared);
-        threads.handles.push(spawn("flush", move || flush_loop(&owned, &receiver)).map_err(failed)?);
+        threads
+            .handles
+            .push(spawn("flush", move || flush_loop(&owned, &receiver)).map_err(failed)?);
         threads.flush = Some(sender);
         if let Sync::Interval(every) = shared.options.sync {
             let (sender, receiver) = bounded(1);
@@ -103,10 +105,13 @@ pub(crate) fn is_due(shared: &Shared) -> bool {
         return false;
     }
     let commit = shared.commit.lock();
-    let files = commit.wal.number().saturating_sub(shared.manifest.lock().state().wal_floor);
-    let age = commit
-        .head_since
-        .map_or(Duration::ZERO, |since| shared.options.clock.monotonic().saturating_sub(since));
+    let files = commit
+        .wal
+        .number()
+        .saturating_sub(shared.manifest.lock().state().wal_floor);
+    let age = commit.head_since.map_or(Duration::ZERO, |since| {
+        shared.options.clock.monotonic().saturating_sub(since)
+    });
     wal_bytes >= shared.options.wal_max_bytes
         || files >= MOST_WAL_FILES
         || age >= shared.options.flush_interval
@@ -136,7 +141,10 @@ pub(crate) fn make_room(shared: &Shared, threads: &Threads) -> Result<()> {
     while over() {
         shared.check_writable()?;
         threads.wake_flush();
-        shared.pressure.changed.wait_for(&mut outcome, Duration::from_millis(50));
+        shared
+            .pressure
+            .changed
+            .wait_for(&mut outcome, Duration::from_millis(50));
         if let Some(error) = outcome.error.clone().filter(|_| outcome.ended > seen) {
             return Err(error);
         }
@@ -169,7 +177,11 @@ fn freeze(shared: &Shared) -> Result<()> {
     if commit.head.samples() == 0 {
         return Ok(());
     }
-    let Commit { wal, head, head_since } = &mut *commit;
+    let Commit {
+        wal,
+        head,
+        head_since,
+    } = &mut *commit;
     let generation = wal.generation() + 1;
     let (through, position) = (wal.last_sequence(), wal.position());
     let rotated = wal.rotate(generation, &shared.syncer);
@@ -186,7 +198,9 @@ fn freeze(shared: &Shared) -> Result<()> {
 
 /// Writes the blocks of a frozen head, makes them live, and lets go of its part of the WAL.
 fn flush_head(shared: &Shared, head: &Arc<Head>) -> Result<()> {
-    let Some(frozen) = head.frozen() else { return Ok(()) };
+    let Some(frozen) = head.frozen() else {
+        return Ok(());
+    };
     let started = shared.options.clock.monotonic();
     // A block file never holds what the WAL could still lose: without a manifest record it would
     // be a file that nothing explains.
@@ -217,10 +231,17 @@ fn flush_head(shared: &Shared, head: &Arc<Head>) -> Result<()> {
     }
     published.map_err(|failure| failure.report(&shared.poison))?;
     drop_wal_files(shared, frozen.wal_floor);
-    shared.wal_start.store(frozen.wal_position, Ordering::Release);
+    shared
+        .wal_start
+        .store(frozen.wal_position, Ordering::Release);
     Counters::add(&shared.counters.flushes, 1);
     let took = shared.options.clock.monotonic().saturating_sub(started);
-    tracing::info!(blocks = entries.len(), samples = head.samples(), ?took, "head flushed");
+    tracing::info!(
+        blocks = entries.len(),
+        samples = head.samples(),
+        ?took,
+        "head flushed"
+    );
     shared.reserve.fill();
     Ok(())
 }
@@ -235,11 +256,18 @@ fn publish(
     // Opened before they are live: a block that cannot be read must not replace its head.
     let dir = shared.dir.join(flush::DIR);
     let open = |entry: &BlockEntry| {
-        Block::open(&shared.options.vfs, &block_path(&dir, entry.id), shared.options.reads)
-            .map(Arc::new)
+        Block::open(
+            &shared.options.vfs,
+            &block_path(&dir, entry.id),
+            shared.options.reads,
+        )
+        .map(Arc::new)
     };
-    let blocks: Vec<Arc<Block>> =
-        entries.iter().map(open).collect::<Result<_>>().map_err(Failure::Refused)?;
+    let blocks: Vec<Arc<Block>> = entries
+        .iter()
+        .map(open)
+        .collect::<Result<_>>()
+        .map_err(Failure::Refused)?;
     let mut manifest = shared.manifest.lock();
     let next_block = entries.iter().map(|entry| entry.id + 1).max();
     let edit = Edit {
@@ -259,7 +287,10 @@ fn drop_wal_files(shared: &Shared, floor: u64) {
     let dir = shared.dir.join(wal::DIR);
     let vfs = &shared.options.vfs;
     let Ok(entries) = vfs.list(&dir) else { return };
-    for number in entries.iter().filter_map(|entry| wal::parse_name(&entry.name)) {
+    for number in entries
+        .iter()
+        .filter_map(|entry| wal::parse_name(&entry.name))
+    {
         if number < floor {
             let _ = vfs.remove(&wal::file_path(&dir, number));
         }

@@ -110,10 +110,13 @@ impl Batch {
     /// Adds a row in place.
     pub fn push_row(&mut self, timestamp: i64, values: &[(SeriesRef, f64)]) {
         self.runs.reserve(values.len());
-        self.timestamps.resize(self.timestamps.len() + values.len(), timestamp);
+        self.timestamps
+            .resize(self.timestamps.len() + values.len(), timestamp);
         self.values.extend(values.iter().map(|&(_, value)| value));
-        self.runs
-            .extend(values.iter().map(|&(series, _)| BatchRun { series: RunSeries::Ref(series), len: 1 }));
+        self.runs.extend(values.iter().map(|&(series, _)| BatchRun {
+            series: RunSeries::Ref(series),
+            len: 1,
+        }));
     }
 
     /// Adds a column in place.
@@ -154,7 +157,10 @@ impl Batch {
                 run.len += values.len() as u32;
             }
             _ if values.is_empty() => {}
-            _ => self.runs.push(BatchRun { series, len: values.len() as u32 }),
+            _ => self.runs.push(BatchRun {
+                series,
+                len: values.len() as u32,
+            }),
         }
         self.timestamps.extend_from_slice(timestamps);
         self.values.extend_from_slice(values);
@@ -173,7 +179,11 @@ impl IntoSeries for Labels {
         if batch.labels.last() != Some(&self) {
             batch.labels.push(self);
         }
-        batch.add(RunSeries::Labels(batch.labels.len() as u32 - 1), timestamps, values);
+        batch.add(
+            RunSeries::Labels(batch.labels.len() as u32 - 1),
+            timestamps,
+            values,
+        );
     }
 }
 
@@ -191,18 +201,29 @@ mod tests {
     #[test]
     fn samples_of_one_series_in_a_row_share_a_run() {
         let a = labels! { "__name__" => "a" };
-        let series = SeriesRef { open: 1, namespace: 0, id: 4 };
+        let series = SeriesRef {
+            open: 1,
+            namespace: 0,
+            id: 4,
+        };
         let batch = Batch::new()
             .sample(&a, 1, 1.0)
             .sample(&a, 2, 2.0)
             .column(series, &[3, 4], &[3.0, 4.0])
             .row(5, &[(series, 5.0)]);
-        assert_eq!((batch.runs.len(), batch.labels.len(), batch.len()), (3, 1, 5));
+        assert_eq!(
+            (batch.runs.len(), batch.labels.len(), batch.len()),
+            (3, 1, 5)
+        );
     }
 
     #[test]
     fn uneven_columns_are_remembered() {
-        let series = SeriesRef { open: 1, namespace: 0, id: 4 };
+        let series = SeriesRef {
+            open: 1,
+            namespace: 0,
+            id: 4,
+        };
         let batch = Batch::new().column(series, &[3, 4], &[3.0]);
         assert!(batch.uneven.is_some() && batch.is_empty());
     }

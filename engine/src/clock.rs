@@ -26,7 +26,9 @@ impl SystemClock {
     /// A clock whose monotonic time starts now.
     #[expect(clippy::disallowed_methods, reason = "the one door for time")]
     pub fn new() -> Self {
-        Self { start: Instant::now() }
+        Self {
+            start: Instant::now(),
+        }
     }
 }
 
@@ -72,8 +74,10 @@ impl ManualClock {
     /// Moves both clocks forward.
     pub fn advance(&self, by: Duration) {
         let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
-        self.now.fetch_add(by as i64, std::sync::atomic::Ordering::SeqCst);
-        self.monotonic.fetch_add(by, std::sync::atomic::Ordering::SeqCst);
+        self.now
+            .fetch_add(by as i64, std::sync::atomic::Ordering::SeqCst);
+        self.monotonic
+            .fetch_add(by, std::sync::atomic::Ordering::SeqCst);
     }
 }
 
@@ -116,7 +120,11 @@ pub const fn from_secs(secs: i64) -> i64 {
 /// The moment a timestamp names.
 pub fn to_system_time(timestamp: i64) -> SystemTime {
     let distance = Duration::from_nanos(timestamp.unsigned_abs());
-    if timestamp >= 0 { UNIX_EPOCH + distance } else { UNIX_EPOCH - distance }
+    if timestamp >= 0 {
+        UNIX_EPOCH + distance
+    } else {
+        UNIX_EPOCH - distance
+    }
 }
 
 /// The timestamp of this moment on the system's clock.

@@ -15,9 +15,10 @@ use treering_index::{CardinalityStats, Labels, Selector};
 
 use crate::background::{self, Threads};
 use crate::batch::{Batch, SeriesRef};
+use crate::block::Block;
 use crate::error::{Error, Rejection, Result};
 use crate::ingest::{Resolved, resolve};
-use crate::options::{Maintenance, Options, Sync};
+use crate::options::{Maintenance, Options, Reads, Sync};
 use crate::poison::{Failure, Poison};
 use crate::query::aggregate::{Aggregate, AggregatedSeries};
 use crate::query::select::SeriesSet;
@@ -78,8 +79,11 @@ impl Db {
         let reserve = Reserve::new(Arc::clone(&options.vfs), &dir, options.reserve_bytes);
         reserve.fill();
         let head = Arc::new(recovered.head);
-        let view =
-            View { blocks: recovered.blocks, frozen: Vec::new(), live: Arc::clone(&head) };
+        let view = View {
+            blocks: recovered.blocks,
+            frozen: Vec::new(),
+            live: Arc::clone(&head),
+        };
         let (wal, now) = (recovered.wal, options.clock.monotonic());
         let head_since = (head.samples() > 0).then_some(now);
         let shared = Arc::new(Shared {
@@ -88,7 +92,11 @@ impl Db {
             registry: RwLock::new(recovered.registry),
             generation: AtomicU64::new(wal.generation()),
             syncer: Syncer::new(Arc::clone(wal.file()), wal.position()),
-            commit: Mutex::new(Commit { wal, head, head_since }),
+            commit: Mutex::new(Commit {
+                wal,
+                head,
+                head_since,
+            }),
             view: CurrentView::new(view),
             manifest: Mutex::new(recovered.manifest),
             reserve,
@@ -103,7 +111,9 @@ impl Db {
             options,
         });
         let threads = RwLock::new(Threads::start(&shared)?);
-        Ok(Self { owner: Arc::new(Owner { shared, threads }) })
+        Ok(Self {
+            owner: Arc::new(Owner { shared, threads }),
+        })
     }
 
     /// A database that lives in memory and ends with its last handle.
@@ -113,7 +123,10 @@ impl Db {
 
     /// A database in memory, with options; those that name a store or a sync mode are replaced.
     pub fn in_memory_with(options: Options) -> Result<Self> {
-        let options = options.vfs(Arc::new(MemVfs::new())).sync(Sync::Never).reserve_bytes(0);
+        let options = options
+            .vfs(Arc::new(MemVfs::new()))
+            .sync(Sync::Never)
+            .reserve_bytes(0);
         Self::open("/memory", options)
     }
 
@@ -127,7 +140,11 @@ impl Db {
             Some(id) => id,
             None => shared.registry.write().get_or_insert(labels)?,
         };
-        Ok(SeriesRef { open: shared.open, namespace: 0, id })
+        Ok(SeriesRef {
+            open: shared.open,
+            namespace: 0,
+            id,
+        })
     }
 
     /// Appends a batch: all of it, or an error that names the row at fault.
@@ -150,7 +167,10 @@ impl Db {
         self.commit(&resolved.runs, &resolved.timestamps, &resolved.values)?;
         let refused = batch.len() - samples;
         Counters::add(&self.shared().counters.rejected, refused as u64);
-        Ok(Appended { samples, rejected: resolved.rejected })
+        Ok(Appended {
+            samples,
+            rejected: resolved.rejected,
+        })
     }
 
     fn resolve<'a>(&self, batch: &'a Batch) -> Result<Resolved<'a>> {
@@ -188,7 +208,9 @@ impl Db {
             commit.head_since.get_or_insert(now);
             if !defined.is_empty() {
                 let registry = shared.registry.read();
-                defined.iter().for_each(|&id| registry.set_defined(id, generation));
+                defined
+                    .iter()
+                    .for_each(|&id| registry.set_defined(id, generation));
             }
             let head = Arc::clone(&commit.head);
             // Locked before the WAL is let go: shards see batches in order of sequence.
@@ -294,6 +316,17 @@ impl Db {
         background::flush(self.shared())
     }
 
+    /// Reads every live block whole, with `pread`: every checksum, every chunk held against what is
+    /// stored about it. The first damage is the error. The WAL and the manifest are checked by every
+    /// open.
+    pub fn verify(&self) -> Result<()> {
+        self.shared().check_open()?;
+        for block in &self.shared().view.get().blocks {
+            Block::open(&self.shared().options.vfs, block.path(), Reads::Pread)?.verify()?;
+        }
+        Ok(())
+    }
+
     /// What the database holds and has done.
     pub fn stats(&self) -> DbStats {
         stats(self.shared())
@@ -394,8 +427,9 @@ fn encode(
     Draft::begin(&mut bytes);
     let registry = shared.registry.read();
     let ids = runs.iter().flat_map(|run| run.first..run.first + run.ids);
-    let mut defined: Vec<u32> =
-        ids.filter(|&id| !registry.is_defined(id, generation)).collect();
+    let mut defined: Vec<u32> = ids
+        .filter(|&id| !registry.is_defined(id, generation))
+        .collect();
     defined.sort_unstable();
     defined.dedup();
     let mut labels = Vec::new();
@@ -407,8 +441,11 @@ fn encode(
     drop(registry);
     let starts = std::iter::once(0).chain(ends.iter().copied());
     let texts = starts.zip(&ends).map(|(start, &end)| &labels[start..end]);
-    let definitions: Vec<Definition<'_>> =
-        defined.iter().zip(texts).map(|(&id, labels)| Definition { id, labels }).collect();
+    let definitions: Vec<Definition<'_>> = defined
+        .iter()
+        .zip(texts)
+        .map(|(&id, labels)| Definition { id, labels })
+        .collect();
     put_definitions(&mut bytes, 0, definitions.into_iter());
     put_samples(&mut bytes, runs, timestamps, values);
     (Draft::finish(FrameKind::Batch, bytes), defined)
@@ -438,7 +475,10 @@ fn stats(shared: &Shared) -> DbStats {
         samples_rejected: Counters::get(&shared.counters.rejected),
         batches: Counters::get(&shared.counters.batches),
         wal_bytes: shared.wal_bytes(),
-        wal_unsynced_bytes: shared.syncer.written().saturating_sub(shared.syncer.synced()),
+        wal_unsynced_bytes: shared
+            .syncer
+            .written()
+            .saturating_sub(shared.syncer.synced()),
         flushes: Counters::get(&shared.counters.flushes),
         waits: Counters::get(&shared.counters.waits),
         blocks: view.blocks.len() as u64,
@@ -451,6 +491,7 @@ fn stats(shared: &Shared) -> DbStats {
         let info = block.info();
         stats.block_series += info.series;
         stats.block_samples += info.samples;
+        stats.block_heap_bytes += block.heap_bytes() as u64;
         total.timestamps += info.bytes.timestamps;
         total.values += info.bytes.values;
         total.directory += info.bytes.directory;
@@ -460,7 +501,9 @@ fn stats(shared: &Shared) -> DbStats {
         ranges.push((info.min_time, info.max_time));
     }
     stats.block_bytes = total;
-    stats.time_range = ranges.into_iter().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+    stats.time_range = ranges
+        .into_iter()
+        .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
     stats
 }
 

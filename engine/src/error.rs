@@ -148,18 +148,32 @@ impl Error {
     /// Wraps what the operating system said; a full disk gets its own variant.
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         if is_full(&source) {
-            return Error::DiskFull { path: path.to_owned() };
+            return Error::DiskFull {
+                path: path.to_owned(),
+            };
         }
-        Error::Io { action, path: path.to_owned(), source: Arc::new(source) }
+        Error::Io {
+            action,
+            path: path.to_owned(),
+            source: Arc::new(source),
+        }
     }
 
     pub(crate) fn corrupt(file: &Path, offset: u64, what: impl Into<String>) -> Self {
-        Error::Corrupt { file: file.to_owned(), offset, what: what.into() }
+        Error::Corrupt {
+            file: file.to_owned(),
+            offset,
+            what: what.into(),
+        }
     }
 
     /// A decoder's error at `base + offset` of `file`.
     pub(crate) fn codec(file: &Path, base: u64, error: treering_codec::Error) -> Self {
-        Error::corrupt(file, base.saturating_add(error.offset() as u64), error.to_string())
+        Error::corrupt(
+            file,
+            base.saturating_add(error.offset() as u64),
+            error.to_string(),
+        )
     }
 
     pub(crate) fn limit(
@@ -168,19 +182,31 @@ impl Error {
         by: impl Into<String>,
         hint: &'static str,
     ) -> Self {
-        Error::Limit(Box::new(LimitReached { limit, value, by: by.into(), hint }))
+        Error::Limit(Box::new(LimitReached {
+            limit,
+            value,
+            by: by.into(),
+            hint,
+        }))
     }
 }
 
 /// Whether the system said that the disk or the quota is full.
 pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Io { action, path, source } => {
+            Error::Io {
+                action,
+                path,
+                source,
+            } => {
                 write!(f, "cannot {action} {}: {source}", path.display())
             }
             Error::DiskFull { path } => write!(
@@ -195,7 +221,11 @@ impl fmt::Display for Error {
                  nothing was changed",
                 file.display()
             ),
-            Error::Version { file, found, supported } => write!(
+            Error::Version {
+                file,
+                found,
+                supported,
+            } => write!(
                 f,
                 "{} has format version {found}; this release reads up to {supported}: open it \
                  with a newer release",
@@ -207,7 +237,11 @@ impl fmt::Display for Error {
                  the database, mend the cause and open it again"
             ),
             Error::Locked { path, holder } => {
-                write!(f, "the database is in use: {} is held by {holder}", path.display())
+                write!(
+                    f,
+                    "the database is in use: {} is held by {holder}",
+                    path.display()
+                )
             }
             Error::NotADatabase { path, why } => {
                 write!(f, "{} is not a Treering database: {why}", path.display())
@@ -219,7 +253,11 @@ impl fmt::Display for Error {
                  Db::series"
             ),
             Error::Limit(limit) => {
-                write!(f, "{} {} reached by {}; {}", limit.limit, limit.value, limit.by, limit.hint)
+                write!(
+                    f,
+                    "{} {} reached by {}; {}",
+                    limit.limit, limit.value, limit.by, limit.hint
+                )
             }
             Error::Rejected(rejection) => write!(
                 f,

@@ -51,7 +51,8 @@ pub(crate) fn parse_block_name(name: &str) -> Option<u64> {
 
 /// Whether a file name is that of a block being written.
 pub(crate) fn is_temporary_name(name: &str) -> bool {
-    name.strip_suffix(".tmp").is_some_and(|block| parse_block_name(block).is_some())
+    name.strip_suffix(".tmp")
+        .is_some_and(|block| parse_block_name(block).is_some())
 }
 
 /// Writes the blocks of `head`; none when it is empty.
@@ -74,10 +75,15 @@ struct Output<'a> {
 
 impl<'a> Output<'a> {
     fn new(plan: &'a FlushPlan<'a>, head: &Head) -> Self {
-        let edges =
-            head.time_range().map_or_else(Vec::new, |(min, max)| edges(min, max, plan.window));
+        let edges = head
+            .time_range()
+            .map_or_else(Vec::new, |(min, max)| edges(min, max, plan.window));
         let writers = (0..=edges.len()).map(|_| None).collect();
-        Self { plan, edges, writers }
+        Self {
+            plan,
+            edges,
+            writers,
+        }
     }
 
     fn write_head(&mut self, head: &Head) -> Result<()> {
@@ -144,7 +150,11 @@ impl<'a> Output<'a> {
         for writer in self.writers.iter_mut().filter_map(Option::take) {
             let info = writer.finish()?;
             let id = info.meta.id;
-            publish(&**self.plan.vfs, &temporary(self.plan.dir, id), &block_path(self.plan.dir, id))?;
+            publish(
+                &**self.plan.vfs,
+                &temporary(self.plan.dir, id),
+                &block_path(self.plan.dir, id),
+            )?;
             tracing::info!(
                 block = id,
                 series = info.series,
@@ -197,8 +207,8 @@ fn temporary(dir: &Path, id: u64) -> PathBuf {
 fn edges(min: i64, max: i64, window: i64) -> Vec<i64> {
     let window = window.max(1);
     // The edge below `max`: the largest multiple of the window that is less than it.
-    let mut edge = i128::from(max.saturating_sub(1)).div_euclid(i128::from(window))
-        * i128::from(window);
+    let mut edge =
+        i128::from(max.saturating_sub(1)).div_euclid(i128::from(window)) * i128::from(window);
     let mut edges = Vec::new();
     while edges.len() < FLUSH_BLOCKS - 1 {
         match i64::try_from(edge) {

@@ -34,7 +34,10 @@ pub(crate) fn resolve<'a>(
             "has {} timestamps and {} values at row {}; a column needs one of each per sample",
             uneven.timestamps, uneven.values, uneven.row
         );
-        return Err(Error::InvalidArgument { argument: "the batch", why });
+        return Err(Error::InvalidArgument {
+            argument: "the batch",
+            why,
+        });
     }
     if batch.len() > MAX_BATCH_SAMPLES {
         return Err(Error::limit(
@@ -53,20 +56,32 @@ pub(crate) fn resolve<'a>(
         match id_of(run, &ids, open, series) {
             Ok(id) => push_run(&mut runs, id, run.len),
             Err(reason) => {
-                rejected.push(Rejection { row, samples: run.len as usize, reason });
+                rejected.push(Rejection {
+                    row,
+                    samples: run.len as usize,
+                    reason,
+                });
             }
         }
         row += run.len as usize;
     }
     let (timestamps, values) = if rejected.is_empty() {
-        (Cow::Borrowed(&batch.timestamps[..]), Cow::Borrowed(&batch.values[..]))
+        (
+            Cow::Borrowed(&batch.timestamps[..]),
+            Cow::Borrowed(&batch.values[..]),
+        )
     } else {
         (
             Cow::Owned(without(&batch.timestamps, &rejected)),
             Cow::Owned(without(&batch.values, &rejected)),
         )
     };
-    Ok(Resolved { runs, timestamps, values, rejected })
+    Ok(Resolved {
+        runs,
+        timestamps,
+        values,
+        rejected,
+    })
 }
 
 /// The ids of the label sets of a batch: known ones under the read lock, new ones under one write
@@ -84,7 +99,8 @@ fn label_ids(labels: &[treering_index::Labels], registry: &RwLock<Registry>) -> 
     }
     let mut registry = registry.write();
     let ids = known.into_iter().zip(labels);
-    ids.map(|(id, labels)| id.map_or_else(|| registry.get_or_insert(labels), Ok)).collect()
+    ids.map(|(id, labels)| id.map_or_else(|| registry.get_or_insert(labels), Ok))
+        .collect()
 }
 
 fn id_of(run: &BatchRun, ids: &[Result<u32>], open: u64, series: u64) -> Result<u32> {
@@ -93,9 +109,16 @@ fn id_of(run: &BatchRun, ids: &[Result<u32>], open: u64, series: u64) -> Result<
             let valid = series_ref.open == open
                 && series_ref.namespace == 0
                 && u64::from(series_ref.id) < series;
-            if valid { Ok(series_ref.id) } else { Err(Error::StaleRef) }
+            if valid {
+                Ok(series_ref.id)
+            } else {
+                Err(Error::StaleRef)
+            }
         }
-        RunSeries::Labels(index) => ids.get(index as usize).cloned().unwrap_or(Err(Error::StaleRef)),
+        RunSeries::Labels(index) => ids
+            .get(index as usize)
+            .cloned()
+            .unwrap_or(Err(Error::StaleRef)),
     }
 }
 
@@ -109,7 +132,11 @@ pub(crate) fn push_run(runs: &mut Vec<IdRun>, id: u32, len: u32) {
         last.ids += 1;
         return;
     }
-    runs.push(IdRun { first: id, ids: 1, len });
+    runs.push(IdRun {
+        first: id,
+        ids: 1,
+        len,
+    });
 }
 
 /// `column` without the samples of the rejected rows.

@@ -24,6 +24,8 @@ mod reserve;
 mod shared;
 mod stats;
 mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod vfs;
 mod view;
 mod wal;

@@ -262,7 +262,12 @@ impl Options {
 
     /// Refuses values outside their ranges, by name.
     pub(crate) fn check(&self) -> Result<()> {
-        let refuse = |option, why: &str| Err(Error::InvalidOption { option, why: why.to_owned() });
+        let refuse = |option, why: &str| {
+            Err(Error::InvalidOption {
+                option,
+                why: why.to_owned(),
+            })
+        };
         if self.memory_bytes < MIN_MEMORY_BYTES {
             return refuse("memory_bytes", "must be at least 8 MiB");
         }

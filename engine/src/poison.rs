@@ -15,7 +15,9 @@ impl Poison {
     /// Refuses when poisoned.
     pub(crate) fn check(&self) -> Result<()> {
         match self.reason.get() {
-            Some(reason) => Err(Error::Poisoned { reason: Arc::clone(reason) }),
+            Some(reason) => Err(Error::Poisoned {
+                reason: Arc::clone(reason),
+            }),
             None => Ok(()),
         }
     }
@@ -26,7 +28,9 @@ impl Poison {
             tracing::error!(%cause, "writes stopped until the database is opened anew");
             Arc::from(cause.to_string())
         });
-        Error::Poisoned { reason: Arc::clone(reason) }
+        Error::Poisoned {
+            reason: Arc::clone(reason),
+        }
     }
 }
 

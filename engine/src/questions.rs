@@ -38,7 +38,11 @@ pub struct Latest {
 
 impl<'a> Query<'a> {
     pub(crate) fn new(shared: &'a Shared) -> Self {
-        Self { shared, limits: shared.options.query, cancel: CancelToken::new() }
+        Self {
+            shared,
+            limits: shared.options.query,
+            cancel: CancelToken::new(),
+        }
     }
 
     /// Replaces the limits of `Options::query_limits`.
@@ -61,7 +65,9 @@ impl<'a> Query<'a> {
         let guard = self.guard();
         guard.check()?;
         let view = self.shared.view.get();
-        let Some(range) = bounds(&range) else { return Ok(SeriesSet::empty(view, guard)) };
+        let Some(range) = bounds(&range) else {
+            return Ok(SeriesSet::empty(view, guard));
+        };
         select(view, &self.shared.registry, selector, range, guard)
     }
 
@@ -72,19 +78,25 @@ impl<'a> Query<'a> {
         range: impl RangeBounds<i64>,
         what: &Aggregate,
     ) -> Result<Vec<AggregatedSeries>> {
-        let Some((first, last)) = bounds(&range) else { return Ok(Vec::new()) };
+        let Some((first, last)) = bounds(&range) else {
+            return Ok(Vec::new());
+        };
         let mut series = self.select(selector, first..=last)?;
         let mut guard = series.guard();
-        aggregate(std::iter::from_fn(|| series.next_runs()), what, first, last, &mut guard)
+        aggregate(
+            std::iter::from_fn(|| series.next_runs()),
+            what,
+            first,
+            last,
+            &mut guard,
+        )
     }
 
     /// The newest sample in `range` of each series of `selector`.
-    pub fn latest(
-        &self,
-        selector: &Selector,
-        range: impl RangeBounds<i64>,
-    ) -> Result<Vec<Latest>> {
-        let Some((first, last)) = bounds(&range) else { return Ok(Vec::new()) };
+    pub fn latest(&self, selector: &Selector, range: impl RangeBounds<i64>) -> Result<Vec<Latest>> {
+        let Some((first, last)) = bounds(&range) else {
+            return Ok(Vec::new());
+        };
         let mut series = self.select(selector, first..=last)?;
         let mut guard = series.guard();
         let mut found = Vec::new();
@@ -92,7 +104,11 @@ impl<'a> Query<'a> {
         while let Some(runs) = series.next_runs() {
             let mut series = runs?;
             // Only runs that reach as far as the newest start can hold the newest sample.
-            let newest_start = series.runs.iter().map(|run| run.min_time).filter(|&at| at <= last);
+            let newest_start = series
+                .runs
+                .iter()
+                .map(|run| run.min_time)
+                .filter(|&at| at <= last);
             let from = newest_start.max().unwrap_or(first).max(first);
             series.runs.retain(|run| run.overlaps(from, last));
             guard.samples(series.runs.iter().map(|run| run.count as u64).sum())?;
@@ -100,7 +116,10 @@ impl<'a> Query<'a> {
             values.clear();
             merge_columns(&series.runs, first, last, &mut timestamps, &mut values)?;
             if let (Some(&timestamp), Some(&value)) = (timestamps.last(), values.last()) {
-                found.push(Latest { labels: series.labels, sample: Sample { timestamp, value } });
+                found.push(Latest {
+                    labels: series.labels,
+                    sample: Sample { timestamp, value },
+                });
             }
         }
         Ok(found)
@@ -112,7 +131,9 @@ impl<'a> Query<'a> {
         selector: &Selector,
         range: impl RangeBounds<i64>,
     ) -> Result<Vec<Labels>> {
-        self.select(selector, range)?.map(|series| Ok(series?.labels().clone())).collect()
+        self.select(selector, range)?
+            .map(|series| Ok(series?.labels().clone()))
+            .collect()
     }
 
     /// See `Db::label_names`.
@@ -141,9 +162,18 @@ impl<'a> Query<'a> {
         listing: Listing<'_>,
     ) -> Result<Vec<String>> {
         self.shared.check_open()?;
-        let Some(range) = bounds(&range) else { return Ok(Vec::new()) };
+        let Some(range) = bounds(&range) else {
+            return Ok(Vec::new());
+        };
         let (view, mut guard) = (self.shared.view.get(), self.guard());
-        list(&view, &self.shared.registry, selector, range, listing, &mut guard)
+        list(
+            &view,
+            &self.shared.registry,
+            selector,
+            range,
+            listing,
+            &mut guard,
+        )
     }
 
     fn guard(&self) -> Guard {

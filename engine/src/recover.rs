@@ -21,6 +21,7 @@ use crate::ingest::push_run;
 use crate::manifest::{self, Manifest, format::State};
 use crate::options::Options;
 use crate::registry::{Limits, Registry};
+use crate::reserve::Reserve;
 use crate::vfs::{EntryKind, Lock, Vfs};
 use crate::wal::format::{FileHeader, FrameKind, HEADER_BYTES};
 use crate::wal::payload::BatchPayload;
@@ -98,7 +99,12 @@ pub(crate) fn recover(dir: &Path, options: &Options, random: u64) -> Result<Reco
             create(dir, options, random)?
         }
     };
-    let mut recovery = Recovery { dir, options, manifest: &manifest, report: &mut report };
+    let mut recovery = Recovery {
+        dir,
+        options,
+        manifest: &manifest,
+        report: &mut report,
+    };
     recovery.make_folders()?;
     let blocks = recovery.open_blocks()?;
     let limits = Limits {
@@ -121,22 +127,39 @@ pub(crate) fn recover(dir: &Path, options: &Options, random: u64) -> Result<Reco
         took = ?report.took,
         "database open"
     );
-    Ok(Recovered { lock, manifest, blocks, registry, head, wal, wal_start, report })
+    Ok(Recovered {
+        lock,
+        manifest,
+        blocks,
+        registry,
+        head,
+        wal,
+        wal_start,
+        report,
+    })
 }
 
 /// Takes the lock of the database in `dir`, which may not exist yet.
 fn lock(dir: &Path, options: &Options) -> Result<Box<dyn Lock>> {
     let vfs = &*options.vfs;
-    let exists = |path: &Path| vfs.exists(path).map_err(|error| Error::io("look for", path, error));
+    let exists = |path: &Path| {
+        vfs.exists(path)
+            .map_err(|error| Error::io("look for", path, error))
+    };
     let refuse = |why: &str| {
-        Err(Error::NotADatabase { path: dir.to_owned(), why: why.to_owned() })
+        Err(Error::NotADatabase {
+            path: dir.to_owned(),
+            why: why.to_owned(),
+        })
     };
     if !exists(&dir.join(manifest::NAME))? {
         if !options.create {
             return refuse("it holds no manifest, and Options::create is off");
         }
         if exists(dir)? {
-            let entries = vfs.list(dir).map_err(|error| Error::io("list", dir, error))?;
+            let entries = vfs
+                .list(dir)
+                .map_err(|error| Error::io("list", dir, error))?;
             if entries.iter().any(|entry| !is_ours(&entry.name)) {
                 return refuse("it holds other files; name an empty or a new directory");
             }
@@ -148,8 +171,15 @@ fn lock(dir: &Path, options: &Options) -> Result<Box<dyn Lock>> {
         std::io::ErrorKind::WouldBlock => {
             let holder = vfs.read(&path, 256).unwrap_or_default();
             let holder = String::from_utf8_lossy(&holder).trim().to_owned();
-            let holder = if holder.is_empty() { "another writer".to_owned() } else { holder };
-            Error::Locked { path: path.clone(), holder }
+            let holder = if holder.is_empty() {
+                "another writer".to_owned()
+            } else {
+                holder
+            };
+            Error::Locked {
+                path: path.clone(),
+                holder,
+            }
         }
         _ => Error::io("lock", &path, error),
     })
@@ -159,24 +189,40 @@ fn lock(dir: &Path, options: &Options) -> Result<Box<dyn Lock>> {
 /// took one of their names would take the whole database.
 fn make_dir(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
     let mut made = vec![dir];
-    for above in dir.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
-        if vfs.exists(above).map_err(|error| Error::io("look for", above, error))? {
+    for above in dir
+        .ancestors()
+        .skip(1)
+        .filter(|above| !above.as_os_str().is_empty())
+    {
+        if vfs
+            .exists(above)
+            .map_err(|error| Error::io("look for", above, error))?
+        {
             break;
         }
         made.push(above);
     }
-    vfs.create_dir(dir).map_err(|error| Error::io("create", dir, error))?;
+    vfs.create_dir(dir)
+        .map_err(|error| Error::io("create", dir, error))?;
     for parent in made.into_iter().rev().filter_map(Path::parent) {
         // Makes the name of the directory in `parent` durable.
-        vfs.sync_dir(parent).map_err(|error| Error::io("fsync", parent, error))?;
+        vfs.sync_dir(parent)
+            .map_err(|error| Error::io("fsync", parent, error))?;
     }
     Ok(())
 }
 
 /// Whether a name in a directory without a manifest may be a leftover of ours, or hidden.
 fn is_ours(name: &str) -> bool {
-    let ours =
-        [LOCK, manifest::NAME, "manifest.tmp", wal::DIR, flush::DIR, QUARANTINE, crate::reserve::NAME];
+    let ours = [
+        LOCK,
+        manifest::NAME,
+        "manifest.tmp",
+        wal::DIR,
+        flush::DIR,
+        QUARANTINE,
+        crate::reserve::NAME,
+    ];
     ours.contains(&name) || name.starts_with('.') || name == "lost+found"
 }
 
@@ -185,22 +231,32 @@ fn create(dir: &Path, options: &Options, random: u64) -> Result<Manifest> {
     let vfs = &options.vfs;
     let (wal_dir, block_dir) = (dir.join(wal::DIR), dir.join(flush::DIR));
     for folder in [&wal_dir, &block_dir] {
-        vfs.create_dir(folder).map_err(|error| Error::io("create", folder, error))?;
+        vfs.create_dir(folder)
+            .map_err(|error| Error::io("create", folder, error))?;
     }
     // A crash while a database was being made leaves a WAL without frames, and no block.
     let missing = || Error::corrupt(&dir.join(manifest::NAME), 0, "the manifest is missing");
-    let list = |path: &Path| vfs.list(path).map_err(|error| Error::io("list", path, error));
-    if list(&block_dir)?.iter().any(|entry| parse_block_name(&entry.name).is_some()) {
+    let list = |path: &Path| {
+        vfs.list(path)
+            .map_err(|error| Error::io("list", path, error))
+    };
+    if list(&block_dir)?
+        .iter()
+        .any(|entry| parse_block_name(&entry.name).is_some())
+    {
         return Err(missing());
     }
     let mut first_file = 1;
     for entry in list(&wal_dir)? {
-        let Some(number) = wal::parse_name(&entry.name) else { continue };
+        let Some(number) = wal::parse_name(&entry.name) else {
+            continue;
+        };
         if entry.len > HEADER_BYTES as u64 {
             return Err(missing());
         }
         let path = wal_dir.join(&entry.name);
-        vfs.remove(&path).map_err(|error| Error::io("remove", &path, error))?;
+        vfs.remove(&path)
+            .map_err(|error| Error::io("remove", &path, error))?;
         first_file = first_file.max(number + 1);
     }
     let header = FileHeader {
@@ -212,8 +268,13 @@ fn create(dir: &Path, options: &Options, random: u64) -> Result<Manifest> {
     };
     Wal::create(Arc::clone(vfs), wal_dir, header, options.wal_file_bytes)?;
     // Makes the names of the two folders durable before the manifest says that they are there.
-    vfs.sync_dir(dir).map_err(|error| Error::io("fsync", dir, error))?;
-    let state = State { next_block: 1, wal_floor: first_file, ..State::default() };
+    vfs.sync_dir(dir)
+        .map_err(|error| Error::io("fsync", dir, error))?;
+    let state = State {
+        next_block: 1,
+        wal_floor: first_file,
+        ..State::default()
+    };
     tracing::info!(dir = %dir.display(), "database created");
     Manifest::create(Arc::clone(vfs), dir, random, state)
 }
@@ -231,7 +292,9 @@ impl Recovery<'_> {
     fn make_folders(&mut self) -> Result<()> {
         for folder in [wal::DIR, flush::DIR] {
             let path = self.dir.join(folder);
-            self.vfs().create_dir(&path).map_err(|error| Error::io("create", &path, error))?;
+            self.vfs()
+                .create_dir(&path)
+                .map_err(|error| Error::io("create", &path, error))?;
         }
         let temporary = self.dir.join("manifest.tmp");
         if self.exists(&temporary)? {
@@ -247,10 +310,14 @@ impl Recovery<'_> {
         for entry in self.manifest.state().blocks.values() {
             let path = block_path(&dir, entry.id);
             if !self.exists(&path)? {
-                return Err(Error::corrupt(&path, 0, "the manifest lists it, but it is missing"));
+                return Err(Error::corrupt(
+                    &path,
+                    0,
+                    "the manifest lists it, but it is missing",
+                ));
             }
             let block = Block::open(&self.options.vfs, &path, self.options.reads)?;
-            if crate::flush::entry_of(block.info()) != *entry
+            if flush::entry_of(block.info()) != *entry
                 || block.info().meta.database != self.manifest.database()
             {
                 let what = "the file is not the block that the manifest lists under this name";
@@ -292,10 +359,14 @@ impl Recovery<'_> {
             return self.remove(path);
         }
         let folder = self.dir.join(QUARANTINE);
-        self.vfs().create_dir(&folder).map_err(|error| Error::io("create", &folder, error))?;
+        self.vfs()
+            .create_dir(&folder)
+            .map_err(|error| Error::io("create", &folder, error))?;
         let name = path.file_name().map(PathBuf::from).unwrap_or_default();
         let target = folder.join(&name);
-        self.vfs().rename(path, &target).map_err(|error| Error::io("set aside", path, error))?;
+        self.vfs()
+            .rename(path, &target)
+            .map_err(|error| Error::io("set aside", path, error))?;
         tracing::warn!(file = %target.display(), "block file that nothing explains set aside");
         self.report.quarantined.push(name.display().to_string());
         Ok(())
@@ -320,7 +391,11 @@ impl Recovery<'_> {
         let database = self.manifest.database();
         let vfs = Arc::clone(&self.options.vfs);
         let mut reader = WalReader::open(vfs, dir.clone(), database, state.wal_floor)?;
-        let mut replay = Replay { registry, head, ids: HashMap::new() };
+        let mut replay = Replay {
+            registry,
+            head,
+            ids: HashMap::new(),
+        };
         while let Some(frame) = reader.next()? {
             if frame.header.kind == FrameKind::Batch {
                 let damaged = |error| Error::codec(frame.file, frame.offset, error);
@@ -347,8 +422,12 @@ impl Recovery<'_> {
     fn make_durable(&self, dir: &Path, reader: &WalReader) -> Result<()> {
         for header in reader.headers() {
             let path = wal::file_path(dir, header.number);
-            let file = self.vfs().open_rw(&path).map_err(|error| Error::io("open", &path, error))?;
-            file.sync().map_err(|error| Error::io("fsync", &path, error))?;
+            let file = self
+                .vfs()
+                .open_rw(&path)
+                .map_err(|error| Error::io("open", &path, error))?;
+            file.sync()
+                .map_err(|error| Error::io("fsync", &path, error))?;
         }
         Ok(())
     }
@@ -376,9 +455,17 @@ impl Recovery<'_> {
 
     /// Drops what was never durable; durably, before anything is written behind it.
     fn cut(&mut self, dir: &Path, cut: &Cut) -> Result<()> {
-        tracing::warn!(file = cut.file, offset = cut.len, bytes = cut.bytes, "WAL tail cut");
-        self.report.wal_cut =
-            Some(WalCut { file: cut.file, offset: cut.len, bytes: cut.bytes });
+        tracing::warn!(
+            file = cut.file,
+            offset = cut.len,
+            bytes = cut.bytes,
+            "WAL tail cut"
+        );
+        self.report.wal_cut = Some(WalCut {
+            file: cut.file,
+            offset: cut.len,
+            bytes: cut.bytes,
+        });
         for &number in cut.later.iter().rev() {
             self.remove(&wal::file_path(dir, number))?;
         }
@@ -386,37 +473,63 @@ impl Recovery<'_> {
         if cut.len == 0 {
             self.remove(&path)?;
         } else {
-            let file = self.vfs().open_rw(&path).map_err(|error| Error::io("open", &path, error))?;
+            let file = self
+                .vfs()
+                .open_rw(&path)
+                .map_err(|error| Error::io("open", &path, error))?;
             // Makes the new length durable: no later frame may have bad bytes before it.
             file.set_len(cut.len)
                 .and_then(|()| file.sync())
                 .map_err(|error| Error::io("shorten", &path, error))?;
         }
         // Makes the removals durable.
-        self.vfs().sync_dir(dir).map_err(|error| Error::io("fsync", dir, error))
+        self.vfs()
+            .sync_dir(dir)
+            .map_err(|error| Error::io("fsync", dir, error))
     }
 
     /// Begins the file that this open writes to, then removes the ones that hold no frame.
     fn begin_file(&mut self, dir: PathBuf, reader: &WalReader) -> Result<(Wal, u64)> {
         let headers = reader.headers();
         let last = headers.iter().map(|header| header.number);
-        let cut = reader.cut().into_iter().flat_map(|cut| cut.later.iter().chain([&cut.file]));
-        let number = last.chain(cut.copied()).max().unwrap_or(self.manifest.state().wal_floor);
+        let cut = reader
+            .cut()
+            .into_iter()
+            .flat_map(|cut| cut.later.iter().chain([&cut.file]));
+        let number = last
+            .chain(cut.copied())
+            .max()
+            .unwrap_or(self.manifest.state().wal_floor);
         let last_sequence = reader.last_sequence().unwrap_or(0);
         let first_sequence = last_sequence.max(self.manifest.state().flushed_through) + 1;
         let header = FileHeader {
             database: self.manifest.database(),
             number: number + 1,
-            generation: headers.iter().map(|header| header.generation).max().unwrap_or(0) + 1,
+            generation: headers
+                .iter()
+                .map(|header| header.generation)
+                .max()
+                .unwrap_or(0)
+                + 1,
             position: reader.end(),
             first_sequence,
         };
-        let vfs = Arc::clone(&self.options.vfs);
-        let wal = Wal::create(vfs, dir.clone(), header, self.options.wal_file_bytes)?;
+        let begin = || {
+            let vfs = Arc::clone(&self.options.vfs);
+            Wal::create(vfs, dir.clone(), header, self.options.wal_file_bytes)
+        };
+        let reserve = Reserve::new(Arc::clone(&self.options.vfs), self.dir, 0);
+        let wal = match begin() {
+            // A full disk must not keep a database shut.
+            Err(error) if error.is_disk_full() && reserve.spend() => begin()?,
+            begun => begun?,
+        };
         for number in reader.empty_files() {
             self.remove(&wal::file_path(&dir, number))?;
         }
-        let start = headers.first().map_or(header.position, |header| header.position);
+        let start = headers
+            .first()
+            .map_or(header.position, |header| header.position);
         Ok((wal, start))
     }
 
@@ -425,18 +538,28 @@ impl Recovery<'_> {
     }
 
     fn exists(&self, path: &Path) -> Result<bool> {
-        self.vfs().exists(path).map_err(|error| Error::io("look for", path, error))
+        self.vfs()
+            .exists(path)
+            .map_err(|error| Error::io("look for", path, error))
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<(String, EntryKind)>> {
-        let entries = self.vfs().list(dir).map_err(|error| Error::io("list", dir, error))?;
-        Ok(entries.into_iter().map(|entry| (entry.name, entry.kind)).collect())
+        let entries = self
+            .vfs()
+            .list(dir)
+            .map_err(|error| Error::io("list", dir, error))?;
+        Ok(entries
+            .into_iter()
+            .map(|entry| (entry.name, entry.kind))
+            .collect())
     }
 
     /// Removes a leftover. Not followed by an fsync of the folder: if a crash brings it back, the
     /// next open removes it again.
     fn remove(&mut self, path: &Path) -> Result<()> {
-        self.vfs().remove(path).map_err(|error| Error::io("remove", path, error))?;
+        self.vfs()
+            .remove(path)
+            .map_err(|error| Error::io("remove", path, error))?;
         self.report.removed.push(path.display().to_string());
         Ok(())
     }
@@ -459,18 +582,24 @@ impl Replay<'_> {
         for definition in &payload.definitions {
             let labels = Labels::from_canonical(definition.labels)
                 .map_err(|_| "a frame defines a series with malformed labels")?;
-            let id = self.registry.insert(&labels).map_err(|_| "a frame defines too many series")?;
+            let id = self
+                .registry
+                .insert(&labels)
+                .map_err(|_| "a frame defines too many series")?;
             ids.set(definition.id, id);
         }
         let mut runs = Vec::with_capacity(payload.runs.len());
         for run in &payload.runs {
             for id in run.first..run.first + run.ids {
-                let id = ids.get(id).ok_or("a frame names a series that was never defined")?;
+                let id = ids
+                    .get(id)
+                    .ok_or("a frame names a series that was never defined")?;
                 push_run(&mut runs, id, run.len);
             }
         }
         let shards = self.head.lock(&runs);
-        self.head.apply(shards, &runs, &payload.timestamps, &payload.values);
+        self.head
+            .apply(shards, &runs, &payload.timestamps, &payload.values);
         Ok(())
     }
 }

@@ -30,7 +30,11 @@ pub(crate) struct Limits {
 
 impl Registry {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { index: MemIndex::new(), defined: Vec::new(), limits }
+        Self {
+            index: MemIndex::new(),
+            defined: Vec::new(),
+            limits,
+        }
     }
 
     pub(crate) fn index(&self) -> &MemIndex {
@@ -105,5 +109,7 @@ fn mark_of(generation: u64) -> u32 {
 }
 
 fn named(labels: &Labels) -> String {
-    labels.name().map_or_else(|| labels.to_string(), |name| format!("`{name}`"))
+    labels
+        .name()
+        .map_or_else(|| labels.to_string(), |name| format!("`{name}`"))
 }

@@ -21,14 +21,20 @@ pub(crate) struct Reserve {
 
 impl Reserve {
     pub(crate) fn new(vfs: Arc<dyn Vfs>, dir: &std::path::Path, bytes: u64) -> Self {
-        Self { vfs, path: dir.join(NAME), bytes }
+        Self {
+            vfs,
+            path: dir.join(NAME),
+            bytes,
+        }
     }
 
-    /// Makes the reserve if it is missing and there is room; never an error.
+    /// Makes the reserve if it is missing or short and there is room; never an error.
     pub(crate) fn fill(&self) {
-        if self.bytes == 0 || self.vfs.exists(&self.path).unwrap_or(true) {
+        if self.bytes == 0 || self.is_whole().unwrap_or(true) {
             return;
         }
+        // A crash may have left a short one.
+        let _ = self.vfs.remove(&self.path);
         if let Err(error) = self.write() {
             tracing::warn!(%error, "no room for the reserve file");
             let _ = self.vfs.remove(&self.path);
@@ -42,6 +48,10 @@ impl Reserve {
             tracing::warn!("disk full: reserve file removed");
         }
         spent
+    }
+
+    fn is_whole(&self) -> std::io::Result<bool> {
+        Ok(self.vfs.exists(&self.path)? && self.vfs.open(&self.path)?.len()? >= self.bytes)
     }
 
     /// Real bytes, not a hole. Not fsynced: a reserve that a crash loses is made again.

@@ -83,19 +83,27 @@ impl Shared {
 
     /// Refuses everything after closing.
     pub(crate) fn check_open(&self) -> Result<()> {
-        if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+        if self.closed.load(Ordering::Acquire) {
+            Err(Error::Closed)
+        } else {
+            Ok(())
+        }
     }
 
     /// Waits until everything written to the WAL is durable.
     pub(crate) fn sync(&self) -> Result<()> {
         self.poison.check()?;
-        self.syncer.sync_all().map_err(|error| self.sync_failed(error))
+        self.syncer
+            .sync_all()
+            .map_err(|error| self.sync_failed(error))
     }
 
     /// Waits until the WAL is durable up to `position`.
     pub(crate) fn sync_to(&self, position: u64) -> Result<()> {
         self.poison.check()?;
-        self.syncer.sync_to(position).map_err(|error| self.sync_failed(error))
+        self.syncer
+            .sync_to(position)
+            .map_err(|error| self.sync_failed(error))
     }
 
     fn sync_failed(&self, error: std::io::Error) -> Error {
@@ -114,7 +122,9 @@ impl Shared {
 
     /// Bytes of the WAL that are not in blocks.
     pub(crate) fn wal_bytes(&self) -> u64 {
-        self.syncer.written().saturating_sub(self.wal_start.load(Ordering::Acquire))
+        self.syncer
+            .written()
+            .saturating_sub(self.wal_start.load(Ordering::Acquire))
     }
 
     /// Heap at which the live head is frozen.

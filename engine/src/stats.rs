@@ -41,6 +41,8 @@ pub struct DbStats {
     pub block_samples: u64,
     /// Bytes of blocks, by what they hold.
     pub block_bytes: BlockBytesTotal,
+    /// Heap that open blocks hold: caches and, with `Reads::Pread`, their indexes.
+    pub block_heap_bytes: u64,
     /// Whether writes were stopped by a failure.
     pub poisoned: bool,
 }

@@ -29,7 +29,9 @@ pub(crate) struct CurrentView {
 impl CurrentView {
     pub(crate) fn new(mut view: View) -> Self {
         view.sort();
-        Self { view: RwLock::new(Arc::new(view)) }
+        Self {
+            view: RwLock::new(Arc::new(view)),
+        }
     }
 
     /// The view as it is now.
@@ -63,6 +65,7 @@ impl View {
     }
 
     fn sort(&mut self) {
-        self.blocks.sort_by_key(|block| (block.max_sequence(), block.min_time(), block.id()));
+        self.blocks
+            .sort_by_key(|block| (block.max_sequence(), block.min_time(), block.id()));
     }
 }

@@ -17,7 +17,6 @@ mod verify;
 mod write;
 
 pub(crate) use cursor::ChunkRef;
-#[allow(unused_imports, reason = "names what `Block::chunks_with` takes")]
 pub(crate) use cursor::Cursor;
 pub(crate) use format::{BlockInfo, BlockMeta};
 pub(crate) use read::Block;

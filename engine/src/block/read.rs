@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use treering_codec::decode_values;
-use treering_index::{IndexReader, Labels, Matcher, Postings};
+use treering_index::{IndexReader, Labels, LabelsCursor, Matcher, Postings};
 
 use super::columns::Columns;
 use super::cursor::{ChunkRef, Cursor, Directory, Lookup, Values};
@@ -28,6 +28,22 @@ pub(crate) struct Block {
     pub(super) directory: Directory,
     pub(super) footer: Footer,
     index: OnceLock<IndexReader<Bytes>>,
+}
+
+/// Reads the labels of the series of one block.
+#[derive(Debug)]
+pub(crate) struct BlockLabels<'a> {
+    block: &'a Block,
+    cursor: LabelsCursor<'a, Bytes>,
+}
+
+impl BlockLabels<'_> {
+    /// Labels of the series `ordinal`.
+    pub(crate) fn labels(&mut self, ordinal: u32) -> Result<Labels> {
+        self.cursor
+            .labels(ordinal)
+            .map_err(|error| self.block.index_error(error))
+    }
 }
 
 impl Block {
@@ -130,6 +146,18 @@ impl Block {
             .map_err(|error| self.index_error(error))
     }
 
+    /// A reader of the labels of many series, fastest in ascending order.
+    pub(crate) fn labels_cursor(&self) -> Result<BlockLabels<'_>> {
+        let cursor = self
+            .index()?
+            .cursor()
+            .map_err(|error| self.index_error(error))?;
+        Ok(BlockLabels {
+            block: self,
+            cursor,
+        })
+    }
+
     /// Names of the labels of all series, or of those in `postings`, sorted.
     pub(crate) fn label_names(&self, postings: Option<&Postings>) -> Result<Vec<String>> {
         self.index()?
@@ -220,7 +248,6 @@ impl Block {
 
     /// Heap held by this open block: decoded columns and, when it is not mapped, copies of tables,
     /// pages and the index. An estimate, in bytes.
-    #[allow(dead_code, reason = "for the memory bound of the database")]
     pub(crate) fn heap_bytes(&self) -> usize {
         let index = match self.index.get() {
             Some(_) if self.pages.keeps_on_heap() => length(&self.footer.sections.index) as usize,

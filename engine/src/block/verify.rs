@@ -13,7 +13,6 @@ use crate::error::{Error, Result};
 
 impl Block {
     /// Reads and checks everything; decodes every chunk and holds it against its entry.
-    #[allow(dead_code, reason = "for the verification of a database")]
     pub(crate) fn verify(&self) -> Result<()> {
         self.pages.verify()?;
         let index = self.pages.unchecked(&self.footer.sections.index)?;

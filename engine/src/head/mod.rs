@@ -79,7 +79,12 @@ impl Head {
     pub(crate) fn freeze(&self, through_sequence: u64, wal_floor: u64, wal_position: u64) {
         let min_sequence = self.after_sequence + 1;
         let max_sequence = through_sequence.max(min_sequence);
-        let _ = self.frozen.set(Frozen { min_sequence, max_sequence, wal_floor, wal_position });
+        let _ = self.frozen.set(Frozen {
+            min_sequence,
+            max_sequence,
+            wal_floor,
+            wal_position,
+        });
     }
 
     /// Where it ended, once it takes no more samples.
@@ -130,14 +135,17 @@ impl Head {
             let len = run.len as usize;
             for id in run.first..run.first + run.ids {
                 let page = id as usize / PAGE_SERIES;
-                let Some(shard) = &mut shards.guards[page % SHARDS] else { continue };
+                let Some(shard) = &mut shards.guards[page % SHARDS] else {
+                    continue;
+                };
                 let (series, grown) = shard.series_mut(page / SHARDS, id as usize % PAGE_SERIES);
                 bytes += grown + series.append(&timestamps[at..at + len], &values[at..at + len]);
                 at += len;
             }
         }
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.samples.fetch_add(values.len() as u64, Ordering::Relaxed);
+        self.samples
+            .fetch_add(values.len() as u64, Ordering::Relaxed);
         // Written while the shards are locked, so a reader that sees a sample sees its range.
         if let (Some(&min), Some(&max)) = (timestamps.iter().min(), timestamps.iter().max()) {
             self.min_time.fetch_min(min, Ordering::AcqRel);
@@ -157,8 +165,10 @@ impl Head {
 
     /// Times of the oldest and newest sample.
     pub(crate) fn time_range(&self) -> Option<(i64, i64)> {
-        let (min, max) =
-            (self.min_time.load(Ordering::Acquire), self.max_time.load(Ordering::Acquire));
+        let (min, max) = (
+            self.min_time.load(Ordering::Acquire),
+            self.max_time.load(Ordering::Acquire),
+        );
         (min <= max).then_some((min, max))
     }
 
@@ -179,9 +189,10 @@ impl Head {
             for (index, page) in shard.pages.iter().enumerate() {
                 let Some(page) = page else { continue };
                 let base = (index * SHARDS + number) * PAGE_SERIES;
-                let wanted = page.iter().enumerate().filter(|(_, series)| {
-                    !series.is_empty() && series.overlaps(first, last)
-                });
+                let wanted = page
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, series)| !series.is_empty() && series.overlaps(first, last));
                 ids.extend(wanted.map(|(slot, _)| (base + slot) as u32));
             }
         }

@@ -41,8 +41,10 @@ impl HeadSeries {
 
     #[inline]
     fn push(&mut self, timestamp: i64, value: f64) {
-        let newest =
-            self.open.last_timestamp().or_else(|| self.closed.last().map(|run| run.max_time));
+        let newest = self
+            .open
+            .last_timestamp()
+            .or_else(|| self.closed.last().map(|run| run.max_time));
         if newest.is_some_and(|newest| timestamp <= newest) {
             self.push_late(Sample { timestamp, value });
             return;
@@ -62,7 +64,12 @@ impl HeadSeries {
         };
         let count = self.open.len();
         let source = RunSource::Stream(Bytes::from(self.open.take()));
-        self.closed.push(Run { min_time, max_time, count, source });
+        self.closed.push(Run {
+            min_time,
+            max_time,
+            count,
+            source,
+        });
     }
 
     #[cold]
@@ -91,11 +98,18 @@ impl HeadSeries {
             && max_time >= first
         {
             let source = RunSource::Stream(Bytes::from(self.open.snapshot()));
-            out.push(Run { min_time, max_time, count: self.open.len(), source });
+            out.push(Run {
+                min_time,
+                max_time,
+                count: self.open.len(),
+                source,
+            });
         }
         if let Some(late) = &self.late {
             out.extend(late.runs.iter().filter(wanted).cloned());
-            out.extend(Run::of_samples(sorted(&late.samples)).filter(|run| run.overlaps(first, last)));
+            out.extend(
+                Run::of_samples(sorted(&late.samples)).filter(|run| run.overlaps(first, last)),
+            );
         }
     }
 
@@ -107,14 +121,17 @@ impl HeadSeries {
         open || self.closed.iter().any(wanted)
             || self.late.as_ref().is_some_and(|late| {
                 late.runs.iter().any(wanted)
-                    || late.samples.iter().any(|sample| (first..=last).contains(&sample.timestamp))
+                    || late
+                        .samples
+                        .iter()
+                        .any(|sample| (first..=last).contains(&sample.timestamp))
             })
     }
 
     /// Heap that it takes, in bytes, without itself.
     fn heap_bytes(&self) -> usize {
-        let closed: usize = self.closed.capacity() * size_of::<Run>()
-            + self.closed.len() * CLOSED_OVERHEAD;
+        let closed: usize =
+            self.closed.capacity() * size_of::<Run>() + self.closed.len() * CLOSED_OVERHEAD;
         let late = self.late.as_ref().map_or(0, |late| {
             size_of::<Late>()
                 + late.samples.capacity() * size_of::<Sample>()
@@ -151,7 +168,12 @@ fn encoded(samples: Vec<Sample>) -> Option<Run> {
         encoder.push(sample.timestamp, sample.value);
     }
     let source = RunSource::Stream(Bytes::from(encoder.finish()));
-    Some(Run { min_time, max_time, count: samples.len(), source })
+    Some(Run {
+        min_time,
+        max_time,
+        count: samples.len(),
+        source,
+    })
 }
 
 #[cfg(test)]
@@ -179,9 +201,14 @@ mod tests {
         let mut model = BTreeMap::new();
         let mut state = 1u64;
         for step in 0..5000 {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            let timestamp =
-                if state >> 62 == 0 { (state >> 33) as i64 % 900 } else { i64::from(step) };
+            state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            let timestamp = if state >> 62 == 0 {
+                (state >> 33) as i64 % 900
+            } else {
+                i64::from(step)
+            };
             let value = f64::from(step);
             series.append(&[timestamp], &[value]);
             model.insert(timestamp, value.to_bits());

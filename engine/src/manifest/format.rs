@@ -65,7 +65,9 @@ impl State {
             return Err("a manifest record goes back in time");
         }
         for id in &edit.remove {
-            self.blocks.remove(id).ok_or("a manifest record removes a block that is not there")?;
+            self.blocks
+                .remove(id)
+                .ok_or("a manifest record removes a block that is not there")?;
         }
         for block in &edit.add {
             if block.id >= edit.next_block || self.blocks.insert(block.id, *block).is_some() {
@@ -130,7 +132,10 @@ impl Edit {
         }
         if !reader.is_empty() {
             let offset = reader.offset();
-            return Err(Error::Malformed { offset, what: "bytes behind a manifest record" });
+            return Err(Error::Malformed {
+                offset,
+                what: "bytes behind a manifest record",
+            });
         }
         Ok(edit)
     }
@@ -138,7 +143,10 @@ impl Edit {
 
 fn block_entry(reader: &mut Reader<'_>) -> Result<BlockEntry> {
     let start = reader.offset();
-    let malformed = |what| Error::Malformed { offset: start, what };
+    let malformed = |what| Error::Malformed {
+        offset: start,
+        what,
+    };
     let entry = BlockEntry {
         id: reader.varint()?,
         namespace: u32::try_from(reader.varint()?)
@@ -177,15 +185,26 @@ pub(crate) fn decode_header(bytes: &[u8]) -> Result<u64> {
     let _reserved = reader.u32()?;
     let expected = reader.u32()?;
     if magic != MAGIC {
-        return Err(Error::Malformed { offset: 0, what: "not a manifest" });
+        return Err(Error::Malformed {
+            offset: 0,
+            what: "not a manifest",
+        });
     }
     let found = crc32(0, &bytes[..HEADER_BYTES - 4]);
     if found != expected {
-        return Err(Error::Checksum { offset: 0, expected, found });
+        return Err(Error::Checksum {
+            offset: 0,
+            expected,
+            found,
+        });
     }
     if version == 0 || version > VERSION {
         let found = u64::from(version);
-        return Err(Error::Unsupported { offset: 8, what: "manifest version", found });
+        return Err(Error::Unsupported {
+            offset: 8,
+            what: "manifest version",
+            found,
+        });
     }
     Ok(database)
 }
@@ -210,16 +229,26 @@ pub(crate) fn decode_record(database: u64, number: u64, bytes: &[u8]) -> Result<
     let len = reader.u32()? as usize;
     let found_number = reader.u64()?;
     if len > MAX_MANIFEST_RECORD_BYTES {
-        return Err(Error::Malformed { offset, what: "a manifest record that is too long" });
+        return Err(Error::Malformed {
+            offset,
+            what: "a manifest record that is too long",
+        });
     }
     let payload = reader.take(len)?;
     let end = reader.offset();
     let found = record_crc(database, &bytes[4..end]);
     if found != expected {
-        return Err(Error::Checksum { offset: 4, expected, found });
+        return Err(Error::Checksum {
+            offset: 4,
+            expected,
+            found,
+        });
     }
     if found_number != number {
-        return Err(Error::Malformed { offset, what: "a manifest record out of order" });
+        return Err(Error::Malformed {
+            offset,
+            what: "a manifest record out of order",
+        });
     }
     let edit = Edit::decode(payload).map_err(|error| error.shifted(RECORD_HEADER_BYTES))?;
     Ok((edit, end))
@@ -235,7 +264,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn entries() -> impl Strategy<Value = Vec<BlockEntry>> {
-        let entry = (any::<u64>(), any::<u32>(), any::<u8>(), any::<[i64; 2]>(), any::<[u64; 2]>());
+        let entry = (
+            any::<u64>(),
+            any::<u32>(),
+            any::<u8>(),
+            any::<[i64; 2]>(),
+            any::<[u64; 2]>(),
+        );
         prop::collection::vec(entry, 0..6).prop_map(|entries| {
             let make = |(id, namespace, level, times, sequences): (_, _, _, [i64; 2], [u64; 2])| {
                 BlockEntry {

@@ -40,29 +40,49 @@ pub(crate) struct Manifest {
 
 impl Manifest {
     /// Makes the manifest of a new database, durably.
-    pub(crate) fn create(vfs: Arc<dyn Vfs>, dir: &Path, database: u64, state: State) -> Result<Self> {
-        let (file, len) =
-            write_whole(&*vfs, dir, database, &state).map_err(Failure::into_error)?;
-        Ok(Self { vfs, dir: dir.to_owned(), file, database, state, len, next_record: 1 })
+    pub(crate) fn create(
+        vfs: Arc<dyn Vfs>,
+        dir: &Path,
+        database: u64,
+        state: State,
+    ) -> Result<Self> {
+        let (file, len) = write_whole(&*vfs, dir, database, &state).map_err(Failure::into_error)?;
+        Ok(Self {
+            vfs,
+            dir: dir.to_owned(),
+            file,
+            database,
+            state,
+            len,
+            next_record: 1,
+        })
     }
 
     /// Reads the manifest of `dir`; `None` when there is none. Also says how many bytes of a record
     /// that was never durable were found at its end; they are overwritten by the next record.
     pub(crate) fn open(vfs: Arc<dyn Vfs>, dir: &Path) -> Result<Option<(Self, u64)>> {
         let path = dir.join(NAME);
-        if !vfs.exists(&path).map_err(|error| Error::io("look for", &path, error))? {
+        if !vfs
+            .exists(&path)
+            .map_err(|error| Error::io("look for", &path, error))?
+        {
             return Ok(None);
         }
-        let bytes =
-            vfs.read(&path, MAX_BYTES).map_err(|error| Error::io("read", &path, error))?;
+        let bytes = vfs
+            .read(&path, MAX_BYTES)
+            .map_err(|error| Error::io("read", &path, error))?;
         let database = format::decode_header(&bytes).map_err(|error| match error {
-            treering_codec::Error::Unsupported { found, .. } => {
-                Error::Version { file: path.clone(), found: found as u32, supported: VERSION }
-            }
+            treering_codec::Error::Unsupported { found, .. } => Error::Version {
+                file: path.clone(),
+                found: found as u32,
+                supported: VERSION,
+            },
             error => Error::codec(&path, 0, error),
         })?;
         let read = read_records(&path, database, &bytes)?;
-        let file = vfs.open_rw(&path).map_err(|error| Error::io("open", &path, error))?;
+        let file = vfs
+            .open_rw(&path)
+            .map_err(|error| Error::io("open", &path, error))?;
         let torn = bytes.len() as u64 - read.len;
         if torn > 0 {
             tracing::warn!(bytes = torn, "manifest record that was never durable cut");
@@ -108,10 +128,12 @@ impl Manifest {
         if let Err(error) = written {
             let cause = Error::io("append to", &path, error);
             // Nothing may follow the stump of a record.
-            return Err(match self.file.set_len(self.len).and_then(|()| self.file.sync()) {
-                Ok(()) => Failure::Refused(cause),
-                Err(_) => Failure::Unknown(cause),
-            });
+            return Err(
+                match self.file.set_len(self.len).and_then(|()| self.file.sync()) {
+                    Ok(()) => Failure::Refused(cause),
+                    Err(_) => Failure::Unknown(cause),
+                },
+            );
         }
         // Makes the record durable: the moment at which a block becomes live.
         if let Err(error) = self.file.sync() {
@@ -189,7 +211,11 @@ struct Records {
 /// Reads all records. The last may be torn, as it was being written; one that others follow, and
 /// the first of a file, were durable: damage to them is an error.
 fn read_records(path: &Path, database: u64, bytes: &[u8]) -> Result<Records> {
-    let mut records = Records { state: State::default(), len: HEADER_BYTES as u64, next_record: 0 };
+    let mut records = Records {
+        state: State::default(),
+        len: HEADER_BYTES as u64,
+        next_record: 0,
+    };
     let mut at = HEADER_BYTES;
     while at < bytes.len() {
         let rest = bytes.get(at..).unwrap_or_default();
@@ -208,7 +234,11 @@ fn read_records(path: &Path, database: u64, bytes: &[u8]) -> Result<Records> {
         }
     }
     if records.next_record == 0 {
-        return Err(Error::corrupt(path, HEADER_BYTES as u64, "the manifest holds no record"));
+        return Err(Error::corrupt(
+            path,
+            HEADER_BYTES as u64,
+            "the manifest holds no record",
+        ));
     }
     Ok(records)
 }
@@ -216,7 +246,9 @@ fn read_records(path: &Path, database: u64, bytes: &[u8]) -> Result<Records> {
 /// Whether a later record stands whole behind the damaged one at the start of `rest`.
 fn record_follows(database: u64, records: &Records, rest: &[u8]) -> bool {
     (1..rest.len().min(MAX_SEARCH_BYTES)).any(|offset| {
-        let Some(tail) = rest.get(offset..) else { return false };
+        let Some(tail) = rest.get(offset..) else {
+            return false;
+        };
         let number = tail.get(8..16).and_then(|bytes| bytes.try_into().ok());
         let number = number.map_or(0, u64::from_le_bytes);
         let near = number > records.next_record && number - records.next_record <= 1 << 20;

@@ -46,7 +46,15 @@ pub(crate) struct Guard {
 impl Guard {
     pub(crate) fn new(limits: QueryLimits, cancel: CancelToken, clock: Arc<dyn Clock>) -> Self {
         let deadline = clock.monotonic().saturating_add(limits.timeout);
-        Self { limits, cancel, clock, deadline, series: 0, samples: 0, bytes: 0 }
+        Self {
+            limits,
+            cancel,
+            clock,
+            deadline,
+            series: 0,
+            samples: 0,
+            bytes: 0,
+        }
     }
 
     /// Refuses to go on after cancellation or the deadline.
@@ -55,7 +63,9 @@ impl Guard {
             return Err(Error::Cancelled);
         }
         if self.clock.monotonic() > self.deadline {
-            return Err(Error::Timeout { limit: self.limits.timeout });
+            return Err(Error::Timeout {
+                limit: self.limits.timeout,
+            });
         }
         Ok(())
     }

@@ -47,7 +47,10 @@ pub(crate) fn list(
             Listing::Values(name) => block.label_values(name, within.as_ref())?,
         });
     }
-    let mut active: Vec<u32> = view.heads().flat_map(|head| head.active(first, last)).collect();
+    let mut active: Vec<u32> = view
+        .heads()
+        .flat_map(|head| head.active(first, last))
+        .collect();
     if !active.is_empty() {
         active.sort_unstable();
         active.dedup();

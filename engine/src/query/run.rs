@@ -65,11 +65,15 @@ impl Run {
     pub(crate) fn decode(&self, timestamps: &mut Vec<i64>, values: &mut Vec<f64>) -> Result<()> {
         match &self.source {
             RunSource::Chunk { block, chunk } => block.decode(chunk, timestamps, values),
-            RunSource::Stream(bytes) => {
-                treering_codec::decode_stream(bytes, timestamps, values).map(|_| ()).map_err(
-                    |error| Error::corrupt("the head".as_ref(), error.offset() as u64, error.to_string()),
-                )
-            }
+            RunSource::Stream(bytes) => treering_codec::decode_stream(bytes, timestamps, values)
+                .map(|_| ())
+                .map_err(|error| {
+                    Error::corrupt(
+                        "the head".as_ref(),
+                        error.offset() as u64,
+                        error.to_string(),
+                    )
+                }),
             RunSource::Samples(samples) => {
                 timestamps.extend(samples.iter().map(|sample| sample.timestamp));
                 values.extend(samples.iter().map(|sample| sample.value));

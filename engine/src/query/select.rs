@@ -12,6 +12,7 @@ use treering_index::{Labels, Selector};
 use super::guard::Guard;
 use super::merge::{Clusters, Merger, merge_columns};
 use super::run::{Run, RunSource, SeriesRuns};
+use crate::block::Cursor;
 use crate::error::Result;
 use crate::registry::Registry;
 use crate::sync::RwLock;
@@ -25,6 +26,8 @@ pub struct SeriesSet {
     last: i64,
     guard: Guard,
     places: std::iter::Peekable<std::vec::IntoIter<Place>>,
+    /// Where the last series was found in the directory of each block.
+    cursors: Vec<Cursor>,
 }
 
 /// One series in one block, or in the heads.
@@ -88,19 +91,38 @@ pub(crate) fn select(
         }
         let ordinals = block.select(selector.matchers())?;
         guard.bytes(ordinals.len() as u64 * PLACE_BYTES)?;
+        let mut labels = block.labels_cursor()?;
         for (done, ordinal) in ordinals.iter().enumerate() {
             if done % CHECK_EVERY == 0 {
                 guard.check()?;
             }
             let source = Source::Block(number as u32, ordinal);
-            places.push(Place { labels: block.labels(ordinal)?, source });
+            places.push(Place {
+                labels: labels.labels(ordinal)?,
+                source,
+            });
         }
     }
-    add_heads(&mut places, &view, registry, selector, (first, last), &mut guard)?;
+    add_heads(
+        &mut places,
+        &view,
+        registry,
+        selector,
+        (first, last),
+        &mut guard,
+    )?;
     places.sort_by(|a, b| a.labels.cmp(&b.labels).then(a.source.cmp(&b.source)));
     let series = places.chunk_by(|a, b| a.labels == b.labels).count();
     guard.series(series as u64)?;
-    Ok(SeriesSet { view, first, last, guard, places: places.into_iter().peekable() })
+    let cursors = view.blocks.iter().map(|_| Cursor::default()).collect();
+    Ok(SeriesSet {
+        view,
+        first,
+        last,
+        guard,
+        places: places.into_iter().peekable(),
+        cursors,
+    })
 }
 
 /// Estimate of what one place of the plan takes, labels included.
@@ -137,7 +159,10 @@ fn add_heads(
             guard.check()?;
         }
         if let Some(labels) = registry.index().labels(id) {
-            places.push(Place { labels, source: Source::Heads(id) });
+            places.push(Place {
+                labels,
+                source: Source::Heads(id),
+            });
         }
     }
     Ok(())
@@ -146,7 +171,15 @@ fn add_heads(
 impl SeriesSet {
     /// No series at all.
     pub(crate) fn empty(view: Arc<View>, guard: Guard) -> Self {
-        Self { view, first: 0, last: 0, guard, places: Vec::new().into_iter().peekable() }
+        let places = Vec::new().into_iter().peekable();
+        Self {
+            view,
+            first: 0,
+            last: 0,
+            guard,
+            places,
+            cursors: Vec::new(),
+        }
     }
 
     /// The next series with its runs; those without any run in the range are passed over.
@@ -162,7 +195,10 @@ impl SeriesSet {
                 return Some(Err(error));
             }
             if !runs.is_empty() {
-                return Some(Ok(SeriesRuns { labels: place.labels, runs }));
+                return Some(Ok(SeriesRuns {
+                    labels: place.labels,
+                    runs,
+                }));
             }
         }
     }
@@ -172,18 +208,22 @@ impl SeriesSet {
         self.guard.clone()
     }
 
-    fn add_runs(&self, source: Source, runs: &mut Vec<Run>) -> Result<()> {
+    fn add_runs(&mut self, source: Source, runs: &mut Vec<Run>) -> Result<()> {
         let (first, last) = (self.first, self.last);
         match source {
             Source::Block(number, ordinal) => {
                 let block = &self.view.blocks[number as usize];
                 let mut chunks = Vec::new();
-                block.chunks(ordinal, first, last, &mut chunks)?;
+                let cursor = &mut self.cursors[number as usize];
+                block.chunks_with(cursor, ordinal, first, last, &mut chunks)?;
                 runs.extend(chunks.into_iter().map(|chunk| Run {
                     min_time: chunk.min_time,
                     max_time: chunk.max_time,
                     count: chunk.count as usize,
-                    source: RunSource::Chunk { block: Arc::clone(block), chunk },
+                    source: RunSource::Chunk {
+                        block: Arc::clone(block),
+                        chunk,
+                    },
                 }));
             }
             Source::Heads(id) => {
@@ -206,7 +246,13 @@ impl Iterator for SeriesSet {
                 Err(error) => return Some(Err(error)),
             };
             let guard = self.guard.clone();
-            let series = Series { labels, runs, first: self.first, last: self.last, guard };
+            let series = Series {
+                labels,
+                runs,
+                first: self.first,
+                last: self.last,
+                guard,
+            };
             match series.has_samples() {
                 Ok(true) => return Some(Ok(series)),
                 Ok(false) => {}
@@ -258,7 +304,11 @@ impl Series {
     /// Whether any sample lies in the range; decodes only where the ends of a run do not tell.
     fn has_samples(&self) -> Result<bool> {
         let inside = |time| (self.first..=self.last).contains(&time);
-        if self.runs.iter().any(|run| inside(run.min_time) || inside(run.max_time)) {
+        if self
+            .runs
+            .iter()
+            .any(|run| inside(run.min_time) || inside(run.max_time))
+        {
             return Ok(true);
         }
         match self.samples().next() {
@@ -282,7 +332,10 @@ impl Iterator for Samples {
                 return Some(Err(error));
             }
         }
-        let (timestamp, value) = (self.columns.timestamps[self.at], self.columns.values[self.at]);
+        let (timestamp, value) = (
+            self.columns.timestamps[self.at],
+            self.columns.values[self.at],
+        );
         self.at += 1;
         Some(Ok(Sample { timestamp, value }))
     }

@@ -183,8 +183,13 @@ fn u64_at(bytes: &[u8], offset: usize) -> u64 {
 mod tests {
     use super::*;
 
-    const HEADER: FileHeader =
-        FileHeader { database: 7, number: 3, generation: 2, position: 640, first_sequence: 41 };
+    const HEADER: FileHeader = FileHeader {
+        database: 7,
+        number: 3,
+        generation: 2,
+        position: 640,
+        first_sequence: 41,
+    };
 
     #[test]
     fn file_header_comes_back_and_damage_is_seen() {
@@ -200,13 +205,21 @@ mod tests {
 
     #[test]
     fn frame_of_another_file_does_not_pass() {
-        let header = FrameHeader { len: 5, kind: FrameKind::Batch, sequence: 9, synced: 64 };
+        let header = FrameHeader {
+            len: 5,
+            kind: FrameKind::Batch,
+            sequence: 9,
+            synced: 64,
+        };
         let mut frame = vec![0; header.stride() as usize];
         frame[FRAME_HEADER_BYTES..FRAME_HEADER_BYTES + 5].copy_from_slice(b"hello");
         let seed = FileHeader::seed(7, 3);
         let head = header.seal(seed, crc32(0, &frame[FRAME_HEADER_BYTES..]));
         frame[..FRAME_HEADER_BYTES].copy_from_slice(&head);
-        assert_eq!(FrameHeader::open(seed, &frame), Some((header, &b"hello"[..])));
+        assert_eq!(
+            FrameHeader::open(seed, &frame),
+            Some((header, &b"hello"[..]))
+        );
         assert_eq!(FrameHeader::open(FileHeader::seed(7, 4), &frame), None);
         for bit in 0..frame.len() * 8 {
             let mut damaged = frame.clone();

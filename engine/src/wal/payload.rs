@@ -79,9 +79,7 @@ fn put_deltas(out: &mut Vec<u8>, timestamps: &[i64]) {
     while index < timestamps.len() {
         let delta = timestamps[index].wrapping_sub(previous);
         let mut end = index + 1;
-        while end < timestamps.len()
-            && timestamps[end].wrapping_sub(timestamps[end - 1]) == delta
-        {
+        while end < timestamps.len() && timestamps[end].wrapping_sub(timestamps[end - 1]) == delta {
             end += 1;
         }
         put_i64(out, delta);
@@ -121,13 +119,19 @@ impl<'a> BatchPayload<'a> {
         let offset = reader.offset();
         let runs = runs_of(&mut reader)?;
         if samples_of(&runs) != Some(samples) {
-            return Err(Error::Malformed { offset, what: "series runs that do not add up" });
+            return Err(Error::Malformed {
+                offset,
+                what: "series runs that do not add up",
+            });
         }
         let timestamps = deltas_of(&mut reader, samples)?;
         let raw = reader.take(samples * 8)?;
         if !reader.is_empty() {
             let offset = reader.offset();
-            return Err(Error::Malformed { offset, what: "bytes behind the last value" });
+            return Err(Error::Malformed {
+                offset,
+                what: "bytes behind the last value",
+            });
         }
         let values = raw
             .as_chunks::<8>()
@@ -135,7 +139,13 @@ impl<'a> BatchPayload<'a> {
             .iter()
             .map(|bytes| f64::from_bits(u64::from_le_bytes(*bytes)))
             .collect();
-        Ok(Self { namespace, definitions, runs, timestamps, values })
+        Ok(Self {
+            namespace,
+            definitions,
+            runs,
+            timestamps,
+            values,
+        })
     }
 }
 
@@ -145,11 +155,17 @@ fn u32_of(reader: &mut Reader<'_>, what: &'static str) -> Result<u32> {
 }
 
 fn definitions_of<'a>(reader: &mut Reader<'a>) -> Result<Vec<Definition<'a>>> {
-    let count = reader.length(reader.remaining() / 2, "more series than the frame can hold")?;
+    let count = reader.length(
+        reader.remaining() / 2,
+        "more series than the frame can hold",
+    )?;
     let mut definitions = Vec::with_capacity(count);
     for _ in 0..count {
         let id = u32_of(reader, "a series id over 32 bits")?;
-        definitions.push(Definition { id, labels: reader.bytes()? });
+        definitions.push(Definition {
+            id,
+            labels: reader.bytes()?,
+        });
     }
     Ok(definitions)
 }
@@ -160,7 +176,10 @@ fn runs_of(reader: &mut Reader<'_>) -> Result<Vec<IdRun>> {
     let mut next = 0i64;
     for _ in 0..count {
         let offset = reader.offset();
-        let malformed = Error::Malformed { offset, what: "a series run outside the ids" };
+        let malformed = Error::Malformed {
+            offset,
+            what: "a series run outside the ids",
+        };
         let first = next.checked_add(reader.varint_i64()?).ok_or(malformed)?;
         let ids = u32_of(reader, "a series run over 32 bits")?;
         let len = u32_of(reader, "a series run over 32 bits")?;
@@ -168,7 +187,11 @@ fn runs_of(reader: &mut Reader<'_>) -> Result<Vec<IdRun>> {
         if first < 0 || next > i64::from(u32::MAX) {
             return Err(malformed);
         }
-        runs.push(IdRun { first: first as u32, ids, len });
+        runs.push(IdRun {
+            first: first as u32,
+            ids,
+            len,
+        });
     }
     Ok(runs)
 }
@@ -182,7 +205,10 @@ fn deltas_of(reader: &mut Reader<'_>, samples: usize) -> Result<Vec<i64>> {
         let run = reader.length(left, "more timestamps than samples")?;
         if run == 0 {
             let offset = reader.offset();
-            return Err(Error::Malformed { offset, what: "an empty run of timestamps" });
+            return Err(Error::Malformed {
+                offset,
+                what: "an empty run of timestamps",
+            });
         }
         for _ in 0..run {
             previous = previous.wrapping_add(delta);
@@ -197,7 +223,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn encode(definitions: &[Definition<'_>], runs: &[IdRun], times: &[i64], values: &[f64]) -> Vec<u8> {
+    fn encode(
+        definitions: &[Definition<'_>],
+        runs: &[IdRun],
+        times: &[i64],
+        values: &[f64],
+    ) -> Vec<u8> {
         let mut out = Vec::new();
         put_definitions(&mut out, 3, definitions.iter().copied());
         put_samples(&mut out, runs, times, values);
@@ -237,10 +268,28 @@ mod tests {
     #[test]
     fn scrapes_and_columns_are_small() {
         let values = vec![0.5; 1000];
-        let scrape = encode(&[], &[IdRun { first: 0, ids: 1000, len: 1 }], &[77; 1000], &values);
+        let scrape = encode(
+            &[],
+            &[IdRun {
+                first: 0,
+                ids: 1000,
+                len: 1,
+            }],
+            &[77; 1000],
+            &values,
+        );
         assert!(scrape.len() < 8000 + 32, "{}", scrape.len());
         let times: Vec<_> = (0..1000).map(|step| step * 10_000_000_000).collect();
-        let column = encode(&[], &[IdRun { first: 9, ids: 1, len: 1000 }], &times, &values);
+        let column = encode(
+            &[],
+            &[IdRun {
+                first: 9,
+                ids: 1,
+                len: 1000,
+            }],
+            &times,
+            &values,
+        );
         assert!(column.len() < 8000 + 40, "{}", column.len());
     }
 }

@@ -73,7 +73,9 @@ struct Current {
 impl WalReader {
     /// A reader over the files of `dir` numbered `floor` and up.
     pub(crate) fn open(vfs: Arc<dyn Vfs>, dir: PathBuf, database: u64, floor: u64) -> Result<Self> {
-        let entries = vfs.list(&dir).map_err(|error| Error::io("list", &dir, error))?;
+        let entries = vfs
+            .list(&dir)
+            .map_err(|error| Error::io("list", &dir, error))?;
         let mut files: Vec<u64> = entries
             .iter()
             .filter(|entry| entry.kind == EntryKind::File)
@@ -124,7 +126,9 @@ impl WalReader {
     /// Numbers of the files read that hold no frame.
     pub(crate) fn empty_files(&self) -> Vec<u64> {
         let numbers = self.seen.iter().map(|header| header.number);
-        numbers.filter(|number| !self.with_frames.contains(number)).collect()
+        numbers
+            .filter(|number| !self.with_frames.contains(number))
+            .collect()
     }
 
     /// Sequence of the last frame read.
@@ -155,13 +159,19 @@ impl WalReader {
 
     /// Loads the next file; `false` at the end of the log.
     fn begin_file(&mut self) -> Result<bool> {
-        let Some(number) = self.files.pop_front() else { return Ok(false) };
+        let Some(number) = self.files.pop_front() else {
+            return Ok(false);
+        };
         let path = file_path(&self.dir, number);
         let bytes = self.load(&path)?;
         let header = match FileHeader::decode(&bytes) {
             Ok(header) => header,
             Err(HeaderError::Version(found)) => {
-                return Err(Error::Version { file: path, found, supported: VERSION });
+                return Err(Error::Version {
+                    file: path,
+                    found,
+                    supported: VERSION,
+                });
             }
             Err(HeaderError::Damaged) => {
                 self.end_at_bad_header(number, &path, &bytes)?;
@@ -188,20 +198,29 @@ impl WalReader {
         self.seen.push(header);
         // The header counts with the first frame: a file without frames takes no positions.
         self.end = header.position;
-        self.current = Some(Current { header, path, bytes, offset: HEADER_BYTES });
+        self.current = Some(Current {
+            header,
+            path,
+            bytes,
+            offset: HEADER_BYTES,
+        });
         Ok(true)
     }
 
     /// Reads one frame of the current file.
     fn step(&mut self) -> Result<Step> {
-        let Some(current) = &mut self.current else { return Ok(Step::EndOfFile) };
+        let Some(current) = &mut self.current else {
+            return Ok(Step::EndOfFile);
+        };
         if current.offset == current.bytes.len() {
             return Ok(Step::EndOfFile);
         }
         let seed = FileHeader::seed(self.database, current.header.number);
         let rest = current.bytes.get(current.offset..).unwrap_or_default();
         if let Some((header, _)) = FrameHeader::open(seed, rest) {
-            let expected = self.last_sequence.map_or(current.header.first_sequence, |last| last + 1);
+            let expected = self
+                .last_sequence
+                .map_or(current.header.first_sequence, |last| last + 1);
             if header.sequence != expected {
                 let what = format!("frame {} stands where {expected} is due", header.sequence);
                 return Err(Error::corrupt(&current.path, current.offset as u64, what));
@@ -217,7 +236,9 @@ impl WalReader {
             }
             return Ok(Step::Frame(header, start));
         }
-        let Some(current) = self.current.take() else { return Ok(Step::EndOfFile) };
+        let Some(current) = self.current.take() else {
+            return Ok(Step::EndOfFile);
+        };
         let (number, bad) = (current.header.number, current.offset);
         let position = current.header.position + bad as u64;
         if self.synced_beyond(position, number, &current.bytes, bad + ALIGN)? {
@@ -232,7 +253,11 @@ impl WalReader {
     /// is damage; with none it is a file that was just being made.
     fn end_at_bad_header(&mut self, number: u64, path: &Path, bytes: &[u8]) -> Result<()> {
         if self.synced_beyond(0, number, bytes, 0)? {
-            return Err(Error::corrupt(path, 0, "the header does not match its checksum"));
+            return Err(Error::corrupt(
+                path,
+                0,
+                "the header does not match its checksum",
+            ));
         }
         self.cut_at(number, 0, bytes.len() as u64, None)
     }
@@ -246,7 +271,12 @@ impl WalReader {
         bytes: &[u8],
         offset: usize,
     ) -> Result<bool> {
-        if finds_frame(bytes, offset, FileHeader::seed(self.database, number), position) {
+        if finds_frame(
+            bytes,
+            offset,
+            FileHeader::seed(self.database, number),
+            position,
+        ) {
             return Ok(true);
         }
         for &later in &self.files {
@@ -272,16 +302,28 @@ impl WalReader {
         }
         for number in self.files.drain(..) {
             let path = file_path(&self.dir, number);
-            let file = self.vfs.open(&path).map_err(|error| Error::io("open", &path, error))?;
-            bytes += file.len().map_err(|error| Error::io("measure", &path, error))?;
+            let file = self
+                .vfs
+                .open(&path)
+                .map_err(|error| Error::io("open", &path, error))?;
+            bytes += file
+                .len()
+                .map_err(|error| Error::io("measure", &path, error))?;
             later.push(number);
         }
-        self.cut = Some(Cut { file, len, later, bytes });
+        self.cut = Some(Cut {
+            file,
+            len,
+            later,
+            bytes,
+        });
         Ok(())
     }
 
     fn load(&self, path: &Path) -> Result<Vec<u8>> {
-        self.vfs.read(path, MAX_FILE_BYTES).map_err(|error| Error::io("read", path, error))
+        self.vfs
+            .read(path, MAX_FILE_BYTES)
+            .map_err(|error| Error::io("read", path, error))
     }
 }
 
@@ -294,7 +336,10 @@ enum Step {
 /// Whether a valid frame whose `synced` is above `position` starts anywhere from `offset` on.
 fn finds_frame(bytes: &[u8], offset: usize, seed: u32, position: u64) -> bool {
     let mut at = offset.next_multiple_of(ALIGN);
-    while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= FRAME_HEADER_BYTES) {
+    while let Some(rest) = bytes
+        .get(at..)
+        .filter(|rest| rest.len() >= FRAME_HEADER_BYTES)
+    {
         match FrameHeader::open(seed, rest) {
             Some((header, _)) if header.synced > position => return true,
             Some((header, _)) => at += header.stride() as usize,

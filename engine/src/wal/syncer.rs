@@ -39,7 +39,10 @@ impl Syncer {
     pub(crate) fn new(file: Arc<dyn File>, position: u64) -> Self {
         Self {
             turn: Mutex::new(()),
-            tail: Mutex::new(Tail { files: vec![file], written: position }),
+            tail: Mutex::new(Tail {
+                files: vec![file],
+                written: position,
+            }),
             synced: AtomicU64::new(position),
             oldest: AtomicU64::new(NONE),
         }
@@ -49,7 +52,9 @@ impl Syncer {
     pub(crate) fn wrote(&self, position: u64, now: Duration) {
         self.tail.lock().written = position;
         let now = u64::try_from(now.as_nanos()).unwrap_or(NONE - 1);
-        let _ = self.oldest.compare_exchange(NONE, now, Ordering::AcqRel, Ordering::Acquire);
+        let _ = self
+            .oldest
+            .compare_exchange(NONE, now, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// Notes that `file` takes the frames from now on; its header is durable already.

@@ -37,7 +37,12 @@ impl Draft {
         let len = bytes.len() - FRAME_HEADER_BYTES;
         bytes.resize(padded(bytes.len() as u64) as usize, 0);
         let payload_crc = crc32(0, &bytes[FRAME_HEADER_BYTES..]);
-        Self { bytes, kind, len: len as u32, payload_crc }
+        Self {
+            bytes,
+            kind,
+            len: len as u32,
+            payload_crc,
+        }
     }
 
     /// Gives the memory back.
@@ -144,7 +149,10 @@ impl Wal {
         }
         self.offset += draft.bytes.len() as u64;
         self.next_sequence += 1;
-        Ok(Written { position: self.position(), rotated })
+        Ok(Written {
+            position: self.position(),
+            rotated,
+        })
     }
 
     /// Goes on in a new file; `generation` is the scope of ids from there on.
@@ -178,7 +186,11 @@ impl Wal {
     /// the database takes no more writes.
     fn take_back(&self, cause: Error) -> Failure {
         // The fsync makes the truncation durable before any later frame.
-        match self.file.set_len(self.offset).and_then(|()| self.file.sync()) {
+        match self
+            .file
+            .set_len(self.offset)
+            .and_then(|()| self.file.sync())
+        {
             Ok(()) => Failure::Refused(cause),
             Err(_) => Failure::Unknown(cause),
         }
@@ -189,11 +201,7 @@ impl Wal {
 const MOST_UNSYNCED_FILES: usize = 4;
 
 /// Makes a WAL file whose header and directory entry are durable.
-fn create_file(
-    vfs: &dyn Vfs,
-    dir: &Path,
-    header: &FileHeader,
-) -> Result<Arc<dyn File>, Failure> {
+fn create_file(vfs: &dyn Vfs, dir: &Path, header: &FileHeader) -> Result<Arc<dyn File>, Failure> {
     let path = file_path(dir, header.number);
     let made = vfs.create(&path).and_then(|file| {
         file.write_all_at(&header.encode(), 0)?;
@@ -206,7 +214,11 @@ fn create_file(
             let cause = Error::io("create", &path, error);
             // Leave no half-made file in the way of the next attempt.
             let cleared = !exists && vfs.remove(&path).is_ok_or_missing();
-            return Err(if cleared { Failure::Refused(cause) } else { Failure::Unknown(cause) });
+            return Err(if cleared {
+                Failure::Refused(cause)
+            } else {
+                Failure::Unknown(cause)
+            });
         }
     };
     // The file's fsync makes the header durable, the folder's its name: both before any frame.
@@ -223,6 +235,8 @@ trait OkOrMissing {
 
 impl OkOrMissing for std::io::Result<()> {
     fn is_ok_or_missing(&self) -> bool {
-        self.as_ref().err().is_none_or(|error| error.kind() == std::io::ErrorKind::NotFound)
+        self.as_ref()
+            .err()
+            .is_none_or(|error| error.kind() == std::io::ErrorKind::NotFound)
     }
 }

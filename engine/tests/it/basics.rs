@@ -1,6 +1,6 @@
 //! The first whole thing: open, append, ask, flush, close, open again.
 
-use treering::{Batch, Db, Error, Options, stale_marker, labels};
+use treering::{Batch, Db, Error, Options, labels, stale_marker};
 
 use crate::support::{all, append, bits, cpu, files, manual, memory, open, selector};
 
@@ -10,8 +10,11 @@ fn appended_is_visible_at_once_and_after_flush_and_reopen() {
     let db = open(&vfs);
     let (a, b) = (db.series(&cpu("a")).unwrap(), db.series(&cpu("b")).unwrap());
     for step in 0..1000i64 {
-        db.append(&Batch::new().row(step * 1_000_000_000, &[(a, step as f64), (b, 0.1 * step as f64)]))
-            .unwrap();
+        db.append(&Batch::new().row(
+            step * 1_000_000_000,
+            &[(a, step as f64), (b, 0.1 * step as f64)],
+        ))
+        .unwrap();
     }
     let before = all(&db, "cpu");
     assert_eq!(before.len(), 2);
@@ -67,10 +70,23 @@ fn every_bit_of_a_value_comes_back() {
         f64::MAX,
         0.1 + 0.2,
     ];
-    let times = [i64::MIN, i64::MIN + 1, -1, 0, 1, 2, 3, 4, 5, i64::MAX - 1, i64::MAX];
+    let times = [
+        i64::MIN,
+        i64::MIN + 1,
+        -1,
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+        i64::MAX - 1,
+        i64::MAX,
+    ];
     let vfs = memory();
     let db = open(&vfs);
-    db.append(&Batch::new().column(cpu("a"), &times, &odd)).unwrap();
+    db.append(&Batch::new().column(cpu("a"), &times, &odd))
+        .unwrap();
     let expected: Vec<_> = times.iter().copied().zip(odd.map(f64::to_bits)).collect();
     assert_eq!(bits(&all(&db, "cpu")[0].1), expected);
     drop(db);
@@ -78,9 +94,18 @@ fn every_bit_of_a_value_comes_back() {
     assert_eq!(bits(&all(&db, "cpu")[0].1), expected);
     db.flush().unwrap();
     assert_eq!(bits(&all(&db, "cpu")[0].1), expected);
-    let samples: Vec<_> = db.select(&selector("cpu"), ..).unwrap().next().unwrap().unwrap()
+    let samples: Vec<_> = db
+        .select(&selector("cpu"), ..)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
         .samples()
-        .map(|sample| sample.map(|sample| (sample.timestamp, sample.value.to_bits())).unwrap())
+        .map(|sample| {
+            sample
+                .map(|sample| (sample.timestamp, sample.value.to_bits()))
+                .unwrap()
+        })
         .collect();
     assert_eq!(samples, expected);
 }
@@ -107,7 +132,10 @@ fn a_bad_row_refuses_the_batch_and_a_partial_append_keeps_the_rest() {
         .sample(labels! { "__name__" => "cpu", "host" => &long }, 1, 2.0)
         .column(cpu("b"), &[1, 2, 3], &[1.0, 2.0, 3.0]);
     let error = db.append(&batch).unwrap_err();
-    assert!(matches!(&error, Error::Rejected(row) if row.row == 1), "{error}");
+    assert!(
+        matches!(&error, Error::Rejected(row) if row.row == 1),
+        "{error}"
+    );
     assert!(error.to_string().contains("host"), "{error}");
     assert!(all(&db, "cpu").is_empty());
     let appended = db.append_partial(&batch).unwrap();
@@ -115,7 +143,10 @@ fn a_bad_row_refuses_the_batch_and_a_partial_append_keeps_the_rest() {
     assert_eq!(appended.rejected[0].row, 1);
     assert_eq!(all(&db, "cpu").len(), 2);
     let uneven = Batch::new().column(cpu("a"), &[1, 2], &[1.0]);
-    assert!(matches!(db.append(&uneven), Err(Error::InvalidArgument { .. })));
+    assert!(matches!(
+        db.append(&uneven),
+        Err(Error::InvalidArgument { .. })
+    ));
 }
 
 #[test]
@@ -126,18 +157,36 @@ fn names_and_values_are_listed() {
     append(&db, &cpu("b"), 20, 1.0);
     db.flush().unwrap();
     append(&db, &labels! { "__name__" => "mem", "dc" => "x" }, 30, 1.0);
-    assert_eq!(db.label_names(&selector("{}"), ..).unwrap(), ["__name__", "dc", "host"]);
-    assert_eq!(db.label_values("host", &selector("{}"), ..).unwrap(), ["a", "b"]);
-    assert_eq!(db.label_values("host", &selector(r#"{host!="a"}"#), ..).unwrap(), ["b"]);
-    assert_eq!(db.label_names(&selector("mem"), ..).unwrap(), ["__name__", "dc"]);
+    assert_eq!(
+        db.label_names(&selector("{}"), ..).unwrap(),
+        ["__name__", "dc", "host"]
+    );
+    assert_eq!(
+        db.label_values("host", &selector("{}"), ..).unwrap(),
+        ["a", "b"]
+    );
+    assert_eq!(
+        db.label_values("host", &selector(r#"{host!="a"}"#), ..)
+            .unwrap(),
+        ["b"]
+    );
+    assert_eq!(
+        db.label_names(&selector("mem"), ..).unwrap(),
+        ["__name__", "dc"]
+    );
     assert!(db.label_names(&selector("{}"), 1000..).unwrap().is_empty());
     let labels = db.series_labels(&selector("cpu"), 15..).unwrap();
     assert_eq!(labels, [cpu("b")]);
     let latest = db.latest(&selector("{}")).unwrap();
-    let latest: Vec<_> =
-        latest.iter().map(|latest| (latest.labels.to_string(), latest.sample.timestamp)).collect();
-    let expected =
-        [(r#"cpu{host="a"}"#, 10), (r#"cpu{host="b"}"#, 20), (r#"mem{dc="x"}"#, 30)];
+    let latest: Vec<_> = latest
+        .iter()
+        .map(|latest| (latest.labels.to_string(), latest.sample.timestamp))
+        .collect();
+    let expected = [
+        (r#"cpu{host="a"}"#, 10),
+        (r#"cpu{host="b"}"#, 20),
+        (r#"mem{dc="x"}"#, 30),
+    ];
     assert_eq!(latest, expected.map(|(labels, at)| (labels.to_owned(), at)));
 }
 
@@ -149,7 +198,10 @@ fn two_opens_at_once_are_refused() {
     assert!(matches!(error, Error::Locked { .. }), "{error}");
     db.close().unwrap();
     let again = open(&vfs);
-    assert!(matches!(db.append(&Batch::new().sample(cpu("a"), 1, 1.0)), Err(Error::Closed)));
+    assert!(matches!(
+        db.append(&Batch::new().sample(cpu("a"), 1, 1.0)),
+        Err(Error::Closed)
+    ));
     assert!(matches!(db.select(&selector("{}"), ..), Err(Error::Closed)));
     db.close().unwrap();
     drop(again);
@@ -195,7 +247,8 @@ fn old_samples_do_not_make_many_blocks() {
     let day = 86_400_000_000_000i64;
     let times: Vec<i64> = (0..400).map(|index| index * day + 1).collect();
     let values = vec![1.5; times.len()];
-    db.append(&Batch::new().column(cpu("a"), &times, &values)).unwrap();
+    db.append(&Batch::new().column(cpu("a"), &times, &values))
+        .unwrap();
     db.flush().unwrap();
     let blocks = files(&vfs, "/db/blocks").len();
     assert!(blocks <= treering::limits::FLUSH_BLOCKS, "{blocks} blocks");

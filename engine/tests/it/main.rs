@@ -1,8 +1,14 @@
 //! Stories about whole databases: one binary, so that it links once.
 #![allow(clippy::print_stderr, reason = "a test says what it skipped")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test may look at files from outside"
+)]
 
 mod basics;
+mod concurrency;
 mod durability;
+mod golden;
 mod limits;
 mod model;
 mod queries;

@@ -28,7 +28,13 @@ enum Step {
     /// One sample of every series at one time.
     Scrape(i64, f64),
     /// Many samples of one series.
-    Column { host: u8, start: i64, step: i64, count: usize, shape: u8 },
+    Column {
+        host: u8,
+        start: i64,
+        step: i64,
+        count: usize,
+        shape: u8,
+    },
     Flush,
     Reopen,
     /// Reopens with blocks read the other way.
@@ -90,13 +96,23 @@ impl Life {
         let (vfs, clock) = (memory(), Arc::new(ManualClock::new(0)));
         let reads = Reads::Mmap;
         let db = Db::open("/db", Self::options(&vfs, &clock, reads)).unwrap();
-        Self { vfs, clock, reads, db, model: Model::new() }
+        Self {
+            vfs,
+            clock,
+            reads,
+            db,
+            model: Model::new(),
+        }
     }
 
     /// Small files and much flushing by itself, so that everything happens in a short life.
     fn options(vfs: &Arc<dyn Vfs>, clock: &Arc<ManualClock>, reads: Reads) -> Options {
         let clock: Arc<ManualClock> = Arc::clone(clock);
-        manual(vfs).clock(clock).reads(reads).wal_file_bytes(64 << 10).wal_max_bytes(256 << 10)
+        manual(vfs)
+            .clock(clock)
+            .reads(reads)
+            .wal_file_bytes(64 << 10)
+            .wal_max_bytes(256 << 10)
     }
 
     fn take(&mut self, step: &Step) {
@@ -105,7 +121,10 @@ impl Life {
                 let mut batch = Batch::new();
                 for &(number, at, value) in rows {
                     batch.push(host(number), at, value);
-                    self.model.entry(number).or_default().insert(at, value.to_bits());
+                    self.model
+                        .entry(number)
+                        .or_default()
+                        .insert(at, value.to_bits());
                 }
                 self.db.append(&batch).unwrap();
             }
@@ -114,21 +133,40 @@ impl Life {
                 let row: Vec<_> = series.map(|series| (series, *value)).collect();
                 self.db.append(&Batch::new().row(*at, &row)).unwrap();
                 for number in 0..HOSTS {
-                    self.model.entry(number).or_default().insert(*at, value.to_bits());
+                    self.model
+                        .entry(number)
+                        .or_default()
+                        .insert(*at, value.to_bits());
                 }
             }
-            Step::Column { host: number, start, step, count, shape } => {
-                let times: Vec<i64> =
-                    (0..*count as i64).map(|index| start.wrapping_add(index * step)).collect();
+            Step::Column {
+                host: number,
+                start,
+                step,
+                count,
+                shape,
+            } => {
+                let times: Vec<i64> = (0..*count as i64)
+                    .map(|index| start.wrapping_add(index * step))
+                    .collect();
                 let column: Vec<f64> = (0..*count).map(|index| shaped(*shape, index)).collect();
-                self.db.append(&Batch::new().column(host(*number), &times, &column)).unwrap();
+                self.db
+                    .append(&Batch::new().column(host(*number), &times, &column))
+                    .unwrap();
                 let bits = column.iter().map(|value| value.to_bits());
-                self.model.entry(*number).or_default().extend(times.into_iter().zip(bits));
+                self.model
+                    .entry(*number)
+                    .or_default()
+                    .extend(times.into_iter().zip(bits));
             }
             Step::Flush => self.db.flush().unwrap(),
             Step::Reopen => self.reopen(),
             Step::SwitchReads => {
-                self.reads = if self.reads == Reads::Mmap { Reads::Pread } else { Reads::Mmap };
+                self.reads = if self.reads == Reads::Mmap {
+                    Reads::Pread
+                } else {
+                    Reads::Mmap
+                };
                 self.reopen();
             }
             Step::ClockJump(now) => {
@@ -153,10 +191,18 @@ impl Life {
             let columns = bits(&series.columns().unwrap());
             let one_by_one: Vec<_> = series
                 .samples()
-                .map(|sample| sample.map(|sample| (sample.timestamp, sample.value.to_bits())).unwrap())
+                .map(|sample| {
+                    sample
+                        .map(|sample| (sample.timestamp, sample.value.to_bits()))
+                        .unwrap()
+                })
                 .collect();
             assert_eq!(columns, one_by_one);
-            assert!(found.insert(number, columns.into_iter().collect()).is_none());
+            assert!(
+                found
+                    .insert(number, columns.into_iter().collect())
+                    .is_none()
+            );
         }
         let expected: Model = self
             .model
@@ -247,7 +293,10 @@ impl Life {
 }
 
 fn range_of(samples: &BTreeMap<i64, u64>, first: i64, last: i64) -> BTreeMap<i64, u64> {
-    samples.range(first..=last).map(|(&at, &bits)| (at, bits)).collect()
+    samples
+        .range(first..=last)
+        .map(|(&at, &bits)| (at, bits))
+        .collect()
 }
 
 /// Values of a column: constant, counter with resets, decimals, noise, with stale markers.
@@ -281,7 +330,10 @@ fn plain(function: Function, values: &[f64]) -> (f64, f64) {
             ((squares / count).sqrt(), size)
         }
         _ => {
-            let drops = values.windows(2).filter(|pair| pair[1] < pair[0]).map(|pair| pair[0]);
+            let drops = values
+                .windows(2)
+                .filter(|pair| pair[1] < pair[0])
+                .map(|pair| pair[0]);
             let ends = [values[values.len() - 1], -values[0]];
             (exact_sum(drops.chain(ends)), size)
         }
@@ -303,7 +355,11 @@ fn exact_sum(values: impl Iterator<Item = f64>) -> f64 {
     for mut value in values {
         let mut kept = Vec::new();
         for part in parts {
-            let (large, small) = if value.abs() < part.abs() { (part, value) } else { (value, part) };
+            let (large, small) = if value.abs() < part.abs() {
+                (part, value)
+            } else {
+                (value, part)
+            };
             let sum = large + small;
             let rest = small - (sum - large);
             if rest != 0.0 {
@@ -318,7 +374,10 @@ fn exact_sum(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 fn cases() -> u32 {
-    std::env::var("TREERING_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(200)
+    std::env::var("TREERING_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(200)
 }
 
 proptest! {
@@ -347,5 +406,6 @@ proptest! {
         life.reopen();
         life.check_samples(i64::MIN, i64::MAX);
         life.check_newest();
+        life.db.verify().unwrap();
     }
 }

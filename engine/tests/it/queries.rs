@@ -17,18 +17,27 @@ fn day() -> Db {
             "__name__" => "cpu", "host" => format!("h{host}"), "rack" => (host / 2).to_string(),
         };
         let times: Vec<i64> = (1..=1440).map(|minute| minute * 60 * SECOND).collect();
-        let values: Vec<f64> = (1..=1440).map(|minute| (minute * (host + 1) % 97) as f64).collect();
-        db.append(&Batch::new().column(labels, &times, &values)).unwrap();
+        let values: Vec<f64> = (1..=1440)
+            .map(|minute| (minute * (host + 1) % 97) as f64)
+            .collect();
+        db.append(&Batch::new().column(labels, &times, &values))
+            .unwrap();
     }
     db
 }
 
 fn points(db: &Db, aggregate: &Aggregate) -> Vec<(String, Vec<(i64, f64)>)> {
-    let answer = db.aggregate(&selector("cpu"), 1..=24 * HOUR, aggregate).unwrap();
+    let answer = db
+        .aggregate(&selector("cpu"), 1..=24 * HOUR, aggregate)
+        .unwrap();
     answer
         .into_iter()
         .map(|series| {
-            let points = series.points.iter().map(|point| (point.timestamp, point.value)).collect();
+            let points = series
+                .points
+                .iter()
+                .map(|point| (point.timestamp, point.value))
+                .collect();
             (series.labels.to_string(), points)
         })
         .collect()
@@ -41,16 +50,24 @@ fn an_answer_does_not_depend_on_where_the_samples_are() {
     let questions = [
         Aggregate::new(Function::Max).step(hour),
         Aggregate::new(Function::Avg).step(hour).by(["rack"]),
-        Aggregate::new(Function::Quantile(0.9)).step(hour).without(["host"]),
+        Aggregate::new(Function::Quantile(0.9))
+            .step(hour)
+            .without(["host"]),
         Aggregate::new(Function::Rate).step(hour).window(hour * 3),
         Aggregate::new(Function::Count).by(Vec::<String>::new()),
         Aggregate::new(Function::Stddev).step(Duration::from_secs(100)),
     ];
-    let from_head: Vec<_> = questions.iter().map(|question| points(&db, question)).collect();
+    let from_head: Vec<_> = questions
+        .iter()
+        .map(|question| points(&db, question))
+        .collect();
     assert_eq!(from_head[0].len(), 4);
     assert_eq!(from_head[0][0].1.len(), 24);
     assert_eq!(from_head[1].len(), 2);
-    assert_eq!(from_head[4], [("{}".to_owned(), vec![(24 * HOUR, 4.0 * 1440.0)])]);
+    assert_eq!(
+        from_head[4],
+        [("{}".to_owned(), vec![(24 * HOUR, 4.0 * 1440.0)])]
+    );
     db.flush().unwrap();
     for (question, expected) in questions.iter().zip(&from_head) {
         let found = points(&db, question);
@@ -85,7 +102,9 @@ fn ranges_are_inclusive_and_may_be_empty() {
     let db = day();
     let count = |range: (std::ops::Bound<i64>, std::ops::Bound<i64>)| -> usize {
         let series = db.select(&selector(r#"cpu{host="h0"}"#), range).unwrap();
-        series.map(|series| series.unwrap().columns().unwrap().values.len()).sum()
+        series
+            .map(|series| series.unwrap().columns().unwrap().values.len())
+            .sum()
     };
     use std::ops::Bound::{Excluded, Included, Unbounded};
     let minute = 60 * SECOND;
@@ -127,5 +146,10 @@ fn a_query_under_way_survives_flush_and_close() {
     db.flush().unwrap();
     db.close().unwrap();
     assert_eq!(first.columns().unwrap().values.len(), 1440);
-    assert_eq!(series.map(|series| series.unwrap().samples().count()).sum::<usize>(), 3 * 1440);
+    assert_eq!(
+        series
+            .map(|series| series.unwrap().samples().count())
+            .sum::<usize>(),
+        3 * 1440
+    );
 }

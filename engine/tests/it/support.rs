@@ -52,10 +52,15 @@ pub(crate) fn bits(columns: &Columns) -> Vec<(i64, u64)> {
 
 /// Appends one sample.
 pub(crate) fn append(db: &Db, labels: &Labels, timestamp: i64, value: f64) {
-    db.append(&Batch::new().sample(labels, timestamp, value)).unwrap();
+    db.append(&Batch::new().sample(labels, timestamp, value))
+        .unwrap();
 }
 
 /// Names of the files of a folder.
 pub(crate) fn files(vfs: &Arc<dyn Vfs>, dir: &str) -> Vec<String> {
-    vfs.list(Path::new(dir)).unwrap().into_iter().map(|entry| entry.name).collect()
+    vfs.list(Path::new(dir))
+        .unwrap()
+        .into_iter()
+        .map(|entry| entry.name)
+        .collect()
 }

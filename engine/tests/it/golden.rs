@@ -1,0 +1,128 @@
+//! Files as version 1 wrote them: every later release reads them, byte for byte as they are.
+//!
+//! `engine/tests/golden/` holds a WAL file, a manifest and a whole database (flushed blocks and a WAL
+//! behind them). With `TREERING_REGENERATE_GOLDEN=1` the tests write them anew, which is right only
+//! together with a change of the pages in `docs/format/`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use treering::testing::{manifest_of, read_manifest, read_wal_files, wal_file_of, wal_payload_of};
+use treering::{Batch, Db, Options, Sync, labels, stale_marker};
+
+use crate::support::{all, cpu};
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name)
+}
+
+fn regenerate() -> bool {
+    std::env::var_os("TREERING_REGENERATE_GOLDEN").is_some()
+}
+
+/// The committed bytes of `name`, which must be what is written today.
+fn held(name: &str, bytes: &[u8]) -> Vec<u8> {
+    let path = golden(name);
+    if regenerate() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+    }
+    let kept = fs::read(path).unwrap();
+    assert!(
+        kept == bytes,
+        "{name} is not what this code writes: a format changed"
+    );
+    kept
+}
+
+#[test]
+fn a_wal_file_of_version_one() {
+    let (a, b) = (cpu("a"), cpu("b"));
+    let series = [a.as_canonical(), b.as_canonical()];
+    let first = wal_payload_of(&series, 1_700_000_000_000_000_000, &[0.5, -0.0]);
+    let second = wal_payload_of(&[], -1, &[stale_marker(), f64::MAX]);
+    let bytes = held("v1.wal", &wal_file_of(&[&first, &second]));
+    assert_eq!(read_wal_files(&[&bytes]).unwrap(), (2, 0));
+    // The end of the second frame was never synced: a torn one is cut, the first stays.
+    let torn = &bytes[..bytes.len() - 1];
+    let (frames, cut) = read_wal_files(&[torn]).unwrap();
+    assert_eq!(frames, 1);
+    assert!(cut > 0);
+}
+
+#[test]
+fn a_manifest_of_version_one() {
+    let blocks = [(0, 10, 5), (-20, i64::MAX, 6)];
+    let bytes = held("v1.manifest", &manifest_of(&blocks));
+    assert_eq!(read_manifest(&bytes).unwrap(), (2, 0));
+    let (blocks, cut) = read_manifest(&bytes[..bytes.len() - 1]).unwrap();
+    assert_eq!(blocks, 1);
+    assert!(cut > 0);
+}
+
+const FIRST: i64 = 1_700_000_000_000_000_000;
+
+fn fill(db: &Db) {
+    let times: Vec<i64> = (0..3000)
+        .map(|step| FIRST + step * 10_000_000_000)
+        .collect();
+    let walk: Vec<f64> = (0..3000)
+        .map(|step| f64::from((step * 37) % 1000) / 100.0)
+        .collect();
+    let count: Vec<f64> = (0..3000).map(|step| f64::from(step % 2000)).collect();
+    db.append(
+        &Batch::new()
+            .column(cpu("a"), &times, &walk)
+            .column(cpu("b"), &times, &count),
+    )
+    .unwrap();
+    db.flush().unwrap();
+    let late = labels! { "__name__" => "mem", "unit" => "\u{b5}s" };
+    db.append(
+        &Batch::new()
+            .sample(cpu("a"), FIRST, 9.0)
+            .sample(late, 5, stale_marker()),
+    )
+    .unwrap();
+}
+
+/// Opens a copy of the committed database: what is in it must be what was put in.
+#[test]
+fn a_database_of_version_one() {
+    let home = golden("v1.db");
+    if regenerate() {
+        let _ = fs::remove_dir_all(&home);
+        let options = Options::default().sync(Sync::Never).reserve_bytes(0);
+        let db = Db::open(&home, options).unwrap();
+        fill(&db);
+        db.close().unwrap();
+        fs::remove_file(home.join("LOCK")).unwrap();
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for folder in ["", "wal", "blocks"] {
+        fs::create_dir_all(dir.path().join(folder)).unwrap();
+        for entry in fs::read_dir(home.join(folder)).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_file() {
+                fs::copy(
+                    entry.path(),
+                    dir.path().join(folder).join(entry.file_name()),
+                )
+                .unwrap();
+            }
+        }
+    }
+    let db = Db::open(dir.path(), Options::default().create(false)).unwrap();
+    let model = Db::in_memory().unwrap();
+    fill(&model);
+    let bits = |db: &Db| -> Vec<_> {
+        let series = all(db, "{}").into_iter();
+        series
+            .map(|(labels, columns)| (labels, crate::support::bits(&columns)))
+            .collect()
+    };
+    assert_eq!(bits(&db), bits(&model));
+    assert_eq!(db.recovery().wal_cut, None);
+    assert_eq!(db.stats().block_samples, 6000);
+}
