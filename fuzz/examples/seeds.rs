@@ -9,6 +9,7 @@ use std::path::Path;
 use treering_codec::{
     Stats, StreamEncoder, encode_timestamps, encode_values, stale_marker, varint,
 };
+use treering_fuzz::Base;
 use treering_index::{IndexWriter, Labels};
 
 const SECOND: i64 = 1_000_000_000;
@@ -57,6 +58,7 @@ fn main() -> std::io::Result<()> {
     }
     write("varint", "edges", &numbers)?;
     write_texts()?;
+    write_files()?;
     write("index_open", "empty", &index(0))?;
     write("index_open", "one", &index(1))?;
     write("index_open", "hundred", &index(100))
@@ -145,6 +147,48 @@ fn write_texts() -> std::io::Result<()> {
     }
     let labels = labels(3);
     write("labels_parse", "canonical", labels.as_canonical())
+}
+
+/// The files of the committed base, and what changes them.
+fn write_files() -> std::io::Result<()> {
+    let base = Base::get();
+    let (wal, manifest, block) = (base.file("wal"), base.file("manifest"), base.file("blocks"));
+    write("wal_replay", "whole", wal)?;
+    write("wal_replay", "cut", &wal[..wal.len() * 2 / 3])?;
+    write("wal_replay", "header", &wal[..64])?;
+    let payload = |at: usize| {
+        let len = u32::from_le_bytes([wal[at + 4], wal[at + 5], wal[at + 6], wal[at + 7]]);
+        &wal[at + 32..at + 32 + len as usize]
+    };
+    let first = payload(64);
+    let second = payload(64 + 32 + first.len().next_multiple_of(8));
+    let framed = |payload: &[u8]| [&(payload.len() as u16).to_le_bytes(), payload].concat();
+    write("wal_frames", "one", &framed(first))?;
+    write(
+        "wal_frames",
+        "two",
+        &[framed(first), framed(second)].concat(),
+    )?;
+    write("wal_frames", "empty", &framed(&[]))?;
+    write("manifest_open", "whole", manifest)?;
+    write("manifest_open", "cut", &manifest[..manifest.len() - 5])?;
+    write("manifest_open", "header", &manifest[..32])?;
+    // Next block id, flushed through, WAL floor, nothing removed, nothing added.
+    write("manifest_records", "nothing", &[9, 1, 2, 0, 0])?;
+    write("manifest_records", "removed", &[9, 1, 2, 1, 0, 0])?;
+    write(
+        "manifest_records",
+        "added",
+        &[9, 1, 2, 0, 1, 7, 0, 0, 2, 4, 1, 1, 90],
+    )?;
+    write("block_open", "whole", block)?;
+    write("block_open", "cut", &block[..block.len() - 40])?;
+    write("block_open", "header", &block[..36])?;
+    let middle = (block.len() / 2) as u16;
+    write("block_patched", "nothing", &[])?;
+    write("block_patched", "values", &[40, 0, 0xff, 90, 0, 1])?;
+    let [low, high] = middle.to_le_bytes();
+    write("block_patched", "middle", &[low, high, 0x80])
 }
 
 fn labels(number: u32) -> Labels {

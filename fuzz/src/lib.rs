@@ -6,11 +6,17 @@
 #![forbid(unsafe_code)]
 
 mod codec;
+mod engine;
+mod files;
 mod index;
 
 pub use codec::{
     codec_roundtrip, codec_stats, codec_stream, codec_timestamps, codec_values, varint,
 };
+pub use engine::{
+    block_open, block_patched, manifest_open, manifest_records, wal_frames, wal_replay,
+};
+pub use files::Base;
 pub use index::{index_open, labels_parse, selector_parse};
 
 /// The body of a target.
@@ -18,6 +24,8 @@ pub type Body = fn(&[u8]);
 
 /// Every target by name; its seeds lie in `fuzz/seeds/NAME/`.
 pub const TARGETS: &[(&str, Body)] = &[
+    ("block_open", block_open),
+    ("block_patched", block_patched),
     ("codec_roundtrip", codec_roundtrip),
     ("codec_stats", codec_stats),
     ("codec_stream", codec_stream),
@@ -25,6 +33,10 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("codec_values", codec_values),
     ("index_open", index_open),
     ("labels_parse", labels_parse),
+    ("manifest_open", manifest_open),
+    ("manifest_records", manifest_records),
     ("selector_parse", selector_parse),
     ("varint", varint),
+    ("wal_frames", wal_frames),
+    ("wal_replay", wal_replay),
 ];

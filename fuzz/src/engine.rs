@@ -1,0 +1,126 @@
+//! Targets over whole databases: one file of the committed base is replaced, then it is opened and
+//! asked everything.
+//!
+//! Input: any bytes. Invariants asserted: opening gives a database or an error; what an open
+//! database answers is in order and countable, or an error; after closing it opens again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use treering::vfs::Vfs;
+use treering::{
+    Aggregate, Batch, Db, Function, Maintenance, Options, Reads, Selector, Sync, labels,
+};
+
+use crate::files::Base;
+
+/// The WAL file is these bytes.
+pub fn wal_replay(data: &[u8]) {
+    survive(Base::get().with("wal", data), data.len());
+}
+
+/// Payloads of frames with right checksums: two bytes of length before each.
+pub fn wal_frames(data: &[u8]) {
+    let mut payloads = Vec::new();
+    let mut rest = data;
+    while let Some((head, tail)) = rest.split_first_chunk::<2>() {
+        let len = usize::from(u16::from_le_bytes(*head)).min(tail.len());
+        let (payload, next) = tail.split_at(len);
+        payloads.push(payload);
+        rest = next;
+    }
+    let base = Base::get();
+    survive(base.with("wal", &base.wal(1, &payloads)), data.len());
+}
+
+/// The manifest is these bytes.
+pub fn manifest_open(data: &[u8]) {
+    survive(Base::get().with("manifest", data), data.len());
+}
+
+/// The payload of one more record of the manifest, with a right checksum.
+pub fn manifest_records(data: &[u8]) {
+    let base = Base::get();
+    survive(base.with("manifest", &base.manifest(data)), data.len());
+}
+
+/// The block is these bytes.
+pub fn block_open(data: &[u8]) {
+    survive(Base::get().with("blocks", data), data.len());
+}
+
+/// The block with some bytes exchanged and every checksum right again.
+pub fn block_patched(data: &[u8]) {
+    let base = Base::get();
+    survive(base.with("blocks", &base.block(data)), data.len());
+}
+
+/// Opens, asks, appends, flushes, opens again. `choice` picks how blocks are read.
+fn survive(store: Arc<dyn Vfs>, choice: usize) {
+    let reads = if choice.is_multiple_of(2) {
+        Reads::Mmap
+    } else {
+        Reads::Pread
+    };
+    let options = || {
+        Options::default()
+            .vfs(Arc::clone(&store))
+            .reads(reads)
+            .sync(Sync::Never)
+            .maintenance(Maintenance::Manual)
+            .memory_bytes(64 << 20)
+            .reserve_bytes(0)
+    };
+    let Ok(db) = Db::open("/db", options()) else {
+        return;
+    };
+    ask(&db);
+    let probe = labels! { "__name__" => "probe" };
+    let appended = db.append(&Batch::new().sample(&probe, 1, 2.0)).is_ok();
+    let flushed = db.flush().is_ok();
+    let closed = db.close().is_ok();
+    drop(db);
+    if !(appended && flushed && closed) {
+        return;
+    }
+    let db = Db::open("/db", options()).expect("closed without an error, yet it does not open");
+    let found = db
+        .select(&Selector::metric("probe"), 1..=1)
+        .map(|found| found.count());
+    if let Ok(found) = found {
+        assert_eq!(found, 1, "the appended sample is gone");
+    }
+    ask(&db);
+}
+
+/// Asks for everything; each answer is an error or makes sense.
+fn ask(db: &Db) {
+    let stats = db.stats();
+    let most = stats.head_samples.saturating_add(stats.block_samples);
+    let mut samples = 0u64;
+    if let Ok(all) = db.select(&Selector::all(), ..) {
+        for series in all {
+            let Ok(series) = series else { break };
+            let Ok(columns) = series.columns() else {
+                continue;
+            };
+            assert_eq!(columns.timestamps.len(), columns.values.len());
+            assert!(columns.timestamps.is_sorted_by(|a, b| a < b));
+            samples += columns.values.len() as u64;
+            let lazy = series.samples().take_while(Result::is_ok).count();
+            assert_eq!(lazy, columns.values.len());
+        }
+    }
+    assert!(samples <= most, "{samples} samples of {most}");
+    for function in [Function::Sum, Function::Quantile(0.5), Function::Increase] {
+        let whole = Aggregate::new(function);
+        let hourly = Aggregate::new(function)
+            .step(Duration::from_secs(3600))
+            .by(["host"]);
+        let _ = db.aggregate(&Selector::all(), .., &whole);
+        let _ = db.aggregate(&Selector::all(), 0..=86_400_000_000_000, &hourly);
+    }
+    let _ = db.latest(&Selector::all());
+    let _ = db.label_names(&Selector::all(), ..);
+    let _ = db.label_values("host", &Selector::all(), ..);
+}
