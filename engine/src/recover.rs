@@ -372,12 +372,13 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// Removes the WAL files whose frames are all in blocks.
+    /// Removes the WAL files whose frames are all in blocks, and copies that were being made.
     fn drop_old_wal_files(&mut self) -> Result<()> {
         let dir = self.dir.join(wal::DIR);
         for (name, kind) in self.list(&dir)? {
-            let number = wal::parse_name(&name).filter(|_| kind == EntryKind::File);
-            if number.is_some_and(|number| number < self.manifest.state().wal_floor) {
+            let number = wal::parse_name(&name);
+            let old = number.is_some_and(|number| number < self.manifest.state().wal_floor);
+            if kind == EntryKind::File && (old || wal::is_temporary_name(&name)) {
                 self.remove(&dir.join(name))?;
             }
         }
@@ -418,16 +419,21 @@ impl Recovery<'_> {
     }
 
     /// After a kill, frames may be in the system's memory only. They are durable before the next
-    /// frame says so.
+    /// frame says so; those that some frame calls durable are left as they are.
     fn make_durable(&self, dir: &Path, reader: &WalReader) -> Result<()> {
-        for header in reader.headers() {
-            let path = wal::file_path(dir, header.number);
-            let file = self
-                .vfs()
-                .open_rw(&path)
-                .map_err(|error| Error::io("open", &path, error))?;
-            file.sync()
-                .map_err(|error| Error::io("fsync", &path, error))?;
+        let headers = reader.headers();
+        let next = headers.iter().skip(1).map(|header| header.position);
+        for (header, end) in headers.iter().zip(next.chain([reader.end()])) {
+            if end > reader.synced() && end > header.position {
+                let path = wal::file_path(dir, header.number);
+                let bytes = reader.load(&path)?;
+                manifest::renew(
+                    self.vfs(),
+                    &wal::temporary_path(dir, header.number),
+                    &path,
+                    &bytes,
+                )?;
+            }
         }
         Ok(())
     }

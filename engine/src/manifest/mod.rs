@@ -80,17 +80,12 @@ impl Manifest {
             error => Error::codec(&path, 0, error),
         })?;
         let read = read_records(&path, database, &bytes)?;
-        let file = vfs
-            .open_rw(&path)
-            .map_err(|error| Error::io("open", &path, error))?;
         let torn = bytes.len() as u64 - read.len;
         if torn > 0 {
             tracing::warn!(bytes = torn, "manifest record that was never durable cut");
-            // The fsync makes the cut durable, so that no later record lands on leftovers.
-            file.set_len(read.len)
-                .and_then(|()| file.sync())
-                .map_err(|error| Error::io("shorten", &path, error))?;
         }
+        let whole = bytes.get(..read.len as usize).unwrap_or(&bytes);
+        let file = renew(&*vfs, &dir.join(TEMPORARY_NAME), &path, whole)?;
         let manifest = Self {
             vfs,
             dir: dir.to_owned(),
@@ -177,18 +172,54 @@ fn write_whole(
     let (temporary, path) = (dir.join(TEMPORARY_NAME), dir.join(NAME));
     let mut bytes = format::encode_header(database).to_vec();
     bytes.extend(format::encode_record(database, 0, &state.to_edit()));
-    let written = write_temporary(vfs, &temporary, &bytes);
+    let file = publish(vfs, &temporary, &path, &bytes)?;
+    Ok((file, bytes.len() as u64))
+}
+
+/// Makes what was read from a file durable, whatever became of it before: its `bytes` are written
+/// anew. An fsync of the old file could not be believed: when an earlier one failed, the system may
+/// have called bytes clean that it never wrote (Rebello et al., ATC 2020). Only on a full disk the
+/// file stays where it is, cut to these bytes.
+pub(crate) fn renew(
+    vfs: &dyn Vfs,
+    temporary: &Path,
+    path: &Path,
+    bytes: &[u8],
+) -> Result<Arc<dyn File>> {
+    match publish(vfs, temporary, path, bytes) {
+        Err(Failure::Refused(error)) if error.is_disk_full() => {
+            let cut = |file: Arc<dyn File>| {
+                file.set_len(bytes.len() as u64)?;
+                // Makes the bytes and the cut durable, as far as the system can be trusted.
+                file.sync()?;
+                Ok(file)
+            };
+            let kept = vfs.open_rw(path).and_then(cut);
+            kept.map_err(|error| Error::io("fsync", path, error))
+        }
+        published => published.map_err(Failure::into_error),
+    }
+}
+
+/// Publishes a file with these bytes, in the place of an older one of this name.
+fn publish(
+    vfs: &dyn Vfs,
+    temporary: &Path,
+    path: &Path,
+    bytes: &[u8],
+) -> Result<Arc<dyn File>, Failure> {
+    let written = write_temporary(vfs, temporary, bytes);
     let file = written.map_err(|error| {
         // Best effort: the next attempt and the next open remove it as well.
-        let _ = vfs.remove(&temporary);
-        Failure::Refused(Error::io("write", &temporary, error))
+        let _ = vfs.remove(temporary);
+        Failure::Refused(Error::io("write", temporary, error))
     })?;
     // The second call makes the name durable. Once a rename was tried, which of the two files has
     // the name is unknown until both calls are through.
-    vfs.rename(&temporary, &path)
-        .and_then(|()| vfs.sync_dir(dir))
-        .map_err(|error| Failure::Unknown(Error::io("publish", &path, error)))?;
-    Ok((file, bytes.len() as u64))
+    vfs.rename(temporary, path)
+        .and_then(|()| vfs.sync_dir(path.parent().unwrap_or(Path::new(""))))
+        .map_err(|error| Failure::Unknown(Error::io("publish", path, error)))?;
+    Ok(file)
 }
 
 fn write_temporary(vfs: &dyn Vfs, path: &Path, bytes: &[u8]) -> std::io::Result<Arc<dyn File>> {

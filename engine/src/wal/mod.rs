@@ -25,6 +25,17 @@ pub(crate) fn file_path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{number:010}.wal"))
 }
 
+/// Path under which a copy of WAL file `number` is written before it takes its place.
+pub(crate) fn temporary_path(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:010}.wal.tmp"))
+}
+
+/// Whether a file name is that of a copy being written.
+pub(crate) fn is_temporary_name(name: &str) -> bool {
+    name.strip_suffix(".tmp")
+        .is_some_and(|file| parse_name(file).is_some())
+}
+
 /// Number of the WAL file with this name, if it is one.
 pub(crate) fn parse_name(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".wal")?;

@@ -57,6 +57,7 @@ pub(crate) struct WalReader {
     /// Files of which at least one frame was read.
     with_frames: Vec<u64>,
     last_sequence: Option<u64>,
+    synced: u64,
     end: u64,
     bytes: u64,
     cut: Option<Cut>,
@@ -92,6 +93,7 @@ impl WalReader {
             seen: Vec::new(),
             with_frames: Vec::new(),
             last_sequence: None,
+            synced: 0,
             end: 0,
             bytes: 0,
             cut: None,
@@ -134,6 +136,11 @@ impl WalReader {
     /// Sequence of the last frame read.
     pub(crate) fn last_sequence(&self) -> Option<u64> {
         self.last_sequence
+    }
+
+    /// Position up to which the frames read say that the WAL was durable.
+    pub(crate) fn synced(&self) -> u64 {
+        self.synced
     }
 
     /// Position behind the last frame read.
@@ -228,6 +235,7 @@ impl WalReader {
             let start = current.offset + FRAME_HEADER_BYTES;
             current.offset += header.stride() as usize;
             self.last_sequence = Some(header.sequence);
+            self.synced = self.synced.max(header.synced);
             self.end = current.header.position + current.offset as u64;
             self.bytes += header.stride();
             let number = current.header.number;
@@ -320,7 +328,8 @@ impl WalReader {
         Ok(())
     }
 
-    fn load(&self, path: &Path) -> Result<Vec<u8>> {
+    /// The bytes of a WAL file.
+    pub(crate) fn load(&self, path: &Path) -> Result<Vec<u8>> {
         self.vfs
             .read(path, MAX_FILE_BYTES)
             .map_err(|error| Error::io("read", path, error))

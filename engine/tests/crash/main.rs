@@ -7,6 +7,8 @@
 
 mod check;
 mod enumerate;
+mod faults;
+mod full;
 mod history;
 mod stage;
 mod workloads;

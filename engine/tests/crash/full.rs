@@ -1,0 +1,117 @@
+//! A disk that fills up: appends are refused, everything else goes on.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use treering::time::ManualClock;
+use treering::vfs::{FaultVfs, MemVfs, Vfs};
+use treering::{Batch, Db, Sync};
+
+use crate::check::read;
+use crate::history::labels_of;
+use crate::stage::{Case, MODES};
+
+fn case(sync: Sync) -> Case {
+    Case {
+        name: "full disk",
+        sync,
+        dir: "/db",
+        options: |options| options.reserve_bytes(64 << 10),
+        run: |_| {},
+    }
+}
+
+fn open(case: &Case, vfs: &Arc<dyn Vfs>) -> Db {
+    Db::open(
+        case.dir,
+        case.options_on(Arc::clone(vfs), Arc::new(ManualClock::new(0))),
+    )
+    .unwrap()
+}
+
+fn batch(number: i64) -> Batch {
+    let times: Vec<i64> = (0..500).map(|index| number * 1000 + index).collect();
+    let values: Vec<f64> = times.iter().map(|&at| at as f64 / 7.0).collect();
+    Batch::new().column(labels_of(1), &times, &values)
+}
+
+/// Appends until the disk is full; how many batches were taken.
+fn fill(db: &Db, from: i64) -> i64 {
+    let mut number = from;
+    loop {
+        match db.append(&batch(number)) {
+            Ok(()) => number += 1,
+            Err(error) => {
+                assert!(error.is_disk_full(), "{error}");
+                return number;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_appends_answers_and_goes_on_when_there_is_room() {
+    for sync in MODES {
+        let faults = FaultVfs::new(Arc::new(MemVfs::new()));
+        let vfs: Arc<dyn Vfs> = Arc::new(faults.clone());
+        let case = case(sync);
+        let db = open(&case, &vfs);
+        faults
+            .set_capacity(Path::new("/"), faults.used() + (300 << 10))
+            .unwrap();
+        let taken = fill(&db, 0);
+        assert!(taken > 50, "{taken}");
+        for _ in 0..3 {
+            assert!(db.append(&batch(taken)).unwrap_err().is_disk_full());
+            let answer = read(&db, true).unwrap();
+            assert_eq!(answer.rows.len() as i64, taken * 500);
+            assert!(!db.stats().poisoned);
+        }
+        faults
+            .set_capacity(Path::new("/"), faults.used() + (100 << 10))
+            .unwrap();
+        let more = fill(&db, taken);
+        assert!(more > taken + 10, "{taken} {more}");
+        // A flush that does not fit changes nothing either.
+        if let Err(error) = db.flush() {
+            assert!(error.is_disk_full(), "{error}");
+        }
+        assert_eq!(read(&db, true).unwrap().rows.len() as i64, more * 500);
+        faults.clear_capacity();
+        db.append(&batch(more)).unwrap();
+        db.flush().unwrap();
+        assert_eq!(db.stats().head_samples, 0);
+        db.close().unwrap();
+        let db = open(&case, &vfs);
+        let answer = read(&db, true).unwrap();
+        assert_eq!(answer.rows.len() as i64, (more + 1) * 500);
+        assert_eq!(db.recovery().wal_cut, None);
+    }
+}
+
+/// The reserve lets the next process in, which can answer and, when room comes, take samples.
+#[test]
+fn a_full_disk_can_be_opened_and_asked() {
+    for sync in MODES {
+        let faults = FaultVfs::new(Arc::new(MemVfs::new()));
+        let vfs: Arc<dyn Vfs> = Arc::new(faults.clone());
+        let case = case(sync);
+        let db = open(&case, &vfs);
+        faults
+            .set_capacity(Path::new("/"), faults.used() + (200 << 10))
+            .unwrap();
+        let taken = fill(&db, 0);
+        faults.set_capacity(Path::new("/"), faults.used()).unwrap();
+        db.close().unwrap();
+        drop(db);
+        let db = open(&case, &vfs);
+        assert_eq!(read(&db, true).unwrap().rows.len() as i64, taken * 500);
+        let taken = fill(&db, taken);
+        faults.clear_capacity();
+        db.append(&batch(taken)).unwrap();
+        assert_eq!(
+            read(&db, true).unwrap().rows.len() as i64,
+            (taken + 1) * 500
+        );
+    }
+}

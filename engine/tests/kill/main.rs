@@ -1,0 +1,238 @@
+//! kill -9 of a writing process on a real disk, again and again on one database.
+//!
+//! The test runs itself as a child, which opens the database with `Sync::Always` and appends from
+//! four threads; each acknowledgement goes through a pipe after the append returned. The parent
+//! kills it after a random number of them, opens the database and compares. `TREERING_KILLS` is the
+//! number of rounds, `TREERING_SEED` where its random choices start.
+#![allow(
+    clippy::print_stderr,
+    reason = "the number of kills belongs to the result"
+)]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use treering::{Batch, Db, Labels, Maintenance, Options, Selector, Sync, labels};
+
+const THREADS: u64 = 4;
+/// Most samples of a batch; a batch's timestamps start at its number times this.
+const SAMPLES_MAX: u64 = 24;
+/// Acknowledgements before a kill, at most.
+const ACKS_MAX: u64 = 300;
+const CHILD: &str = "TREERING_KILL_CHILD";
+const STARTS: &str = "TREERING_KILL_STARTS";
+
+#[test]
+fn nothing_acknowledged_is_lost_and_nothing_invented() {
+    if let Some(dir) = std::env::var_os(CHILD) {
+        write_until_killed(Path::new(&dir));
+        return;
+    }
+    let (rounds, seed) = (
+        number("TREERING_KILLS").unwrap_or(20),
+        number("TREERING_SEED"),
+    );
+    let mut random = seed.unwrap_or(1);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let mut held = [0; THREADS as usize];
+    let (mut acknowledged, mut blocks) = (0, 0);
+    for round in 0..rounds {
+        random = mixed(random);
+        // One round in eight is killed at once: while it opens the database.
+        let acks_wanted = if random.is_multiple_of(8) {
+            0
+        } else {
+            random / 8 % ACKS_MAX
+        };
+        let acks = run_and_kill(&path, &held, acks_wanted);
+        acknowledged += acks.len() as u64;
+        let mut expected = held;
+        for (thread, batch) in acks {
+            let next = &mut expected[thread];
+            assert_eq!(
+                batch, *next,
+                "round {round}: thread {thread} acknowledged out of order"
+            );
+            *next += 1;
+        }
+        let Ok(db) = Db::open(&path, options().maintenance(Maintenance::Manual)) else {
+            panic!("round {round}: {:?}", Db::open(&path, options()).err());
+        };
+        assert!(
+            db.recovery().quarantined.is_empty(),
+            "round {round}: {:?}",
+            db.recovery()
+        );
+        held = read(&db, round);
+        for (thread, (&held, &expected)) in held.iter().zip(&expected).enumerate() {
+            // One batch may be there whose acknowledgement did not come through.
+            assert!(
+                (expected..=expected + 1).contains(&held),
+                "round {round}: thread {thread} has {held} batches, {expected} acknowledged"
+            );
+        }
+        blocks = db.stats().blocks;
+        if random.is_multiple_of(3) {
+            db.close().unwrap();
+        }
+    }
+    assert!(rounds < 20 || blocks > 0, "no flush came between");
+    eprintln!("kills: {rounds}, {acknowledged} batches acknowledged, {blocks} blocks in the end");
+}
+
+fn options() -> Options {
+    Options::default()
+        .sync(Sync::Always)
+        .memory_bytes(8 << 20)
+        .wal_file_bytes(64 << 10)
+        .wal_max_bytes(128 << 10)
+        .reserve_bytes(64 << 10)
+}
+
+/// Starts a child that goes on behind the `held` batches, kills it after so many acknowledgements,
+/// and gives all that came through, as (thread, batch).
+fn run_and_kill(path: &Path, held: &[u64], acks_wanted: u64) -> Vec<(usize, u64)> {
+    let starts: Vec<String> = held.iter().map(u64::to_string).collect();
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "nothing_acknowledged_is_lost_and_nothing_invented",
+            "--nocapture",
+        ])
+        .env(CHILD, path)
+        .env(STARTS, starts.join(","))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut child = KilledOnDrop(child);
+    let pipe = BufReader::new(child.0.stdout.take().unwrap());
+    let mut acks = Vec::new();
+    for line in pipe.lines().map(|line| line.unwrap()) {
+        if let Some(ack) = line
+            .strip_prefix("ack ")
+            .and_then(|ack| ack.split_once(' '))
+        {
+            acks.push((ack.0.parse().unwrap(), ack.1.parse().unwrap()));
+        }
+        assert!(
+            !line.contains("panicked") && !line.starts_with("error"),
+            "the child: {line}"
+        );
+        if acks.len() as u64 >= acks_wanted {
+            child.0.kill().unwrap();
+        }
+    }
+    acks
+}
+
+struct KilledOnDrop(Child);
+
+impl Drop for KilledOnDrop {
+    fn drop(&mut self) {
+        // It may be dead already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The child: appends until it is killed.
+fn write_until_killed(path: &Path) {
+    let starts = std::env::var(STARTS).unwrap();
+    let starts = starts.split(',').map(|start| start.parse::<u64>().unwrap());
+    say("open");
+    let db = Db::open(path, options()).unwrap_or_else(|error| fail(&error));
+    std::thread::scope(|scope| {
+        for (thread, start) in starts.enumerate() {
+            let db = &db;
+            scope.spawn(move || {
+                for number in start.. {
+                    let mut batch = Batch::new();
+                    for (series, at, value) in rows(thread as u64, number) {
+                        batch.push(series, at, value);
+                    }
+                    db.append(&batch).unwrap_or_else(|error| fail(&error));
+                    say(&format!("ack {thread} {number}"));
+                }
+            });
+        }
+    });
+}
+
+/// One line in one write.
+fn say(line: &str) {
+    // When the parent is gone there is nobody to tell.
+    let _ = std::io::stdout()
+        .lock()
+        .write_all(format!("\n{line}\n").as_bytes());
+}
+
+fn fail<T>(error: &treering::Error) -> T {
+    say(&format!("error {error}"));
+    std::process::abort()
+}
+
+/// The samples of a batch: on a series of the thread, and on one that all threads share.
+fn rows(thread: u64, number: u64) -> Vec<(Labels, i64, f64)> {
+    let own = labels! { "__name__" => "own", "thread" => thread.to_string() };
+    let shared = labels! { "__name__" => "shared" };
+    let count = 1 + mixed(thread << 32 | number) % SAMPLES_MAX;
+    let mut rows = Vec::new();
+    for index in 0..count {
+        let at = (number * SAMPLES_MAX + index) as i64;
+        rows.push((
+            own.clone(),
+            at,
+            f64::from_bits(mixed(at as u64 ^ thread << 56)),
+        ));
+    }
+    let at = (number * THREADS + thread) as i64;
+    rows.push((shared, at, f64::from_bits(mixed(at as u64))));
+    rows
+}
+
+/// How many batches of each thread are there: whole ones, without a gap, bit for bit.
+fn read(db: &Db, round: u64) -> [u64; THREADS as usize] {
+    let mut found: BTreeMap<(String, i64), u64> = BTreeMap::new();
+    for series in db.select(&Selector::parse("{}").unwrap(), ..).unwrap() {
+        let series = series.unwrap();
+        let columns = series.columns().unwrap();
+        for (&at, value) in columns.timestamps.iter().zip(&columns.values) {
+            found.insert((series.labels().to_string(), at), value.to_bits());
+        }
+    }
+    let mut held = [0; THREADS as usize];
+    for (thread, held) in held.iter_mut().enumerate() {
+        loop {
+            let rows = rows(thread as u64, *held);
+            let took = rows.iter().map(|(series, at, value)| {
+                found.remove(&(series.to_string(), *at)) == Some(value.to_bits())
+            });
+            match took.filter(|&there| there).count() {
+                0 => break,
+                all if all == rows.len() => *held += 1,
+                some => panic!("round {round}: {some} samples of thread {thread}, batch {held}"),
+            }
+        }
+    }
+    assert!(
+        found.is_empty(),
+        "round {round}: invented {:?}",
+        found.iter().next()
+    );
+    held
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+/// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
+fn mixed(state: u64) -> u64 {
+    let mut mixed = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ mixed >> 31
+}
