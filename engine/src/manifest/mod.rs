@@ -289,3 +289,6 @@ fn record_follows(database: u64, records: &Records, rest: &[u8]) -> bool {
 
 /// How far behind a damaged record another one is looked for.
 const MAX_SEARCH_BYTES: usize = 16 << 20;
+
+#[cfg(test)]
+mod tests;

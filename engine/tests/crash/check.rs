@@ -32,7 +32,8 @@ const EMPTY_WAL_FILE: usize = 64;
 /// Opens the image and checks it; `number` varies what is tried afterwards.
 pub(crate) fn check(image: &MemVfs, expected: &Expected<'_>, number: u64) -> Result<usize, String> {
     let db = open(expected.case, image)?;
-    let print = read(&db, number % 8 == 0).map_err(|error| format!("reading failed: {error}"))?;
+    let print =
+        read(&db, number.is_multiple_of(8)).map_err(|error| format!("reading failed: {error}"))?;
     // (1) to (3): a prefix of the batches, with all that are durable, bit for bit.
     let found = expected
         .history

@@ -18,7 +18,7 @@ use crate::history::{Print, Random, Row, labels_of};
 use crate::stage::{Case, MODES};
 
 /// Runs of one test, when there are more calls and faults than that.
-const RUNS: u64 = 1000;
+const RUNS: u64 = 600;
 const SOAK_RUNS: u64 = 100_000;
 
 #[test]

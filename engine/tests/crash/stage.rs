@@ -102,7 +102,7 @@ impl Stage {
         for kind in [CallKind::Write, CallKind::SetLen] {
             self.faults.fail_only(kind, 1, Fault::Io, Repeat::Forever);
         }
-        let batch = Batch::new().sample(&labels_of(0), 0, 0.0);
+        let batch = Batch::new().sample(labels_of(0), 0, 0.0);
         assert!(self.db().append(&batch).unwrap_err().is_poisoned());
         self.db = None;
         self.faults.heal();
