@@ -20,10 +20,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .maintenance(Maintenance::Manual)
         .reserve_bytes(0);
     let db = Db::open("/db", options)?;
-    append(&db, 0, 300)?;
+    append(&db, 0, 50)?;
     db.flush()?;
-    append(&db, 300, 40)?;
-    append(&db, 20, 5)?;
+    append(&db, 50, 10)?;
+    append(&db, 20, 3)?;
     db.sync()?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("base");
     if root.exists() {
@@ -57,7 +57,7 @@ fn append(db: &Db, first: i64, count: i64) -> Result<(), Box<dyn std::error::Err
             1 => (i * i % 997) as f64 / 100.0,
             2 => (i * 17 + i % 5) as f64,
             3 => ((i * i % 997) as f64).sqrt(),
-            4 if i % 50 == 49 => stale_marker(),
+            4 if i % 20 == 19 => stale_marker(),
             _ => [0.1, f64::NAN, -0.0, 7e77][i as usize % 4],
         });
         let (times, values): (Vec<i64>, Vec<f64>) = (times.collect(), values.collect());

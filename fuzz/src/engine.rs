@@ -90,7 +90,6 @@ fn survive(store: Arc<dyn Vfs>, choice: usize) {
     if let Ok(found) = found {
         assert_eq!(found, 1, "the appended sample is gone");
     }
-    ask(&db);
 }
 
 /// Asks for everything; each answer is an error or makes sense.
