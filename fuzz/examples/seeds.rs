@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use treering::testing;
 use treering_codec::{
     Stats, StreamEncoder, encode_timestamps, encode_values, stale_marker, varint,
 };
@@ -153,9 +154,13 @@ fn write_texts() -> std::io::Result<()> {
 fn write_files() -> std::io::Result<()> {
     let base = Base::get();
     let (wal, manifest, block) = (base.file("wal"), base.file("manifest"), base.file("blocks"));
-    write("wal_replay", "whole", wal)?;
-    write("wal_replay", "cut", &wal[..wal.len() * 2 / 3])?;
-    write("wal_replay", "header", &wal[..64])?;
+    let canonical = labels(3);
+    let payload = testing::wal_payload_of(&[canonical.as_canonical()], 7, &[0.5]);
+    let file = testing::wal_file_of(&[&payload, &payload]);
+    write("wal_replay", "whole", &file)?;
+    write("wal_replay", "cut", &file[..file.len() - 9])?;
+    write("wal_replay", "header", &file[..64])?;
+    write("wal_replay", "payload", &payload)?;
     let payload = |at: usize| {
         let len = u32::from_le_bytes([wal[at + 4], wal[at + 5], wal[at + 6], wal[at + 7]]);
         &wal[at + 32..at + 32 + len as usize]
@@ -170,6 +175,11 @@ fn write_files() -> std::io::Result<()> {
         &[framed(first), framed(second)].concat(),
     )?;
     write("wal_frames", "empty", &framed(&[]))?;
+    write(
+        "manifest_open",
+        "made",
+        &testing::manifest_of(&[(1, 9, 4), (10, 20, 9)]),
+    )?;
     write("manifest_open", "whole", manifest)?;
     write("manifest_open", "cut", &manifest[..manifest.len() - 5])?;
     write("manifest_open", "header", &manifest[..32])?;

@@ -1,12 +1,14 @@
-//! Targets over whole databases: one file of the committed base is replaced, then it is opened and
-//! asked everything.
+//! Targets over the engine's files: single ones by their readers, and whole databases of which one
+//! file of the committed base is changed behind right checksums, then opened and asked everything.
 //!
-//! Input: any bytes. Invariants asserted: opening gives a database or an error; what an open
-//! database answers is in order and countable, or an error; after closing it opens again.
+//! Input: any bytes. Invariants asserted: readers bound what they give by what they were given;
+//! opening gives a database or an error; what an open database answers is in order and countable,
+//! or an error; after closing it opens again.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use treering::testing;
 use treering::vfs::Vfs;
 use treering::{
     Aggregate, Batch, Db, Function, Maintenance, Options, Reads, Selector, Sync, labels,
@@ -14,9 +16,22 @@ use treering::{
 
 use crate::files::Base;
 
-/// The WAL file is these bytes.
+/// The bytes as a WAL file, as a payload, and as a payload in a frame with a right checksum.
 pub fn wal_replay(data: &[u8]) {
-    survive(Base::get().with("wal", data), data.len());
+    if let Ok((frames, cut)) = testing::read_wal_files(&[data]) {
+        assert!(cut <= data.len() as u64);
+        assert!(frames <= data.len() as u64 / 32);
+    }
+    if let Ok(samples) = testing::read_wal_payload(data) {
+        assert!(samples * 8 <= data.len());
+    }
+    let framed = testing::wal_file_of(&[data]);
+    let read = testing::read_wal_files(&[&framed]);
+    assert_eq!(
+        read.expect("a file of ours"),
+        (1, 0),
+        "a whole frame is never cut"
+    );
 }
 
 /// Payloads of frames with right checksums: two bytes of length before each.
@@ -33,9 +48,13 @@ pub fn wal_frames(data: &[u8]) {
     survive(base.with("wal", &base.wal(1, &payloads)), data.len());
 }
 
-/// The manifest is these bytes.
+/// The bytes as a manifest.
 pub fn manifest_open(data: &[u8]) {
-    survive(Base::get().with("manifest", data), data.len());
+    if let Ok((blocks, cut)) = testing::read_manifest(data) {
+        assert!(cut <= data.len() as u64);
+        // An added block takes at least nine bytes.
+        assert!(blocks <= data.len() / 9);
+    }
 }
 
 /// The payload of one more record of the manifest, with a right checksum.
@@ -44,9 +63,12 @@ pub fn manifest_records(data: &[u8]) {
     survive(base.with("manifest", &base.manifest(data)), data.len());
 }
 
-/// The block is these bytes.
+/// The bytes as a block, everything in it read through a map and from the file.
 pub fn block_open(data: &[u8]) {
-    survive(Base::get().with("blocks", data), data.len());
+    if let Ok(samples) = testing::read_block(data) {
+        // Verified: each chunk was decoded, and none holds more than its directory allows.
+        assert!(samples <= (data.len() as u64).saturating_mul(8192));
+    }
 }
 
 /// The block with some bytes exchanged and every checksum right again.

@@ -26,7 +26,9 @@ const KINDS: &[Kind] = &[
     Kind {
         name: "kill",
         shows: "kill -9 of a writing process",
-        program: Program::Bench { name: "kill" },
+        binary: "kill",
+        filter: "",
+        long: ("TREERING_KILLS", "200"),
     },
     Kind {
         name: "model",
@@ -43,18 +45,11 @@ const KINDS: &[Kind] = &[
 struct Kind {
     name: &'static str,
     shows: &'static str,
-    program: Program,
-}
-
-enum Program {
-    /// An integration test of the engine, filtered, with the variable that makes it long.
-    Test {
-        binary: &'static str,
-        filter: &'static str,
-        long: (&'static str, &'static str),
-    },
-    /// A bench that takes `--seed`.
-    Bench { name: &'static str },
+    /// An integration test of the engine, and a filter on its tests.
+    binary: &'static str,
+    filter: &'static str,
+    /// The variable that chooses long sizes.
+    long: (&'static str, &'static str),
 }
 
 pub(crate) fn run(mut args: Args) -> Outcome {
@@ -77,7 +72,7 @@ pub(crate) fn run(mut args: Args) -> Outcome {
     let mut rounds = 0;
     while rounds == 0 || start.elapsed() < time {
         let seed = first_seed.wrapping_add(rounds);
-        shell::run(&mut round(&kind.program, seed)?).map_err(|error| {
+        shell::run(&mut round(kind, seed)?).map_err(|error| {
             format!(
                 "{error}; again: cargo xtask soak {} --minutes 0 --seed {seed}",
                 kind.name
@@ -93,47 +88,34 @@ pub(crate) fn run(mut args: Args) -> Outcome {
     Ok(())
 }
 
-fn round(program: &Program, seed: u64) -> Outcome<Command> {
-    match program {
-        Program::Test {
-            binary,
-            filter,
-            long,
-        } => {
-            let main = root().join("engine/tests").join(binary).join("main.rs");
-            if !main.is_file() {
-                return Err(format!("{} is not there", main.display()));
-            }
-            let words = [
-                "test",
-                "--locked",
-                "--release",
-                "-p",
-                "treering",
-                "--test",
-                binary,
-            ];
-            let mut command = cargo(&words);
-            command.args(["--", "--nocapture"]);
-            if !filter.is_empty() {
-                command.arg(filter);
-            }
-            command
-                .env(long.0, long.1)
-                .env("TREERING_SEED", seed.to_string());
-            // proptest takes where it starts from a variable of its own.
-            command.env("PROPTEST_RNG_SEED", seed.to_string());
-            Ok(command)
-        }
-        Program::Bench { name } => {
-            let package = ["--release", "-p", "treering-benches", "--bin", name];
-            let mut command = cargo(&["run", "--locked", "--quiet"]);
-            command
-                .args(package)
-                .args(["--", "--seed", &seed.to_string()]);
-            Ok(command)
-        }
+fn round(kind: &Kind, seed: u64) -> Outcome<Command> {
+    let main = root()
+        .join("engine/tests")
+        .join(kind.binary)
+        .join("main.rs");
+    if !main.is_file() {
+        return Err(format!("{} is not there", main.display()));
     }
+    let words = [
+        "test",
+        "--locked",
+        "--release",
+        "-p",
+        "treering",
+        "--test",
+        kind.binary,
+    ];
+    let mut command = cargo(&words);
+    command.args(["--", "--nocapture"]);
+    if !kind.filter.is_empty() {
+        command.arg(kind.filter);
+    }
+    command
+        .env(kind.long.0, kind.long.1)
+        .env("TREERING_SEED", seed.to_string());
+    // proptest takes where it starts from a variable of its own.
+    command.env("PROPTEST_RNG_SEED", seed.to_string());
+    Ok(command)
 }
 
 /// Printed at the end and in every failure, so that it need not be chosen well.
