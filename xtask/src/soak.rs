@@ -17,11 +17,9 @@ const KINDS: &[Kind] = &[
     Kind {
         name: "crash",
         shows: "power cuts at every call",
-        program: Program::Test {
-            binary: "crash",
-            filter: "",
-            long: ("TREERING_SOAK", "1"),
-        },
+        binary: "crash",
+        filter: "",
+        long: ("TREERING_SOAK", "1"),
     },
     Kind {
         name: "kill",
@@ -33,11 +31,9 @@ const KINDS: &[Kind] = &[
     Kind {
         name: "model",
         shows: "random operations and a model",
-        program: Program::Test {
-            binary: "it",
-            filter: "model",
-            long: ("TREERING_CASES", "2000"),
-        },
+        binary: "it",
+        filter: "model",
+        long: ("TREERING_CASES", "2000"),
     },
 ];
 
