@@ -111,6 +111,15 @@ impl<'a> Query<'a> {
                 .filter(|&at| at <= last);
             let from = newest_start.max().unwrap_or(first).max(first);
             series.runs.retain(|run| run.overlaps(from, last));
+            if let [run] = &series.runs[..]
+                && let Some(sample) = run.last_sample().filter(|sample| sample.timestamp <= last)
+            {
+                found.push(Latest {
+                    labels: series.labels,
+                    sample,
+                });
+                continue;
+            }
             guard.samples(series.runs.iter().map(|run| run.count as u64).sum())?;
             timestamps.clear();
             values.clear();

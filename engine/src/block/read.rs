@@ -178,6 +178,7 @@ impl Block {
 
     /// Appends the chunks of one series that overlap `first..=last`, ascending in time. For many
     /// series [`Block::chunks_with`] is several times faster.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn chunks(
         &self,
         ordinal: u32,

@@ -11,13 +11,15 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result, is_full};
 use crate::poison::Failure;
+use crate::publish::{publish, renew};
 use crate::reserve::Reserve;
 use crate::vfs::{File, Vfs};
 use format::{Edit, HEADER_BYTES, State, VERSION};
 
 /// Name of the manifest in the database directory.
 pub(crate) const NAME: &str = "manifest";
-const TEMPORARY_NAME: &str = "manifest.tmp";
+/// Name of a manifest being written.
+pub(crate) const TEMPORARY_NAME: &str = "manifest.tmp";
 
 /// Size from which a manifest that is mostly history is written anew.
 const REWRITE_BYTES: u64 = 64 << 10;
@@ -59,7 +61,8 @@ impl Manifest {
     }
 
     /// Reads the manifest of `dir`; `None` when there is none. Also says how many bytes of a record
-    /// that was never durable were found at its end; they are overwritten by the next record.
+    /// that was never durable were found at its end. Changes nothing: [`Manifest::renew`] must come
+    /// before the first commit.
     pub(crate) fn open(vfs: Arc<dyn Vfs>, dir: &Path) -> Result<Option<(Self, u64)>> {
         let path = dir.join(NAME);
         if !vfs
@@ -84,8 +87,9 @@ impl Manifest {
         if torn > 0 {
             tracing::warn!(bytes = torn, "manifest record that was never durable cut");
         }
-        let whole = bytes.get(..read.len as usize).unwrap_or(&bytes);
-        let file = renew(&*vfs, &dir.join(TEMPORARY_NAME), &path, whole)?;
+        let file = vfs
+            .open_rw(&path)
+            .map_err(|error| Error::io("open", &path, error))?;
         let manifest = Self {
             vfs,
             dir: dir.to_owned(),
@@ -96,6 +100,17 @@ impl Manifest {
             next_record: read.next_record,
         };
         Ok(Some((manifest, torn)))
+    }
+
+    /// Makes what was read durable, without the torn record, once it is known to be right.
+    pub(crate) fn renew(&mut self) -> Result<()> {
+        let path = self.dir.join(NAME);
+        let mut bytes = vec![0; usize::try_from(self.len).unwrap_or(0)];
+        self.file
+            .read_exact_at(&mut bytes, 0)
+            .map_err(|error| Error::io("read", &path, error))?;
+        self.file = renew(&*self.vfs, &self.dir.join(TEMPORARY_NAME), &path, &bytes)?;
+        Ok(())
     }
 
     /// The id of the database.
@@ -174,63 +189,6 @@ fn write_whole(
     bytes.extend(format::encode_record(database, 0, &state.to_edit()));
     let file = publish(vfs, &temporary, &path, &bytes)?;
     Ok((file, bytes.len() as u64))
-}
-
-/// Makes what was read from a file durable, whatever became of it before: its `bytes` are written
-/// anew. An fsync of the old file could not be believed: when an earlier one failed, the system may
-/// have called bytes clean that it never wrote (Rebello et al., ATC 2020). Only on a full disk the
-/// file stays where it is, cut to these bytes.
-pub(crate) fn renew(
-    vfs: &dyn Vfs,
-    temporary: &Path,
-    path: &Path,
-    bytes: &[u8],
-) -> Result<Arc<dyn File>> {
-    match publish(vfs, temporary, path, bytes) {
-        Err(Failure::Refused(error)) if error.is_disk_full() => {
-            let cut = |file: Arc<dyn File>| {
-                file.set_len(bytes.len() as u64)?;
-                // Makes the bytes and the cut durable, as far as the system can be trusted.
-                file.sync()?;
-                Ok(file)
-            };
-            let kept = vfs.open_rw(path).and_then(cut);
-            kept.map_err(|error| Error::io("fsync", path, error))
-        }
-        published => published.map_err(Failure::into_error),
-    }
-}
-
-/// Publishes a file with these bytes, in the place of an older one of this name.
-fn publish(
-    vfs: &dyn Vfs,
-    temporary: &Path,
-    path: &Path,
-    bytes: &[u8],
-) -> Result<Arc<dyn File>, Failure> {
-    let written = write_temporary(vfs, temporary, bytes);
-    let file = written.map_err(|error| {
-        // Best effort: the next attempt and the next open remove it as well.
-        let _ = vfs.remove(temporary);
-        Failure::Refused(Error::io("write", temporary, error))
-    })?;
-    // The second call makes the name durable. Once a rename was tried, which of the two files has
-    // the name is unknown until both calls are through.
-    vfs.rename(temporary, path)
-        .and_then(|()| vfs.sync_dir(path.parent().unwrap_or(Path::new(""))))
-        .map_err(|error| Failure::Unknown(Error::io("publish", path, error)))?;
-    Ok(file)
-}
-
-fn write_temporary(vfs: &dyn Vfs, path: &Path, bytes: &[u8]) -> std::io::Result<Arc<dyn File>> {
-    if vfs.exists(path)? {
-        vfs.remove(path)?;
-    }
-    let file = vfs.create(path)?;
-    file.write_all_at(bytes, 0)?;
-    // Makes the contents durable before the name points to them.
-    file.sync()?;
-    Ok(file)
 }
 
 struct Records {

@@ -56,6 +56,15 @@ impl Run {
         }
     }
 
+    /// Its last sample, where the statistics tell: they pass over stale markers.
+    pub(crate) fn last_sample(&self) -> Option<Sample> {
+        let stats = self.stats().filter(|stats| stats.stale == 0)?;
+        Some(Sample {
+            timestamp: self.max_time,
+            value: stats.last,
+        })
+    }
+
     /// Whether any of its samples may lie in `first..=last`.
     pub(crate) fn overlaps(&self, first: i64, last: i64) -> bool {
         self.min_time <= last && self.max_time >= first
