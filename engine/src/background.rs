@@ -4,6 +4,7 @@
 //! thread are apart, so neither delays the other. Whatever fails leaves the database as it was
 //! before, or poisoned.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -18,7 +19,7 @@ use crate::options::{Maintenance, Sync};
 use crate::poison::Failure;
 use crate::shared::{Commit, Shared};
 use crate::stats::Counters;
-use crate::sync::{Receiver, RecvTimeoutError, Sender, bounded, spawn};
+use crate::sync::{MutexGuard, Receiver, RecvTimeoutError, Sender, bounded, spawn};
 use crate::wal;
 
 /// The threads of an open database; stopping is dropping the senders and joining.
@@ -42,14 +43,13 @@ impl Threads {
         let failed = |error| Error::io("start a thread for", &shared.dir, error);
         let (sender, receiver) = bounded(1);
         let owned = Arc::clone(shared);
-        threads
-            .handles
-            .push(spawn("flush", move || flush_loop(&owned, &receiver)).map_err(failed)?);
+        let body = move || guarded(&owned, "flush", || flush_loop(&owned, &receiver));
+        threads.handles.push(spawn("flush", body).map_err(failed)?);
         threads.flush = Some(sender);
         if let Sync::Interval(every) = shared.options.sync {
             let (sender, receiver) = bounded(1);
             let owned = Arc::clone(shared);
-            let body = move || sync_loop(&owned, every, &receiver);
+            let body = move || guarded(&owned, "sync", || sync_loop(&owned, every, &receiver));
             threads.handles.push(spawn("sync", body).map_err(failed)?);
             threads.sync = Some(sender);
         }
@@ -70,6 +70,16 @@ impl Threads {
         for handle in self.handles.drain(..) {
             let _ = handle.join();
         }
+    }
+}
+
+/// Runs the body of a thread; a panic in it poisons, and wakes the appends that wait for it.
+fn guarded(shared: &Shared, name: &str, body: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(body)).is_err() {
+        shared
+            .poison
+            .set_reason(&format!("the {name} thread of the database panicked"));
+        shared.pressure.changed.notify_all();
     }
 }
 
@@ -104,11 +114,10 @@ pub(crate) fn is_due(shared: &Shared) -> bool {
     if view.live.samples() == 0 {
         return false;
     }
+    // Not while the commit lock is held: a manifest being written would hold up every append.
+    let floor = shared.manifest.lock().state().wal_floor;
     let commit = shared.commit.lock();
-    let files = commit
-        .wal
-        .number()
-        .saturating_sub(shared.manifest.lock().state().wal_floor);
+    let files = commit.wal.number().saturating_sub(floor);
     let age = commit.head_since.map_or(Duration::ZERO, |since| {
         shared.options.clock.monotonic().saturating_sub(since)
     });
@@ -120,14 +129,15 @@ pub(crate) fn is_due(shared: &Shared) -> bool {
 /// WAL files (each open begins one) after which the head is flushed, however small they are.
 const MOST_WAL_FILES: u64 = 64;
 
-/// Waits, or flushes when there are no threads, until an append fits.
-pub(crate) fn make_room(shared: &Shared, threads: &Threads) -> Result<()> {
+/// Waits, or flushes when there are no threads, until an append fits. `wake_flush` asks the flush
+/// thread to look; nothing that closing needs is held while waiting.
+pub(crate) fn make_room(shared: &Shared, wake_flush: impl Fn()) -> Result<()> {
     let over = || {
         shared.head_bytes() >= shared.head_bytes_max()
             || shared.wal_bytes() >= shared.options.wal_max_bytes.saturating_mul(2)
     };
     if shared.options.maintenance == Maintenance::Manual {
-        let full = shared.view.get().live.bytes() >= shared.head_bytes_full()
+        let full = shared.head_bytes() >= shared.head_bytes_full()
             || shared.wal_bytes() >= shared.options.wal_max_bytes;
         return if full { flush(shared) } else { Ok(()) };
     }
@@ -140,7 +150,7 @@ pub(crate) fn make_room(shared: &Shared, threads: &Threads) -> Result<()> {
     let seen = outcome.ended;
     while over() {
         shared.check_writable()?;
-        threads.wake_flush();
+        wake_flush();
         shared
             .pressure
             .changed
@@ -154,11 +164,22 @@ pub(crate) fn make_room(shared: &Shared, threads: &Threads) -> Result<()> {
 
 /// Moves everything appended so far into blocks.
 pub(crate) fn flush(shared: &Shared) -> Result<()> {
-    let _turn = shared.flushing.lock();
-    let flushed = freeze(shared).and_then(|()| {
+    let turn = shared.flushing.lock();
+    // Whoever closes takes the turn as well: after that nothing is flushed any more.
+    shared.check_open()?;
+    flush_in_turn(shared, &turn)
+}
+
+/// As [`flush`], for a caller whose turn it is. Heads that an earlier flush could not write come
+/// first: while they cannot be written, no further head is frozen.
+pub(crate) fn flush_in_turn(shared: &Shared, _turn: &MutexGuard<'_, ()>) -> Result<()> {
+    let flush_frozen = || {
         let frozen = shared.view.get().frozen.clone();
         frozen.iter().try_for_each(|head| flush_head(shared, head))
-    });
+    };
+    let flushed = flush_frozen()
+        .and_then(|()| freeze(shared))
+        .and_then(|()| flush_frozen());
     if let Err(error) = &flushed {
         tracing::error!(%error, "flush failed; its samples stay in memory and in the WAL");
     }

@@ -38,7 +38,7 @@ pub struct Batch {
     pub(crate) labels: Vec<Labels>,
     pub(crate) timestamps: Vec<i64>,
     pub(crate) values: Vec<f64>,
-    pub(crate) uneven: Option<Uneven>,
+    pub(crate) uneven: Vec<Uneven>,
 }
 
 /// `len` samples in a row of one series.
@@ -94,7 +94,9 @@ impl Batch {
         self
     }
 
-    /// Adds a column: many samples of one series. Both slices must have the same length.
+    /// Adds a column: many samples of one series. Both slices must have the same length: a column
+    /// that is uneven refuses the batch when it is appended, or is left out by
+    /// `Db::append_partial`.
     #[must_use]
     pub fn column(mut self, series: impl IntoSeries, timestamps: &[i64], values: &[f64]) -> Self {
         self.push_column(series, timestamps, values);
@@ -121,11 +123,12 @@ impl Batch {
 
     /// Adds a column in place.
     pub fn push_column(&mut self, series: impl IntoSeries, timestamps: &[i64], values: &[f64]) {
-        if timestamps.len() != values.len() && self.uneven.is_none() {
-            self.uneven = Some(Uneven {
-                row: self.len(),
-                timestamps: timestamps.len(),
-                values: values.len(),
+        if timestamps.len() != values.len() {
+            let (row, timestamps, values) = (self.len(), timestamps.len(), values.len());
+            self.uneven.push(Uneven {
+                row,
+                timestamps,
+                values,
             });
             return;
         }
@@ -148,7 +151,7 @@ impl Batch {
         self.labels.clear();
         self.timestamps.clear();
         self.values.clear();
-        self.uneven = None;
+        self.uneven.clear();
     }
 
     fn add(&mut self, series: RunSeries, timestamps: &[i64], values: &[f64]) {
@@ -176,6 +179,9 @@ impl IntoSeries for SeriesRef {
 
 impl IntoSeries for Labels {
     fn add_to(self, batch: &mut Batch, timestamps: &[i64], values: &[f64]) {
+        if values.is_empty() {
+            return;
+        }
         if batch.labels.last() != Some(&self) {
             batch.labels.push(self);
         }
@@ -225,6 +231,6 @@ mod tests {
             id: 4,
         };
         let batch = Batch::new().column(series, &[3, 4], &[3.0]);
-        assert!(batch.uneven.is_some() && batch.is_empty());
+        assert!(batch.uneven.len() == 1 && batch.is_empty());
     }
 }

@@ -16,8 +16,9 @@ use treering_index::{CardinalityStats, Labels, Selector};
 use crate::background::{self, Threads};
 use crate::batch::{Batch, SeriesRef};
 use crate::block::Block;
-use crate::error::{Error, Rejection, Result};
-use crate::ingest::{Resolved, resolve};
+use crate::directory;
+use crate::error::{Rejection, Result};
+use crate::ingest::{Refusal, resolve};
 use crate::options::{Maintenance, Options, Reads, Sync};
 use crate::poison::{Failure, Poison};
 use crate::query::aggregate::{Aggregate, AggregatedSeries};
@@ -31,7 +32,7 @@ use crate::sync::{Mutex, RwLock};
 use crate::vfs::MemVfs;
 use crate::view::{CurrentView, View};
 use crate::wal::format::FrameKind;
-use crate::wal::payload::{Definition, put_definitions, put_samples};
+use crate::wal::payload::{Definition, IdRun, put_definitions, put_samples};
 use crate::wal::{Draft, Syncer};
 
 /// An open database. Cheap to clone; all clones are the same open, usable from any thread.
@@ -72,9 +73,13 @@ const KEPT_FRAME_BYTES: usize = 4 << 20;
 
 impl Db {
     /// Opens the database in the directory `dir`, or makes it when it is missing.
+    ///
+    /// A relative path is resolved once, here. One open at a time: a second one, in this process
+    /// too, is `Error::Locked`; clone the `Db` instead. There is no read-only open yet: the
+    /// directory must be writable.
     pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Self> {
         options.check()?;
-        let dir = dir.as_ref().to_owned();
+        let dir = directory::resolve(dir.as_ref(), &*options.vfs)?;
         let recovered = recover(&dir, &options, random())?;
         let reserve = Reserve::new(Arc::clone(&options.vfs), &dir, options.reserve_bytes);
         reserve.fill();
@@ -106,6 +111,7 @@ impl Db {
             recovery: recovered.report,
             flushing: Mutex::new(()),
             wal_start: AtomicU64::new(recovered.wal_start),
+            unmarked: recovered.unmarked,
             pressure: Pressure::default(),
             lock: Mutex::new(Some(recovered.lock)),
             options,
@@ -121,17 +127,20 @@ impl Db {
         Self::in_memory_with(Options::default())
     }
 
-    /// A database in memory, with options; those that name a store or a sync mode are replaced.
+    /// A database in memory, with options; those that name a store, a sync mode, a reserve or
+    /// whether to create are replaced.
     pub fn in_memory_with(options: Options) -> Result<Self> {
         let options = options
             .vfs(Arc::new(MemVfs::new()))
             .sync(Sync::Never)
-            .reserve_bytes(0);
+            .reserve_bytes(0)
+            .create(true);
         Self::open("/memory", options)
     }
 
     /// The reference of a series, made when the labels are new. It shows in queries once it has
-    /// samples.
+    /// samples. Any labels within the limits will do, none at all too; labels with an empty value
+    /// are as good as missing and are left out.
     pub fn series(&self, labels: &Labels) -> Result<SeriesRef> {
         let shared = self.shared();
         shared.check_open()?;
@@ -152,45 +161,37 @@ impl Db {
     /// When it returns `Ok` the samples are visible to the next query, and as durable as
     /// [`Options::sync`] says. After an error, whether they are there is known after reopening.
     pub fn append(&self, batch: &Batch) -> Result<()> {
-        let resolved = self.resolve(batch)?;
-        if let Some(first) = resolved.rejected.into_iter().next() {
-            Counters::add(&self.shared().counters.rejected, batch.len() as u64);
-            return Err(Error::Rejected(Box::new(first)));
-        }
+        let shared = self.shared();
+        shared.check_writable()?;
+        let resolved = resolve(batch, &shared.registry, shared.open, Refusal::Whole);
+        let resolved = resolved.inspect_err(|_| {
+            Counters::add(&shared.counters.rejected, batch.len() as u64);
+        })?;
         self.commit(&resolved.runs, &resolved.timestamps, &resolved.values)
     }
 
     /// Appends the good rows of a batch and returns each bad one with its reason.
     pub fn append_partial(&self, batch: &Batch) -> Result<Appended> {
-        let resolved = self.resolve(batch)?;
+        let shared = self.shared();
+        shared.check_writable()?;
+        let resolved = resolve(batch, &shared.registry, shared.open, Refusal::Rows)?;
         let samples = resolved.values.len();
         self.commit(&resolved.runs, &resolved.timestamps, &resolved.values)?;
         let refused = batch.len() - samples;
-        Counters::add(&self.shared().counters.rejected, refused as u64);
+        Counters::add(&shared.counters.rejected, refused as u64);
         Ok(Appended {
             samples,
             rejected: resolved.rejected,
         })
     }
 
-    fn resolve<'a>(&self, batch: &'a Batch) -> Result<Resolved<'a>> {
-        let shared = self.shared();
-        shared.check_writable()?;
-        resolve(batch, &shared.registry, shared.open)
-    }
-
     /// WAL frame, head, sync: one resolved batch.
-    fn commit(
-        &self,
-        runs: &[crate::wal::payload::IdRun],
-        timestamps: &[i64],
-        values: &[f64],
-    ) -> Result<()> {
+    fn commit(&self, runs: &[IdRun], timestamps: &[i64], values: &[f64]) -> Result<()> {
         if values.is_empty() {
             return Ok(());
         }
         let shared = self.shared();
-        background::make_room(shared, &self.owner.threads.read())?;
+        background::make_room(shared, || self.owner.threads.read().wake_flush())?;
         let position = loop {
             let generation = shared.generation.load(Ordering::Acquire);
             let (mut draft, defined) = encode(shared, generation, runs, timestamps, values);
@@ -201,17 +202,13 @@ impl Db {
                 keep(draft);
                 continue;
             }
+            write_definitions(shared, &mut commit, &defined)?;
             let written = commit.wal.append(&mut draft, &shared.syncer);
             let written = written.map_err(|failure| failure.report(&shared.poison))?;
             let now = shared.options.clock.monotonic();
             shared.syncer.wrote(written.position, now);
             commit.head_since.get_or_insert(now);
-            if !defined.is_empty() {
-                let registry = shared.registry.read();
-                defined
-                    .iter()
-                    .for_each(|&id| registry.set_defined(id, generation));
-            }
+            defined.note(shared, generation);
             let head = Arc::clone(&commit.head);
             // Locked before the WAL is let go: shards see batches in order of sequence.
             let shards = head.lock(runs);
@@ -348,11 +345,6 @@ impl Db {
         &self.shared().dir
     }
 
-    /// The options it was opened with.
-    pub fn options(&self) -> &Options {
-        &self.shared().options
-    }
-
     /// Closes the database for all clones: ends its threads, makes everything durable, lets go of
     /// the lock. A second call does nothing. Iterators that are under way go on.
     pub fn close(&self) -> Result<()> {
@@ -367,16 +359,19 @@ impl Db {
 impl Owner {
     fn close(&self, flush: bool) -> Result<()> {
         let shared = &*self.shared;
-        let mut threads = self.threads.write();
         if shared.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        threads.stop();
+        // Appends that wait for a flush see that the database is closed.
+        shared.pressure.changed.notify_all();
+        self.threads.write().stop();
+        // Held until the directory is let go: a flush of another clone is through, or refused.
+        let turn = shared.flushing.lock();
         // Appends that were under way have the commit lock or see that the database is closed.
         drop(shared.commit.lock());
         let mut closed = Ok(());
         if flush && shared.wal_bytes() >= CLOSE_FLUSH_BYTES && shared.poison.check().is_ok() {
-            closed = background::flush(shared);
+            closed = background::flush_in_turn(shared, &turn);
         }
         let synced = mark_end(shared);
         *shared.lock.lock() = None;
@@ -397,7 +392,8 @@ impl Drop for Owner {
 fn mark_end(shared: &Shared) -> Result<()> {
     shared.sync()?;
     let mut commit = shared.commit.lock();
-    if !commit.wal.has_frames() {
+    let replayed = shared.unmarked && shared.wal_bytes() > 0;
+    if !(commit.wal.has_frames() || replayed) {
         return Ok(());
     }
     let mut bytes = Vec::new();
@@ -415,38 +411,112 @@ fn mark_end(shared: &Shared) -> Result<()> {
     }
 }
 
-/// The draft of a batch frame for `generation`, and the series that it defines.
+/// The series that a batch defines: named for the first time in a generation.
+#[derive(Debug, Default)]
+struct Defined {
+    ids: Vec<u32>,
+    /// Their canonical labels, one after the other, and where each ends.
+    labels: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+/// Label bytes up to which definitions stand in the frame of their batch; more go before it, in
+/// frames of their own, so that no frame grows beyond what a reader takes.
+const DEFINITION_BYTES: usize = 32 << 20;
+
+impl Defined {
+    /// The series of `runs` that `generation` has not defined yet.
+    fn of(shared: &Shared, generation: u64, runs: &[IdRun]) -> Self {
+        let registry = shared.registry.read();
+        let ids = runs.iter().flat_map(|run| run.first..run.first + run.ids);
+        let mut defined = Self {
+            ids: ids
+                .filter(|&id| !registry.is_defined(id, generation))
+                .collect(),
+            ..Self::default()
+        };
+        defined.ids.sort_unstable();
+        defined.ids.dedup();
+        for &id in &defined.ids {
+            registry.index().write_canonical(id, &mut defined.labels);
+            defined.ends.push(defined.labels.len());
+        }
+        defined
+    }
+
+    /// Whether they stand in the frame of their batch.
+    fn is_inline(&self) -> bool {
+        self.labels.len() <= DEFINITION_BYTES
+    }
+
+    /// The definitions in pieces that fit a frame each.
+    fn pieces(&self) -> Vec<Vec<Definition<'_>>> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let mut pieces = vec![Vec::new()];
+        let mut bytes = 0;
+        for ((&id, start), &end) in self.ids.iter().zip(starts).zip(&self.ends) {
+            let labels = &self.labels[start..end];
+            if bytes + labels.len() > DEFINITION_BYTES {
+                pieces.push(Vec::new());
+                bytes = 0;
+            }
+            bytes += labels.len();
+            if let Some(piece) = pieces.last_mut() {
+                piece.push(Definition { id, labels });
+            }
+        }
+        pieces
+    }
+
+    /// Notes that they were written.
+    fn note(&self, shared: &Shared, generation: u64) {
+        if !self.ids.is_empty() {
+            let registry = shared.registry.read();
+            self.ids
+                .iter()
+                .for_each(|&id| registry.set_defined(id, generation));
+        }
+    }
+}
+
+/// Writes the definitions that are too many for the frame of their batch. Without samples they
+/// change nothing that can be seen, so the batch is still all or nothing.
+fn write_definitions(shared: &Shared, commit: &mut Commit, defined: &Defined) -> Result<()> {
+    if defined.is_inline() {
+        return Ok(());
+    }
+    for piece in defined.pieces() {
+        let mut bytes = Vec::new();
+        Draft::begin(&mut bytes);
+        put_definitions(&mut bytes, 0, piece.into_iter());
+        put_samples(&mut bytes, &[], &[], &[]);
+        let mut draft = Draft::finish(FrameKind::Batch, bytes);
+        let written = commit.wal.append(&mut draft, &shared.syncer);
+        let written = written.map_err(|failure| failure.report(&shared.poison))?;
+        shared
+            .syncer
+            .wrote(written.position, shared.options.clock.monotonic());
+    }
+    Ok(())
+}
+
+/// The draft of a batch frame for `generation`, and the series that the batch defines.
 fn encode(
     shared: &Shared,
     generation: u64,
-    runs: &[crate::wal::payload::IdRun],
+    runs: &[IdRun],
     timestamps: &[i64],
     values: &[f64],
-) -> (Draft, Vec<u32>) {
+) -> (Draft, Defined) {
     let mut bytes = FRAME.take();
     Draft::begin(&mut bytes);
-    let registry = shared.registry.read();
-    let ids = runs.iter().flat_map(|run| run.first..run.first + run.ids);
-    let mut defined: Vec<u32> = ids
-        .filter(|&id| !registry.is_defined(id, generation))
-        .collect();
-    defined.sort_unstable();
-    defined.dedup();
-    let mut labels = Vec::new();
-    let mut ends = Vec::with_capacity(defined.len());
-    for &id in &defined {
-        registry.index().write_canonical(id, &mut labels);
-        ends.push(labels.len());
-    }
-    drop(registry);
-    let starts = std::iter::once(0).chain(ends.iter().copied());
-    let texts = starts.zip(&ends).map(|(start, &end)| &labels[start..end]);
-    let definitions: Vec<Definition<'_>> = defined
-        .iter()
-        .zip(texts)
-        .map(|(&id, labels)| Definition { id, labels })
-        .collect();
-    put_definitions(&mut bytes, 0, definitions.into_iter());
+    let defined = Defined::of(shared, generation, runs);
+    let inline = if defined.is_inline() {
+        defined.pieces().concat()
+    } else {
+        Vec::new()
+    };
+    put_definitions(&mut bytes, 0, inline.into_iter());
     put_samples(&mut bytes, runs, timestamps, values);
     (Draft::finish(FrameKind::Batch, bytes), defined)
 }

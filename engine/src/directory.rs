@@ -3,7 +3,8 @@
 //! Input: a path. Output: a held lock; the manifest of a new database. A directory that holds other
 //! people's files is left alone, and nothing is written into it.
 
-use std::path::Path;
+use std::io::ErrorKind::NotADirectory;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
@@ -19,6 +20,20 @@ const LOCK: &str = "LOCK";
 /// Folder for block files that nothing explains.
 pub(crate) const QUARANTINE: &str = "quarantine";
 
+/// The absolute form of the path that a database was opened by: it must not follow the process
+/// into another directory.
+pub(crate) fn resolve(dir: &Path, vfs: &dyn Vfs) -> Result<PathBuf> {
+    if dir.as_os_str().is_empty() {
+        let why = "is empty; name the directory of the database".to_owned();
+        return Err(Error::InvalidArgument {
+            argument: "dir",
+            why,
+        });
+    }
+    vfs.absolute(dir)
+        .map_err(|error| Error::io("find", dir, error))
+}
+
 /// Takes the lock of the database in `dir`, which may not exist yet.
 pub(crate) fn lock(dir: &Path, options: &Options) -> Result<Box<dyn Lock>> {
     let vfs = &*options.vfs;
@@ -32,6 +47,13 @@ pub(crate) fn lock(dir: &Path, options: &Options) -> Result<Box<dyn Lock>> {
             why: why.to_owned(),
         })
     };
+    if exists(dir)?
+        && vfs
+            .list(dir)
+            .is_err_and(|error| error.kind() == NotADirectory)
+    {
+        return refuse("it is a file; name a directory");
+    }
     if !exists(&dir.join(manifest::NAME))? {
         if !options.create {
             return refuse("it holds no manifest, and Options::create is off");
@@ -51,10 +73,12 @@ pub(crate) fn lock(dir: &Path, options: &Options) -> Result<Box<dyn Lock>> {
         std::io::ErrorKind::WouldBlock => {
             let holder = vfs.read(&path, 256).unwrap_or_default();
             let holder = String::from_utf8_lossy(&holder).trim().to_owned();
-            let holder = if holder.is_empty() {
-                "another writer".to_owned()
-            } else {
-                holder
+            let holder = match holder.strip_prefix("pid ") {
+                Some(pid) if pid == std::process::id().to_string() => {
+                    "this process; clone the open Db instead of opening it again".to_owned()
+                }
+                _ if holder.is_empty() => "another open of it".to_owned(),
+                _ => holder,
             };
             Error::Locked {
                 path: path.clone(),

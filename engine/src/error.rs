@@ -46,6 +46,15 @@ pub enum Error {
         /// The newest version that this release reads.
         supported: u32,
     },
+    /// A file holds something whole that only a newer release knows.
+    Unsupported {
+        /// The file.
+        file: PathBuf,
+        /// Offset in the file.
+        offset: u64,
+        /// What it is.
+        what: String,
+    },
     /// An earlier write or fsync failed, so durability can no longer be promised.
     Poisoned {
         /// The first failure.
@@ -228,6 +237,12 @@ impl fmt::Display for Error {
             } => write!(
                 f,
                 "{} has format version {found}; this release reads up to {supported}: open it \
+                 with a newer release",
+                file.display()
+            ),
+            Error::Unsupported { file, offset, what } => write!(
+                f,
+                "{} holds {what} at offset {offset}, which this release does not know: open it \
                  with a newer release",
                 file.display()
             ),

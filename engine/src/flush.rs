@@ -10,7 +10,7 @@ use std::sync::Arc;
 use treering_index::Labels;
 
 use crate::block::{BlockInfo, BlockMeta, BlockWriter, publish};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::limits::FLUSH_BLOCKS;
 use crate::manifest::format::BlockEntry;
@@ -97,9 +97,16 @@ impl<'a> Output<'a> {
             values.clear();
             merge_columns(&runs, i64::MIN, i64::MAX, &mut timestamps, &mut values)?;
             let labels = self.plan.registry.read().index().labels(id);
-            if let Some(labels) = labels {
-                self.add_series(&labels, &timestamps, &values)?;
-            }
+            // A head never holds a series that the registry does not know; if it did, leaving it
+            // out would lose its samples with the WAL.
+            let labels = labels.ok_or_else(|| {
+                Error::corrupt(
+                    self.plan.dir,
+                    0,
+                    format!("series {id} has no labels in memory"),
+                )
+            })?;
+            self.add_series(&labels, &timestamps, &values)?;
         }
         Ok(())
     }

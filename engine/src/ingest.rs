@@ -12,6 +12,7 @@ use crate::limits::MAX_BATCH_SAMPLES;
 use crate::registry::Registry;
 use crate::sync::RwLock;
 use crate::wal::payload::IdRun;
+use treering_index::Labels;
 
 /// A batch with every series named by its id.
 #[derive(Debug)]
@@ -23,22 +24,22 @@ pub(crate) struct Resolved<'a> {
     pub(crate) rejected: Vec<Rejection>,
 }
 
+/// What a bad row refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The batch: the first bad row is the error, and no new series is made.
+    Whole,
+    /// Itself only.
+    Rows,
+}
+
 /// Resolves `batch` for the open named `open`.
 pub(crate) fn resolve<'a>(
     batch: &'a Batch,
     registry: &RwLock<Registry>,
     open: u64,
+    refusal: Refusal,
 ) -> Result<Resolved<'a>> {
-    if let Some(uneven) = batch.uneven {
-        let why = format!(
-            "has {} timestamps and {} values at row {}; a column needs one of each per sample",
-            uneven.timestamps, uneven.values, uneven.row
-        );
-        return Err(Error::InvalidArgument {
-            argument: "the batch",
-            why,
-        });
-    }
     if batch.len() > MAX_BATCH_SAMPLES {
         return Err(Error::limit(
             "batch sample limit",
@@ -47,23 +48,49 @@ pub(crate) fn resolve<'a>(
             "append it in smaller batches",
         ));
     }
-    let ids = label_ids(&batch.labels, registry);
-    let series = registry.read().len() as u64;
-    let mut rejected = Vec::new();
+    let uneven = batch.uneven.iter().map(|uneven| Rejection {
+        row: uneven.row,
+        samples: 0,
+        reason: Error::InvalidArgument {
+            argument: "a column",
+            why: format!(
+                "has {} timestamps and {} values; it needs one of each per sample",
+                uneven.timestamps, uneven.values
+            ),
+        },
+    });
+    let mut rejected: Vec<Rejection> = uneven.collect();
+    let (known, series) = look_up(&batch.labels, registry);
+    if refusal == Refusal::Whole {
+        // Before any new series is made for a batch that will be refused.
+        let foreseen = first_rejection(batch, |run| id_of(run, &known, open, series).map(|_| ()));
+        if let Some(first) = rejected
+            .into_iter()
+            .chain(foreseen)
+            .min_by_key(|bad| bad.row)
+        {
+            return Err(Error::Rejected(Box::new(first)));
+        }
+        rejected = Vec::new();
+    }
+    let ids = make_missing(&batch.labels, known, registry);
     let mut runs = Vec::with_capacity(batch.runs.len().min(64));
     let mut row = 0;
     for run in &batch.runs {
+        let samples = run.len as usize;
         match id_of(run, &ids, open, series) {
             Ok(id) => push_run(&mut runs, id, run.len),
-            Err(reason) => {
-                rejected.push(Rejection {
-                    row,
-                    samples: run.len as usize,
-                    reason,
-                });
-            }
+            Err(reason) => rejected.push(Rejection {
+                row,
+                samples,
+                reason,
+            }),
         }
-        row += run.len as usize;
+        row += samples;
+    }
+    rejected.sort_by_key(|rejection| rejection.row);
+    if refusal == Refusal::Whole && !rejected.is_empty() {
+        return Err(Error::Rejected(Box::new(rejected.remove(0))));
     }
     let (timestamps, values) = if rejected.is_empty() {
         (
@@ -84,23 +111,53 @@ pub(crate) fn resolve<'a>(
     })
 }
 
-/// The ids of the label sets of a batch: known ones under the read lock, new ones under one write
-/// lock for all.
-fn label_ids(labels: &[treering_index::Labels], registry: &RwLock<Registry>) -> Vec<Result<u32>> {
-    if labels.is_empty() {
-        return Vec::new();
+/// The first row that `check` refuses.
+fn first_rejection(batch: &Batch, check: impl Fn(&BatchRun) -> Result<()>) -> Option<Rejection> {
+    let mut row = 0;
+    for run in &batch.runs {
+        let samples = run.len as usize;
+        if let Err(reason) = check(run) {
+            return Some(Rejection {
+                row,
+                samples,
+                reason,
+            });
+        }
+        row += samples;
     }
-    let known: Vec<Option<u32>> = {
-        let registry = registry.read();
-        labels.iter().map(|labels| registry.get(labels)).collect()
+    None
+}
+
+/// Stands for the id of labels that are fine and new.
+const NEW: u32 = u32::MAX;
+
+/// The ids of the label sets of a batch, [`NEW`] for new ones, an error for those that break a
+/// limit; and how many series there are.
+fn look_up(labels: &[Labels], registry: &RwLock<Registry>) -> (Vec<Result<u32>>, u64) {
+    let registry = registry.read();
+    let id = |labels: &Labels| match registry.get(labels) {
+        Some(id) => Ok(id),
+        None => registry.check(labels).map(|()| NEW),
     };
-    if let Some(ids) = known.iter().copied().map(|id| id.map(Ok)).collect() {
-        return ids;
+    (labels.iter().map(id).collect(), registry.len() as u64)
+}
+
+/// Makes the new series among `known`, under one write lock for all.
+fn make_missing(
+    labels: &[Labels],
+    known: Vec<Result<u32>>,
+    registry: &RwLock<Registry>,
+) -> Vec<Result<u32>> {
+    if known.iter().all(|id| !matches!(id, Ok(NEW))) {
+        return known;
     }
     let mut registry = registry.write();
     let ids = known.into_iter().zip(labels);
-    ids.map(|(id, labels)| id.map_or_else(|| registry.get_or_insert(labels), Ok))
-        .collect()
+    ids.map(|(id, labels)| match id {
+        Ok(NEW) => registry.get_or_insert(labels),
+        id => id,
+    })
+    .collect()
 }
 
 fn id_of(run: &BatchRun, ids: &[Result<u32>], open: u64, series: u64) -> Result<u32> {

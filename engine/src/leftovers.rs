@@ -89,13 +89,29 @@ impl<'a> Leftovers<'a> {
             .create_dir(&folder)
             .map_err(|error| Error::io("create", &folder, error))?;
         let name = path.file_name().map(PathBuf::from).unwrap_or_default();
-        let target = folder.join(&name);
+        let target = self.free_name(&folder, &name)?;
+        // The last two make the move durable: evidence must not get lost between two folders.
         self.vfs()
             .rename(path, &target)
+            .and_then(|()| self.vfs().sync_dir(&folder))
+            .and_then(|()| self.vfs().sync_dir(&self.dir.join(flush::DIR)))
             .map_err(|error| Error::io("set aside", path, error))?;
         tracing::warn!(file = %target.display(), "block file that nothing explains set aside");
         self.found.quarantined.push(name.display().to_string());
         Ok(())
+    }
+
+    /// A path in `folder` that nothing has: evidence never replaces evidence.
+    fn free_name(&self, folder: &Path, name: &Path) -> Result<PathBuf> {
+        let mut target = folder.join(name);
+        for number in 1.. {
+            let taken = self.vfs().exists(&target);
+            if !taken.map_err(|error| Error::io("look for", &target, error))? {
+                break;
+            }
+            target = folder.join(format!("{}.{number}", name.display()));
+        }
+        Ok(target)
     }
 
     /// Removes the WAL files whose frames are all in blocks, and copies that were being made.

@@ -24,9 +24,14 @@ impl Poison {
 
     /// Poisons, unless an earlier failure did; returns the error to hand to the caller.
     pub(crate) fn set(&self, cause: &Error) -> Error {
+        self.set_reason(&cause.to_string())
+    }
+
+    /// As [`Poison::set`], for a failure that is no error: a thread that panicked.
+    pub(crate) fn set_reason(&self, reason: &str) -> Error {
         let reason = self.reason.get_or_init(|| {
-            tracing::error!(%cause, "writes stopped until the database is opened anew");
-            Arc::from(cause.to_string())
+            tracing::error!(reason, "writes stopped until the database is opened anew");
+            Arc::from(reason)
         });
         Error::Poisoned {
             reason: Arc::clone(reason),

@@ -77,10 +77,12 @@ pub(crate) struct Recovered {
     pub(crate) wal: Wal,
     /// Position of the oldest WAL byte that is not in blocks.
     pub(crate) wal_start: u64,
+    /// Whether the WAL ends without a frame that says that it is durable.
+    pub(crate) unmarked: bool,
     pub(crate) report: RecoveryReport,
 }
 
-/// Opens the database in `dir`, or makes it. Nothing is changed before everything that must be
+/// Opens the database in `dir` (absolute), or makes it. Nothing is changed before everything that must be
 /// there was read and found right.
 pub(crate) fn recover(dir: &Path, options: &Options, random: u64) -> Result<Recovered> {
     let started = options.clock.monotonic();
@@ -136,6 +138,7 @@ pub(crate) fn recover(dir: &Path, options: &Options, random: u64) -> Result<Reco
         head,
         wal,
         wal_start,
+        unmarked: reader.ends_unmarked(),
         report,
     })
 }
@@ -193,7 +196,7 @@ impl Recovery<'_> {
         let mut reader = WalReader::open(vfs, dir, database, state.wal_floor)?;
         let mut replay = Replay::new(registry, head);
         while let Some(frame) = reader.next()? {
-            if frame.header.kind == FrameKind::Batch {
+            if frame.kind == FrameKind::Batch {
                 let damaged = |error| Error::codec(frame.file, frame.offset, error);
                 let payload = BatchPayload::decode(frame.payload).map_err(damaged)?;
                 replay
@@ -332,7 +335,10 @@ impl Recovery<'_> {
             begun => begun?,
         };
         for number in reader.empty_files() {
-            self.remove(&wal::file_path(&dir, number))?;
+            // Each open begins a file; one that was not used is nothing to report.
+            let path = wal::file_path(&dir, number);
+            let removed = self.vfs().remove(&path);
+            removed.map_err(|error| Error::io("remove", &path, error))?;
         }
         let start = headers
             .first()

@@ -60,13 +60,19 @@ impl Registry {
         if let Some(id) = self.get(labels) {
             return Ok(id);
         }
+        self.check(labels)?;
+        self.insert(labels)
+    }
+
+    /// Whether a new series with these labels keeps within the limits.
+    pub(crate) fn check(&self, labels: &Labels) -> Result<()> {
         self.limits.labels.check(labels)?;
         if self.len() as u64 >= self.limits.series {
             return Err(Error::limit(
                 "series limit",
                 self.limits.series,
                 named(labels),
-                "raise Options::max_series or drop a label",
+                "raise Options::max_series or drop a label; reopening forgets series without new samples",
             ));
         }
         if self.heap_bytes() >= self.limits.bytes {
@@ -77,7 +83,7 @@ impl Registry {
                 "raise Options::memory_bytes (labels may take half of it) or drop a label",
             ));
         }
-        self.insert(labels)
+        Ok(())
     }
 
     /// The id of `labels`, made when they are new: for replay, which no limit may stop.

@@ -1,8 +1,9 @@
 //! What the foreground and the maintenance of one open database share.
 //!
 //! `db.rs` and `background.rs` join the stages through it; no stage holds it. Locks are taken in
-//! this order and never the other way: `flushing`, `commit`, shards of a head, `registry`,
-//! `manifest`, `view`.
+//! this order and never the other way: the threads of `Db`, `flushing`, `commit`, shards of a head,
+//! `registry`, `manifest`, `view`, then those of the syncer (its turn, its tail). `pressure` and
+//! `lock` are taken alone.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) flushing: Mutex<()>,
     /// Position of the oldest WAL byte that is not in blocks.
     pub(crate) wal_start: AtomicU64,
+    /// Whether the WAL that was replayed ends without a frame that says that it is durable.
+    pub(crate) unmarked: bool,
     pub(crate) pressure: Pressure,
     pub(crate) lock: Mutex<Option<Box<dyn Lock>>>,
 }

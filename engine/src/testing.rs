@@ -37,7 +37,7 @@ pub fn read_wal_files(files: &[&[u8]]) -> Result<(u64, u64)> {
     let mut reader = WalReader::open(vfs, dir, DATABASE, 1)?;
     let mut frames = 0;
     while let Some(frame) = reader.next()? {
-        if frame.header.kind == FrameKind::Batch {
+        if frame.kind == FrameKind::Batch {
             // Any payload is read or refused; what it holds does not matter here.
             let _ = BatchPayload::decode(frame.payload);
         }
@@ -60,7 +60,8 @@ pub fn wal_file_of(payloads: &[&[u8]]) -> Vec<u8> {
     for (sequence, payload) in (1..).zip(payloads) {
         let frame = FrameHeader {
             len: payload.len() as u32,
-            kind: FrameKind::Batch,
+            kind: FrameKind::Batch as u8,
+            flags: [0; 7],
             sequence,
             synced: out.len() as u64,
         };

@@ -135,9 +135,10 @@ impl Head {
             let len = run.len as usize;
             for id in run.first..run.first + run.ids {
                 let page = id as usize / PAGE_SERIES;
-                let Some(shard) = &mut shards.guards[page % SHARDS] else {
-                    continue;
-                };
+                let shard = shards.guards[page % SHARDS].as_mut();
+                // `lock` took the shard of every run; going on without it would give the samples
+                // that follow to the wrong series.
+                let shard = shard.expect("the shards of a batch are locked before it is applied");
                 let (series, grown) = shard.series_mut(page / SHARDS, id as usize % PAGE_SERIES);
                 bytes += grown + series.append(&timestamps[at..at + len], &values[at..at + len]);
                 at += len;
@@ -185,9 +186,13 @@ impl Head {
     pub(crate) fn active(&self, first: i64, last: i64) -> Vec<u32> {
         let mut ids = Vec::new();
         for (number, shard) in self.shards.iter().enumerate() {
-            let shard = shard.lock();
-            for (index, page) in shard.pages.iter().enumerate() {
-                let Some(page) = page else { continue };
+            let pages = shard.lock().pages.len();
+            for index in 0..pages {
+                // Locked anew for each page: appends wait for one page at most.
+                let shard = shard.lock();
+                let Some(Some(page)) = shard.pages.get(index) else {
+                    continue;
+                };
                 let base = (index * SHARDS + number) * PAGE_SERIES;
                 let wanted = page
                     .iter()

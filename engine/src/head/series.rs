@@ -17,6 +17,8 @@ use crate::query::run::{Run, RunSource};
 pub(crate) struct HeadSeries {
     open: StreamEncoder,
     closed: Vec<Run>,
+    /// Bytes of the closed streams.
+    closed_bytes: u32,
     late: Option<Box<Late>>,
 }
 
@@ -26,6 +28,8 @@ struct Late {
     samples: Vec<Sample>,
     /// Sorted, oldest first.
     runs: Vec<Run>,
+    /// Bytes of the runs.
+    run_bytes: u32,
 }
 
 impl HeadSeries {
@@ -63,7 +67,9 @@ impl HeadSeries {
             return;
         };
         let count = self.open.len();
-        let source = RunSource::Stream(Bytes::from(self.open.take()));
+        let bytes = self.open.take();
+        self.closed_bytes = self.closed_bytes.saturating_add(bytes.len() as u32);
+        let source = RunSource::Stream(Bytes::from(bytes));
         self.closed.push(Run {
             min_time,
             max_time,
@@ -77,7 +83,10 @@ impl HeadSeries {
         let late = self.late.get_or_insert_default();
         late.samples.push(sample);
         if late.samples.len() >= LATE_SAMPLES {
-            late.runs.extend(encoded(sorted(&late.samples)));
+            if let Some((run, bytes)) = encoded(sorted(&late.samples)) {
+                late.runs.push(run);
+                late.run_bytes = late.run_bytes.saturating_add(bytes);
+            }
             late.samples.clear();
         }
     }
@@ -130,20 +139,16 @@ impl HeadSeries {
 
     /// Heap that it takes, in bytes, without itself.
     fn heap_bytes(&self) -> usize {
-        let closed: usize =
-            self.closed.capacity() * size_of::<Run>() + self.closed.len() * CLOSED_OVERHEAD;
+        let run = size_of::<Run>();
         let late = self.late.as_ref().map_or(0, |late| {
             size_of::<Late>()
                 + late.samples.capacity() * size_of::<Sample>()
-                + late.runs.capacity() * (size_of::<Run>() + LATE_SAMPLES * 4)
+                + late.runs.capacity() * run
+                + late.run_bytes as usize
         });
-        self.open.heap_bytes() + closed + late
+        self.open.heap_bytes() + self.closed.capacity() * run + self.closed_bytes as usize + late
     }
 }
-
-/// What a closed stream of typical metrics takes beside its entry: its bytes (counted when they
-/// were written, as the open stream's) are estimated, so that accounting stays O(1).
-const CLOSED_OVERHEAD: usize = HEAD_CHUNK_SAMPLES * 2;
 
 /// `samples` by time; of equal timestamps the one that came last.
 fn sorted(samples: &[Sample]) -> Vec<Sample> {
@@ -160,20 +165,22 @@ fn sorted(samples: &[Sample]) -> Vec<Sample> {
     kept
 }
 
-/// A run of the encoded form of sorted samples.
-fn encoded(samples: Vec<Sample>) -> Option<Run> {
+/// A run of the encoded form of sorted samples, and its length in bytes.
+fn encoded(samples: Vec<Sample>) -> Option<(Run, u32)> {
     let (min_time, max_time) = (samples.first()?.timestamp, samples.last()?.timestamp);
     let mut encoder = StreamEncoder::new();
     for sample in &samples {
         encoder.push(sample.timestamp, sample.value);
     }
-    let source = RunSource::Stream(Bytes::from(encoder.finish()));
-    Some(Run {
+    let bytes = encoder.finish();
+    let len = bytes.len() as u32;
+    let run = Run {
         min_time,
         max_time,
         count: samples.len(),
-        source,
-    })
+        source: RunSource::Stream(Bytes::from(bytes)),
+    };
+    Some((run, len))
 }
 
 #[cfg(test)]

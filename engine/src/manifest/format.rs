@@ -58,6 +58,11 @@ pub(crate) struct State {
 impl State {
     /// Applies `edit`; refuses one that no correct sequence of edits holds.
     pub(crate) fn apply(&mut self, edit: &Edit) -> std::result::Result<(), &'static str> {
+        // Counters that a database cannot reach: arithmetic on the others never overflows.
+        let counters = [edit.next_block, edit.flushed_through, edit.wal_floor];
+        if counters.into_iter().any(|counter| counter > 1 << 62) {
+            return Err("a manifest record counts too far");
+        }
         if edit.next_block < self.next_block
             || edit.flushed_through < self.flushed_through
             || edit.wal_floor < self.wal_floor

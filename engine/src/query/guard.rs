@@ -1,9 +1,14 @@
 //! The guard of one query: counts what it uses, stops it at a limit, at its deadline or when told.
+//!
+//! Input: what is about to be read or allocated. Output: leave to go on, or the error that ends the
+//! query. Invariant: all clones of a guard count together, on whatever thread, and what is refused
+//! is not counted; memory is counted until its holder gives it back.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::merge::MERGE_BYTES;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::options::QueryLimits;
@@ -31,89 +36,214 @@ impl CancelToken {
     }
 }
 
-/// What one query has used so far, against what it may use.
+/// What one query has used so far, against what it may use. Clones are of the same query.
 #[derive(Debug, Clone)]
 pub(crate) struct Guard {
+    query: Arc<Running>,
+}
+
+/// One query under way.
+#[derive(Debug)]
+struct Running {
     limits: QueryLimits,
     cancel: CancelToken,
     clock: Arc<dyn Clock>,
     deadline: Duration,
-    series: u64,
-    samples: u64,
-    bytes: u64,
+    series: AtomicU64,
+    samples: AtomicU64,
+    bytes: AtomicU64,
 }
 
 impl Guard {
     pub(crate) fn new(limits: QueryLimits, cancel: CancelToken, clock: Arc<dyn Clock>) -> Self {
         let deadline = clock.monotonic().saturating_add(limits.timeout);
-        Self {
+        let query = Arc::new(Running {
             limits,
             cancel,
             clock,
             deadline,
-            series: 0,
-            samples: 0,
-            bytes: 0,
-        }
+            series: AtomicU64::new(0),
+            samples: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+        });
+        Self { query }
     }
 
     /// Refuses to go on after cancellation or the deadline.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.cancel.is_cancelled() {
+        if self.query.cancel.is_cancelled() {
             return Err(Error::Cancelled);
         }
-        if self.clock.monotonic() > self.deadline {
+        if self.query.clock.monotonic() > self.query.deadline {
             return Err(Error::Timeout {
-                limit: self.limits.timeout,
+                limit: self.query.limits.timeout,
             });
         }
         Ok(())
     }
 
     /// Counts `more` series matched.
-    pub(crate) fn series(&mut self, more: u64) -> Result<()> {
-        self.series = self.series.saturating_add(more);
-        if self.series > self.limits.series {
-            return Err(Error::limit(
+    pub(crate) fn series(&self, more: u64) -> Result<()> {
+        let limit = self.query.limits.series;
+        count(&self.query.series, more, limit).map_err(|_| {
+            Error::limit(
                 "query series limit",
-                self.limits.series,
+                limit,
                 "this selector",
                 "select fewer series or raise QueryLimits::series",
-            ));
-        }
-        Ok(())
+            )
+        })
     }
 
     /// Counts `more` samples read.
-    pub(crate) fn samples(&mut self, more: u64) -> Result<()> {
-        self.samples = self.samples.saturating_add(more);
-        if self.samples > self.limits.samples {
-            return Err(Error::limit(
+    pub(crate) fn samples(&self, more: u64) -> Result<()> {
+        let limit = self.query.limits.samples;
+        count(&self.query.samples, more, limit).map_err(|_| {
+            Error::limit(
                 "query sample limit",
-                self.limits.samples,
+                limit,
                 "this query",
                 "ask for a shorter range or raise QueryLimits::samples",
-            ));
-        }
-        Ok(())
+            )
+        })
     }
 
     /// Counts `more` bytes of working memory.
-    pub(crate) fn bytes(&mut self, more: u64) -> Result<()> {
-        self.bytes = self.bytes.saturating_add(more);
-        if self.bytes > self.limits.bytes {
-            return Err(Error::limit(
+    pub(crate) fn bytes(&self, more: u64) -> Result<()> {
+        let limit = self.query.limits.bytes;
+        count(&self.query.bytes, more, limit).map_err(|wanted| {
+            Error::limit(
                 "query memory limit",
-                self.limits.bytes,
-                format!("this query, which asked for {} bytes", self.bytes),
-                "ask for fewer windows or groups, or raise QueryLimits::bytes",
-            ));
-        }
-        Ok(())
+                limit,
+                format!("this query, which asked for {wanted} bytes"),
+                "ask for fewer series, windows or groups at a time, or raise QueryLimits::bytes",
+            )
+        })
     }
 
     /// Gives back `less` bytes of working memory.
-    pub(crate) fn release(&mut self, less: u64) {
-        self.bytes = self.bytes.saturating_sub(less);
+    pub(crate) fn release(&self, less: u64) {
+        let rest = |used: u64| Some(used.saturating_sub(less));
+        let _ = self.query.bytes.fetch_update(RELAXED, RELAXED, rest);
+    }
+
+    /// Working memory that is given back when its holder is dropped; none yet.
+    pub(crate) fn hold(&self) -> Held {
+        Held {
+            guard: self.clone(),
+            bytes: 0,
+        }
+    }
+}
+
+/// The counters guard no other memory, so they need no order.
+const RELAXED: Ordering = Ordering::Relaxed;
+
+/// Adds `more` to `used`, unless the sum is over `limit`; the error is that sum.
+fn count(used: &AtomicU64, more: u64, limit: u64) -> Result<(), u64> {
+    let within = |used: u64| Some(used.saturating_add(more)).filter(|&sum| sum <= limit);
+    let counted = used.fetch_update(RELAXED, RELAXED, within);
+    counted
+        .map(|_| ())
+        .map_err(|used| used.saturating_add(more))
+}
+
+/// Working memory of one holder, counted until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    guard: Guard,
+    bytes: u64,
+}
+
+impl Held {
+    /// Counts `more` bytes.
+    pub(crate) fn add(&mut self, more: u64) -> Result<()> {
+        self.guard.bytes(more)?;
+        self.bytes += more;
+        Ok(())
+    }
+
+    /// Counts as many bytes as are missing to `bytes`: for memory that is used again.
+    pub(crate) fn grow_to(&mut self, bytes: u64) -> Result<()> {
+        self.add(bytes.saturating_sub(self.bytes))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.guard.release(self.bytes);
+    }
+}
+
+/// What the columns and the merger of one reader take; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Buffers {
+    columns: Held,
+    merger: Held,
+}
+
+impl Buffers {
+    pub(crate) fn new(guard: &Guard) -> Self {
+        Self {
+            columns: guard.hold(),
+            merger: guard.hold(),
+        }
+    }
+
+    /// Counts `samples` about to be decoded into columns that hold `kept` already, and the memory
+    /// for them; `merged` when they come from several runs.
+    pub(crate) fn read(&mut self, samples: u64, kept: usize, merged: bool) -> Result<()> {
+        let guard = &self.columns.guard;
+        guard.check()?;
+        guard.samples(samples)?;
+        let columns = samples.saturating_add(kept as u64);
+        self.columns
+            .grow_to(columns.saturating_mul(COLUMNS_BYTES))?;
+        if merged {
+            self.merger.grow_to(samples.saturating_mul(MERGE_BYTES))?;
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of a sample in two columns.
+const COLUMNS_BYTES: u64 = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    fn guard(limits: QueryLimits) -> Guard {
+        Guard::new(limits, CancelToken::new(), Arc::new(SystemClock::new()))
+    }
+
+    #[test]
+    fn clones_count_together_from_any_thread() {
+        let guard = guard(QueryLimits::default().with_samples(4000));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                let same = guard.clone();
+                scope.spawn(move || (0..1000).for_each(|_| same.samples(1).unwrap()));
+            }
+        });
+        assert!(guard.samples(1).unwrap_err().is_limit());
+        assert!(guard.samples(u64::MAX).unwrap_err().is_limit());
+    }
+
+    #[test]
+    fn what_is_refused_is_not_counted_and_what_is_held_is_given_back() {
+        let guard = guard(QueryLimits::default().with_bytes(5600));
+        let mut buffers = Buffers::new(&guard);
+        assert!(buffers.read(101, 0, true).unwrap_err().is_limit());
+        drop(buffers);
+        let mut buffers = Buffers::new(&guard);
+        buffers.read(100, 0, true).unwrap();
+        buffers.read(90, 10, true).unwrap();
+        assert!(guard.bytes(1).unwrap_err().to_string().contains("5601"));
+        drop(buffers);
+        guard.bytes(5600).unwrap();
+        guard.release(u64::MAX);
+        guard.bytes(5600).unwrap();
     }
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use treering_codec::Sample;
 use treering_index::{Labels, Selector};
 
-use super::guard::Guard;
-use super::merge::{Clusters, Merger, merge_columns};
+use super::guard::{Buffers, Guard, Held};
+use super::merge::{Clusters, Merger};
 use super::run::{Run, RunSource, SeriesRuns};
 use crate::block::Cursor;
 use crate::error::Result;
@@ -25,6 +25,8 @@ pub struct SeriesSet {
     first: i64,
     last: i64,
     guard: Guard,
+    /// What the plan takes.
+    held: Held,
     places: std::iter::Peekable<std::vec::IntoIter<Place>>,
     /// Where the last series was found in the directory of each block.
     cursors: Vec<Cursor>,
@@ -70,7 +72,7 @@ pub struct Samples {
     runs: Vec<Run>,
     clusters: std::vec::IntoIter<Vec<usize>>,
     merger: Merger,
-    guard: Guard,
+    buffers: Buffers,
     columns: Columns,
     at: usize,
     failed: bool,
@@ -82,35 +84,33 @@ pub(crate) fn select(
     registry: &RwLock<Registry>,
     selector: &Selector,
     (first, last): (i64, i64),
-    mut guard: Guard,
+    guard: Guard,
 ) -> Result<SeriesSet> {
-    let mut places = Vec::new();
+    let mut plan = Plan {
+        places: Vec::new(),
+        held: guard.hold(),
+    };
     for (number, block) in view.blocks.iter().enumerate() {
         if block.min_time() > last || block.max_time() < first {
             continue;
         }
         let ordinals = block.select(selector.matchers())?;
-        guard.bytes(ordinals.len() as u64 * PLACE_BYTES)?;
+        plan.held.add(ordinals.len() as u64 * PLACE_BYTES)?;
         let mut labels = block.labels_cursor()?;
         for (done, ordinal) in ordinals.iter().enumerate() {
             if done % CHECK_EVERY == 0 {
                 guard.check()?;
             }
             let source = Source::Block(number as u32, ordinal);
-            places.push(Place {
+            plan.places.push(Place {
                 labels: labels.labels(ordinal)?,
                 source,
             });
         }
     }
-    add_heads(
-        &mut places,
-        &view,
-        registry,
-        selector,
-        (first, last),
-        &mut guard,
-    )?;
+    let active = active(&view, first, last);
+    plan.add_active(&active, registry, selector, &guard)?;
+    let Plan { mut places, held } = plan;
     places.sort_by(|a, b| a.labels.cmp(&b.labels).then(a.source.cmp(&b.source)));
     let series = places.chunk_by(|a, b| a.labels == b.labels).count();
     guard.series(series as u64)?;
@@ -120,6 +120,7 @@ pub(crate) fn select(
         first,
         last,
         guard,
+        held,
         places: places.into_iter().peekable(),
         cursors,
     })
@@ -130,14 +131,8 @@ const PLACE_BYTES: u64 = 256;
 /// Deadline and cancellation are looked at once in so many series.
 const CHECK_EVERY: usize = 1024;
 
-fn add_heads(
-    places: &mut Vec<Place>,
-    view: &View,
-    registry: &RwLock<Registry>,
-    selector: &Selector,
-    (first, last): (i64, i64),
-    guard: &mut Guard,
-) -> Result<()> {
+/// The ids of the series with samples in the heads that may lie in `first..=last`, ascending.
+fn active(view: &View, first: i64, last: i64) -> Vec<u32> {
     let mut active: Vec<u32> = Vec::new();
     for head in view.heads() {
         let range = head.time_range();
@@ -145,27 +140,51 @@ fn add_heads(
             active.extend(head.active(first, last));
         }
     }
-    if active.is_empty() {
-        return Ok(());
-    }
     active.sort_unstable();
     active.dedup();
-    let registry = registry.read();
-    let selected = registry.index().select(selector.matchers());
-    guard.bytes(selected.len().min(active.len()) as u64 * PLACE_BYTES)?;
-    let wanted = active.into_iter().filter(|&id| selected.contains(id));
-    for (done, id) in wanted.enumerate() {
-        if done % CHECK_EVERY == 0 {
-            guard.check()?;
+    active
+}
+
+/// The places found so far, and the memory that they take.
+#[derive(Debug)]
+struct Plan {
+    places: Vec<Place>,
+    held: Held,
+}
+
+impl Plan {
+    /// Adds those series of `active` (ids, ascending) that `selector` selects.
+    fn add_active(
+        &mut self,
+        active: &[u32],
+        registry: &RwLock<Registry>,
+        selector: &Selector,
+        guard: &Guard,
+    ) -> Result<()> {
+        if active.is_empty() {
+            return Ok(());
         }
-        if let Some(labels) = registry.index().labels(id) {
-            places.push(Place {
-                labels,
-                source: Source::Heads(id),
-            });
+        let selected = registry.read().index().select(selector.matchers());
+        let most = selected.len().min(active.len()) as u64;
+        self.held.add(most * PLACE_BYTES)?;
+        let mut wanted = active.iter().copied().filter(|&id| selected.contains(id));
+        loop {
+            guard.check()?;
+            // Locked anew for so many series: an append that brings a new one waits no longer.
+            let registry = registry.read();
+            for _ in 0..CHECK_EVERY {
+                let Some(id) = wanted.next() else {
+                    return Ok(());
+                };
+                if let Some(labels) = registry.index().labels(id) {
+                    self.places.push(Place {
+                        labels,
+                        source: Source::Heads(id),
+                    });
+                }
+            }
         }
     }
-    Ok(())
 }
 
 impl SeriesSet {
@@ -176,6 +195,7 @@ impl SeriesSet {
             view,
             first: 0,
             last: 0,
+            held: guard.hold(),
             guard,
             places,
             cursors: Vec::new(),
@@ -276,28 +296,25 @@ impl Series {
             runs: self.runs.clone(),
             clusters: clusters.into_iter(),
             merger: Merger::new(self.first, self.last),
-            guard: self.guard.clone(),
+            buffers: Buffers::new(&self.guard),
             columns: Columns::default(),
             at: 0,
             failed: false,
         }
     }
 
-    /// Its samples as columns, decoded at once.
+    /// Its samples as columns, decoded at once. They count as working memory of the query until
+    /// they are handed out.
     pub fn columns(&self) -> Result<Columns> {
-        let samples: usize = self.runs.iter().map(|run| run.count).sum();
-        let mut guard = self.guard.clone();
-        guard.samples(samples as u64)?;
-        guard.bytes(samples as u64 * 16)?;
-        guard.check()?;
+        let mut buffers = Buffers::new(&self.guard);
+        let mut merger = Merger::new(self.first, self.last);
         let mut columns = Columns::default();
-        merge_columns(
-            &self.runs,
-            self.first,
-            self.last,
-            &mut columns.timestamps,
-            &mut columns.values,
-        )?;
+        for cluster in Clusters::of(&self.runs, self.first, self.last).iter() {
+            let samples = samples_of(&self.runs, cluster);
+            buffers.read(samples, columns.values.len(), cluster.len() > 1)?;
+            let Columns { timestamps, values } = &mut columns;
+            merger.merge(&self.runs, cluster, timestamps, values)?;
+        }
         Ok(columns)
     }
 
@@ -343,13 +360,30 @@ impl Iterator for Samples {
 
 impl Samples {
     fn load(&mut self, cluster: &[usize]) -> Result<()> {
-        self.guard.check()?;
-        let samples: usize = cluster.iter().map(|&run| self.runs[run].count).sum();
-        self.guard.samples(samples as u64)?;
         self.columns.timestamps.clear();
         self.columns.values.clear();
         self.at = 0;
+        let samples = samples_of(&self.runs, cluster);
+        self.buffers.read(samples, 0, cluster.len() > 1)?;
         let Columns { timestamps, values } = &mut self.columns;
         self.merger.merge(&self.runs, cluster, timestamps, values)
     }
+}
+
+/// How many samples the runs of a cluster hold, those outside the range and duplicates included.
+fn samples_of(runs: &[Run], cluster: &[usize]) -> u64 {
+    cluster.iter().map(|&run| runs[run].count as u64).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use treering_index::{LabelLimits, labels};
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::options::QueryLimits;
+    use crate::query::guard::CancelToken;
+    use crate::registry::Limits;
 }

@@ -112,6 +112,10 @@ impl Vfs for DiskVfs {
         }
     }
 
+    fn absolute(&self, path: &Path) -> io::Result<PathBuf> {
+        std::path::absolute(path)
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let flags = libc::O_DIRECTORY;
         OpenOptions::new()

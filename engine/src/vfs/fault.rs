@@ -309,6 +309,10 @@ impl Vfs for FaultVfs {
         self.inner.lock(path)
     }
 
+    fn absolute(&self, path: &Path) -> io::Result<PathBuf> {
+        self.inner.absolute(path)
+    }
+
     fn total_memory(&self) -> u64 {
         self.inner.total_memory()
     }

@@ -12,7 +12,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -90,6 +90,12 @@ pub trait Vfs: fmt::Debug + Send + Sync + 'static {
     /// Fails with [`io::ErrorKind::WouldBlock`] while anyone holds it, this process included. The
     /// lock ends when the result is dropped or the process dies; the file stays and means nothing.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>>;
+
+    /// The path in a form that does not depend on the current directory; a store without one
+    /// returns it as it is.
+    fn absolute(&self, path: &Path) -> io::Result<PathBuf> {
+        Ok(path.to_owned())
+    }
 
     /// The memory of this machine in bytes, or what this process may use of it.
     fn total_memory(&self) -> u64 {

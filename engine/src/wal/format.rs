@@ -16,6 +16,9 @@ pub(crate) const FRAME_HEADER_BYTES: usize = 32;
 /// Frames start at multiples of this.
 pub(crate) const ALIGN: usize = 8;
 
+/// Largest number of a file, generation, position or sequence that is believed.
+const MAX_COUNTER: u64 = 1 << 62;
+
 /// What the payload of a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -89,6 +92,13 @@ impl FileHeader {
         if bytes[0..8] != MAGIC || crc32(0, &bytes[..HEADER_BYTES - 4]) != crc {
             return Err(HeaderError::Damaged);
         }
+        // Counters that a database cannot reach: arithmetic on the others never overflows.
+        if [24, 32, 40, 48]
+            .into_iter()
+            .any(|at| u64_at(bytes, at) > MAX_COUNTER)
+        {
+            return Err(HeaderError::Damaged);
+        }
         let version = u32_at(bytes, 8);
         if version == 0 || version > VERSION {
             return Err(HeaderError::Version(version));
@@ -108,8 +118,10 @@ impl FileHeader {
 pub(crate) struct FrameHeader {
     /// Bytes of payload behind the header.
     pub(crate) len: u32,
-    /// What the payload is.
-    pub(crate) kind: FrameKind,
+    /// What the payload is: a [`FrameKind`], or what a newer release may write.
+    pub(crate) kind: u8,
+    /// Zeros today; a newer release may give them a meaning that must not be passed over.
+    pub(crate) flags: [u8; 7],
     /// Place of the frame in the order of all change.
     pub(crate) sequence: u64,
     /// Position in the whole WAL up to which everything was known to be fsynced.
@@ -117,6 +129,11 @@ pub(crate) struct FrameHeader {
 }
 
 impl FrameHeader {
+    /// What the payload is, if this release knows it and every flag.
+    pub(crate) fn known_kind(&self) -> Option<FrameKind> {
+        FrameKind::from_byte(self.kind).filter(|_| self.flags == [0; 7])
+    }
+
     /// Bytes that the frame takes in the file, padding included.
     pub(crate) fn stride(&self) -> u64 {
         padded(FRAME_HEADER_BYTES as u64 + u64::from(self.len))
@@ -128,7 +145,8 @@ impl FrameHeader {
     pub(crate) fn seal(&self, seed: u32, payload_crc: u32) -> [u8; FRAME_HEADER_BYTES] {
         let mut out = [0; FRAME_HEADER_BYTES];
         out[4..8].copy_from_slice(&self.len.to_le_bytes());
-        out[8] = self.kind as u8;
+        out[8] = self.kind;
+        out[9..16].copy_from_slice(&self.flags);
         out[16..24].copy_from_slice(&self.sequence.to_le_bytes());
         out[24..32].copy_from_slice(&self.synced.to_le_bytes());
         let crc = crc32_parts(payload_crc, &[&seed.to_le_bytes(), &out[4..]]);
@@ -139,13 +157,12 @@ impl FrameHeader {
     /// The frame at the start of `bytes` and its payload, if a whole one is there.
     pub(crate) fn open(seed: u32, bytes: &[u8]) -> Option<(Self, &[u8])> {
         let head: &[u8; FRAME_HEADER_BYTES] = bytes.get(..FRAME_HEADER_BYTES)?.try_into().ok()?;
-        let kind = FrameKind::from_byte(head[8])?;
-        if head[9..16] != [0; 7] {
-            return None;
-        }
+        let mut flags = [0; 7];
+        flags.copy_from_slice(&head[9..16]);
         let header = Self {
             len: u32_at(head, 4),
-            kind,
+            kind: head[8],
+            flags,
             sequence: u64_at(head, 16),
             synced: u64_at(head, 24),
         };
@@ -207,7 +224,8 @@ mod tests {
     fn frame_of_another_file_does_not_pass() {
         let header = FrameHeader {
             len: 5,
-            kind: FrameKind::Batch,
+            kind: FrameKind::Batch as u8,
+            flags: [0; 7],
             sequence: 9,
             synced: 64,
         };

@@ -40,6 +40,9 @@ pub(crate) fn is_temporary_name(name: &str) -> bool {
 pub(crate) fn parse_name(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".wal")?;
     let well_formed = digits.len() >= 10 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let number = digits.parse().ok().filter(|_| well_formed)?;
+    let number = digits
+        .parse()
+        .ok()
+        .filter(|number| well_formed && *number <= 1 << 62)?;
     (file_path(Path::new(""), number).as_os_str() == name).then_some(number)
 }

@@ -184,7 +184,7 @@ fn runs_of(reader: &mut Reader<'_>) -> Result<Vec<IdRun>> {
         let ids = u32_of(reader, "a series run over 32 bits")?;
         let len = u32_of(reader, "a series run over 32 bits")?;
         next = first.checked_add(i64::from(ids)).ok_or(malformed)?;
-        if first < 0 || next > i64::from(u32::MAX) {
+        if first < 0 || next > i64::from(u32::MAX) || ids == 0 || len == 0 {
             return Err(malformed);
         }
         runs.push(IdRun {

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::format::{
-    ALIGN, FRAME_HEADER_BYTES, FileHeader, FrameHeader, HEADER_BYTES, HeaderError, VERSION,
+    ALIGN, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind, HEADER_BYTES, HeaderError,
+    VERSION,
 };
 use super::{file_path, parse_name};
 use crate::error::{Error, Result};
@@ -23,7 +24,7 @@ const MAX_FILE_BYTES: u64 = (1 << 30) + MAX_FRAME_BYTES as u64 + 4096;
 /// A frame as it was read.
 #[derive(Debug)]
 pub(crate) struct Frame<'a> {
-    pub(crate) header: FrameHeader,
+    pub(crate) kind: FrameKind,
     /// Scope of the series ids in the payload.
     pub(crate) generation: u64,
     /// File and offset of the payload, for errors.
@@ -57,6 +58,7 @@ pub(crate) struct WalReader {
     /// Files of which at least one frame was read.
     with_frames: Vec<u64>,
     last_sequence: Option<u64>,
+    last_kind: Option<FrameKind>,
     synced: u64,
     end: u64,
     bytes: u64,
@@ -93,6 +95,7 @@ impl WalReader {
             seen: Vec::new(),
             with_frames: Vec::new(),
             last_sequence: None,
+            last_kind: None,
             synced: 0,
             end: 0,
             bytes: 0,
@@ -138,6 +141,12 @@ impl WalReader {
         self.last_sequence
     }
 
+    /// Whether frames were read and the last one is not a mark: what it holds is durable from now
+    /// on, but nothing in the WAL says so.
+    pub(crate) fn ends_unmarked(&self) -> bool {
+        self.last_kind.is_some_and(|kind| kind != FrameKind::Mark)
+    }
+
     /// Position up to which the frames read say that the WAL was durable.
     pub(crate) fn synced(&self) -> u64 {
         self.synced
@@ -156,7 +165,7 @@ impl WalReader {
     fn frame(&self, header: FrameHeader, start: usize) -> Option<Frame<'_>> {
         let current = self.current.as_ref()?;
         Some(Frame {
-            header,
+            kind: header.known_kind()?,
             generation: current.header.generation,
             file: &current.path,
             offset: start as u64,
@@ -195,7 +204,7 @@ impl WalReader {
             // It keeps its header even when all of its frames are gone.
             let len = (self.end - previous.position).max(HEADER_BYTES as u64);
             let earlier = previous.number;
-            if self.synced_beyond(self.end, number, &bytes, HEADER_BYTES)? {
+            if self.synced_beyond(Some(self.end), number, &bytes, HEADER_BYTES)? {
                 let path = file_path(&self.dir, earlier);
                 return Err(Error::corrupt(&path, len, "frames are missing at its end"));
             }
@@ -232,6 +241,12 @@ impl WalReader {
                 let what = format!("frame {} stands where {expected} is due", header.sequence);
                 return Err(Error::corrupt(&current.path, current.offset as u64, what));
             }
+            let Some(kind) = header.known_kind() else {
+                let what = format!("a WAL frame of kind {} {:?}", header.kind, header.flags);
+                let (file, offset) = (current.path.clone(), current.offset as u64);
+                return Err(Error::Unsupported { file, offset, what });
+            };
+            self.last_kind = Some(kind);
             let start = current.offset + FRAME_HEADER_BYTES;
             current.offset += header.stride() as usize;
             self.last_sequence = Some(header.sequence);
@@ -249,7 +264,7 @@ impl WalReader {
         };
         let (number, bad) = (current.header.number, current.offset);
         let position = current.header.position + bad as u64;
-        if self.synced_beyond(position, number, &current.bytes, bad + ALIGN)? {
+        if self.synced_beyond(Some(position), number, &current.bytes, bad + ALIGN)? {
             let what = "a frame that was durable does not match its checksum";
             return Err(Error::corrupt(&current.path, bad as u64, what));
         }
@@ -260,7 +275,7 @@ impl WalReader {
     /// A header is durable before the first frame, so a damaged one with any valid frame behind it
     /// is damage; with none it is a file that was just being made.
     fn end_at_bad_header(&mut self, number: u64, path: &Path, bytes: &[u8]) -> Result<()> {
-        if self.synced_beyond(0, number, bytes, 0)? {
+        if self.synced_beyond(None, number, bytes, 0)? {
             return Err(Error::corrupt(
                 path,
                 0,
@@ -271,10 +286,10 @@ impl WalReader {
     }
 
     /// Whether any valid frame from `offset` of file `number` on, or in a later file, was written
-    /// when the log was durable beyond `position`.
+    /// when the log was durable beyond `position`; or any frame at all, without one.
     fn synced_beyond(
         &self,
-        position: u64,
+        position: Option<u64>,
         number: u64,
         bytes: &[u8],
         offset: usize,
@@ -342,15 +357,16 @@ enum Step {
     EndOfLog,
 }
 
-/// Whether a valid frame whose `synced` is above `position` starts anywhere from `offset` on.
-fn finds_frame(bytes: &[u8], offset: usize, seed: u32, position: u64) -> bool {
+/// Whether a valid frame whose `synced` is above `position`, if there is one, starts anywhere from
+/// `offset` on.
+fn finds_frame(bytes: &[u8], offset: usize, seed: u32, position: Option<u64>) -> bool {
     let mut at = offset.next_multiple_of(ALIGN);
     while let Some(rest) = bytes
         .get(at..)
         .filter(|rest| rest.len() >= FRAME_HEADER_BYTES)
     {
         match FrameHeader::open(seed, rest) {
-            Some((header, _)) if header.synced > position => return true,
+            Some((header, _)) if position.is_none_or(|at| header.synced > at) => return true,
             Some((header, _)) => at += header.stride() as usize,
             None => at += ALIGN,
         }

@@ -15,8 +15,9 @@ use crate::vfs::File;
 /// See the head of this file.
 #[derive(Debug)]
 pub(crate) struct Syncer {
-    /// Held while an fsync runs.
-    turn: Mutex<()>,
+    /// Held while an fsync runs; holds the first one that failed, after which none is tried again:
+    /// a later one could succeed with the bytes lost.
+    turn: Mutex<Option<Arc<str>>>,
     tail: Mutex<Tail>,
     synced: AtomicU64,
     /// Monotonic nanoseconds at which the oldest unsynced frame was written; `NONE` when none.
@@ -38,7 +39,7 @@ impl Syncer {
     /// Everything before `position` is durable; `file` is being written.
     pub(crate) fn new(file: Arc<dyn File>, position: u64) -> Self {
         Self {
-            turn: Mutex::new(()),
+            turn: Mutex::new(None),
             tail: Mutex::new(Tail {
                 files: vec![file],
                 written: position,
@@ -88,10 +89,11 @@ impl Syncer {
         if self.synced() >= position {
             return Ok(());
         }
-        let _turn = self.turn.lock();
+        let mut failed = self.turn.lock();
         if self.synced() >= position {
             return Ok(());
         }
+        refuse_after(&failed)?;
         // A frame written from here on counts as unsynced since its own write.
         self.oldest.store(NONE, Ordering::Release);
         let (files, written) = {
@@ -100,16 +102,41 @@ impl Syncer {
         };
         for file in &files {
             // Makes the frames up to `written` durable, in order of file.
-            file.sync()?;
+            if let Err(error) = file.sync() {
+                *failed = Some(error.to_string().into());
+                return Err(error);
+            }
         }
         self.synced.store(written, Ordering::Release);
         self.tail.lock().files.drain(..files.len() - 1);
         Ok(())
     }
 
+    /// Cuts `file` back to `len`, durably. Never beside another fsync: the system tells of a failed
+    /// write once, and the one told must be the one that counts it.
+    pub(crate) fn cut_back(&self, file: &dyn File, len: u64) -> io::Result<()> {
+        let mut failed = self.turn.lock();
+        refuse_after(&failed)?;
+        let cut = file.set_len(len).and_then(|()| file.sync());
+        if let Err(error) = &cut {
+            *failed = Some(error.to_string().into());
+        }
+        cut
+    }
+
     /// Waits until everything written so far is durable.
     pub(crate) fn sync_all(&self) -> io::Result<()> {
         let written = self.tail.lock().written;
         self.sync_to(written)
+    }
+}
+
+/// Refuses to sync again after a failure.
+fn refuse_after(failed: &Option<Arc<str>>) -> io::Result<()> {
+    match failed {
+        Some(first) => Err(io::Error::other(format!(
+            "an earlier fsync failed: {first}"
+        ))),
+        None => Ok(()),
     }
 }

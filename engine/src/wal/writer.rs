@@ -13,6 +13,7 @@ use super::file_path;
 use super::format::{FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind, HEADER_BYTES, padded};
 use super::syncer::Syncer;
 use crate::error::{Error, Result};
+use crate::limits::MAX_FRAME_BYTES;
 use crate::poison::Failure;
 use crate::vfs::{File, Vfs};
 
@@ -125,12 +126,20 @@ impl Wal {
         self.next_sequence - 1
     }
 
-    /// Appends a frame and gives it the next sequence.
+    /// Appends a frame and gives it the next sequence. A frame that no reader would take is refused.
     pub(crate) fn append(
         &mut self,
         draft: &mut Draft,
         syncer: &Syncer,
     ) -> Result<Written, Failure> {
+        if draft.bytes.len() - FRAME_HEADER_BYTES > MAX_FRAME_BYTES {
+            return Err(Failure::Refused(Error::limit(
+                "WAL frame limit",
+                MAX_FRAME_BYTES as u64,
+                format!("a batch that takes {} bytes", draft.bytes.len()),
+                "append it in smaller batches: new series bring their labels along",
+            )));
+        }
         let full = self.offset + draft.bytes.len() as u64 > self.file_bytes;
         let rotated = full && self.has_frames();
         if rotated {
@@ -138,14 +147,15 @@ impl Wal {
         }
         let header = FrameHeader {
             len: draft.len,
-            kind: draft.kind,
+            kind: draft.kind as u8,
+            flags: [0; 7],
             sequence: self.next_sequence,
             synced: syncer.synced(),
         };
         let head = header.seal(self.seed, draft.payload_crc);
         draft.bytes[..FRAME_HEADER_BYTES].copy_from_slice(&head);
         if let Err(error) = self.file.write_all_at(&draft.bytes, self.offset) {
-            return Err(self.take_back(Error::io("append to", &self.path(), error)));
+            return Err(self.take_back(Error::io("append to", &self.path(), error), syncer));
         }
         self.offset += draft.bytes.len() as u64;
         self.next_sequence += 1;
@@ -184,13 +194,9 @@ impl Wal {
 
     /// After a failed write: nothing may follow its stump, so the file ends before it again, or
     /// the database takes no more writes.
-    fn take_back(&self, cause: Error) -> Failure {
-        // The fsync makes the truncation durable before any later frame.
-        match self
-            .file
-            .set_len(self.offset)
-            .and_then(|()| self.file.sync())
-        {
+    fn take_back(&self, cause: Error, syncer: &Syncer) -> Failure {
+        // The fsync in it makes the truncation durable before any later frame.
+        match syncer.cut_back(&*self.file, self.offset) {
             Ok(()) => Failure::Refused(cause),
             Err(_) => Failure::Unknown(cause),
         }

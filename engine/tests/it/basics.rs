@@ -142,11 +142,16 @@ fn a_bad_row_refuses_the_batch_and_a_partial_append_keeps_the_rest() {
     assert_eq!((appended.samples, appended.rejected.len()), (4, 1));
     assert_eq!(appended.rejected[0].row, 1);
     assert_eq!(all(&db, "cpu").len(), 2);
-    let uneven = Batch::new().column(cpu("a"), &[1, 2], &[1.0]);
-    assert!(matches!(
-        db.append(&uneven),
-        Err(Error::InvalidArgument { .. })
-    ));
+    let uneven = Batch::new()
+        .sample(cpu("a"), 9, 9.0)
+        .column(cpu("a"), &[1, 2], &[1.0]);
+    let error = db.append(&uneven).unwrap_err();
+    assert!(
+        matches!(&error, Error::Rejected(row) if row.row == 1),
+        "{error}"
+    );
+    let appended = db.append_partial(&uneven).unwrap();
+    assert_eq!((appended.samples, appended.rejected.len()), (1, 1));
 }
 
 #[test]

@@ -12,4 +12,5 @@ mod golden;
 mod limits;
 mod model;
 mod queries;
+mod regressions;
 mod support;

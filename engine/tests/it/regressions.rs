@@ -1,0 +1,225 @@
+//! One story per bug that was found, so that none comes back.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use treering::vfs::{CallKind, Fault, FaultVfs, Repeat, Vfs};
+use treering::{Batch, Db, Error, Labels, Options, Sync, labels};
+
+use crate::support::{all, append, cpu, files, manual, memory, open};
+
+/// One failed fsync was reported to one of several threads that shared it; the next thread in the
+/// queue called fsync again, was told Ok, and acknowledged bytes that the disk never got.
+#[test]
+fn a_failed_fsync_is_the_last_one() {
+    for round in 0..20 {
+        let faults = FaultVfs::new(memory());
+        let vfs: Arc<dyn Vfs> = Arc::new(faults.clone());
+        let db = Db::open("/db", manual(&vfs).sync(Sync::Always)).unwrap();
+        append(&db, &cpu("before"), 1, 1.0);
+        faults.fail_only(
+            CallKind::Sync,
+            faults.calls() + 1,
+            Fault::Sync,
+            Repeat::Once,
+        );
+        let acknowledged: usize = std::thread::scope(|scope| {
+            let append = |host: usize| {
+                let db = db.clone();
+                move || {
+                    db.append(&Batch::new().sample(cpu(&host.to_string()), 1, 1.0))
+                        .is_ok()
+                }
+            };
+            let threads: Vec<_> = (0..4).map(|host| scope.spawn(append(host))).collect();
+            threads
+                .into_iter()
+                .map(|thread| usize::from(thread.join().unwrap()))
+                .sum()
+        });
+        assert_eq!(faults.fired(), 1);
+        assert_eq!(
+            acknowledged, 0,
+            "round {round}: acknowledged after a failed fsync"
+        );
+    }
+}
+
+/// A frame beyond what a reader takes was written and acknowledged; the next open found damage, or
+/// cut it away as a tail. New series that are too many for a frame now go before it, in their own.
+#[test]
+fn a_batch_with_very_many_labels_survives() {
+    let vfs = memory();
+    let options = manual(&vfs).memory_bytes(4 << 30);
+    let db = Db::open("/db", options.clone()).unwrap();
+    let long = "x".repeat(4000);
+    let named = |number: i64| {
+        Labels::from_pairs([("__name__", "m"), ("id", &format!("{number:06}{long}"))]).unwrap()
+    };
+    let mut batch = Batch::new();
+    (0..12_000).for_each(|number| batch.push(named(number), number, number as f64));
+    db.append(&batch).unwrap();
+    append(&db, &cpu("after"), 1, 1.0);
+    drop(db);
+    let db = Db::open("/db", options).unwrap();
+    assert_eq!(db.recovery().wal_cut, None);
+    assert_eq!(db.recovery().samples, 12_001);
+    assert_eq!(all(&db, "m").len(), 12_000);
+}
+
+/// `close` let go of the directory while a flush of another clone was still under way; the flush
+/// then changed files of the next open.
+#[test]
+fn close_waits_for_a_flush_of_another_clone() {
+    let vfs = memory();
+    for round in 0..30 {
+        let db = open(&vfs);
+        append(&db, &cpu("a"), round, 1.0);
+        let flushing = db.clone();
+        let flush = std::thread::spawn(move || flushing.flush());
+        db.close().unwrap();
+        let again = open(&vfs);
+        append(&again, &cpu("b"), round, 1.0);
+        let flushed = flush.join().unwrap();
+        assert!(
+            matches!(flushed, Ok(()) | Err(Error::Closed)),
+            "{flushed:?}"
+        );
+        drop(again);
+        let db = open(&vfs);
+        assert_eq!(
+            all(&db, "cpu").last().unwrap().1.values.len() as i64,
+            round + 1
+        );
+    }
+}
+
+/// An open that refused a database had already cut the record that it could not read.
+#[test]
+fn a_refused_open_changes_nothing() {
+    let vfs = memory();
+    let db = open(&vfs);
+    append(&db, &cpu("a"), 1, 1.0);
+    db.flush().unwrap();
+    append(&db, &cpu("a"), 2, 2.0);
+    db.flush().unwrap();
+    db.close().unwrap();
+    let path = Path::new("/db/manifest");
+    let mut bytes = vfs.read(path, 1 << 20).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    vfs.open_rw(path).unwrap().write_all_at(&bytes, 0).unwrap();
+    let before = (
+        files(&vfs, "/db"),
+        files(&vfs, "/db/wal"),
+        files(&vfs, "/db/blocks"),
+    );
+    let error = Db::open("/db", manual(&vfs)).unwrap_err();
+    assert!(error.is_corruption(), "{error}");
+    assert_eq!(vfs.read(path, 1 << 20).unwrap(), bytes);
+    let after = (
+        files(&vfs, "/db"),
+        files(&vfs, "/db/wal"),
+        files(&vfs, "/db/blocks"),
+    );
+    assert_eq!(after, before);
+}
+
+/// While blocks could not be written, every attempt froze another head and began another WAL file.
+#[test]
+fn failing_flushes_do_not_pile_up() {
+    let faults = FaultVfs::new(memory());
+    let vfs: Arc<dyn Vfs> = Arc::new(faults.clone());
+    let db = open(&vfs);
+    for round in 0..20 {
+        append(&db, &cpu("a"), round, 1.0);
+        // Blocks fail, the WAL works: only files named block are created in a flush after freezing.
+        faults.fail_only(
+            CallKind::Map,
+            faults.calls() + 1,
+            Fault::Io,
+            Repeat::Forever,
+        );
+        assert!(db.flush().is_err());
+        faults.heal();
+    }
+    assert!(
+        files(&vfs, "/db/wal").len() <= 3,
+        "{:?}",
+        files(&vfs, "/db/wal")
+    );
+    db.flush().unwrap();
+    assert!(files(&vfs, "/db/blocks").len() <= 2);
+    assert_eq!(all(&db, "cpu")[0].1.values.len(), 20);
+}
+
+/// The memory of closed streams was guessed, five times too low for noise.
+#[test]
+fn the_memory_of_noise_is_counted() {
+    let db = Db::in_memory_with(Options::default().memory_bytes(1 << 30)).unwrap();
+    let series = db.series(&cpu("noise")).unwrap();
+    let mut state = 1u64;
+    let mut noise = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        f64::from_bits(state >> 2)
+    };
+    let times: Vec<i64> = (0..100_000).collect();
+    let values: Vec<f64> = times.iter().map(|_| noise()).collect();
+    db.append(&Batch::new().column(series, &times, &values))
+        .unwrap();
+    let per_sample = db.stats().head_bytes as f64 / 1e5;
+    assert!(
+        (6.0..20.0).contains(&per_sample),
+        "{per_sample} bytes a sample"
+    );
+}
+
+/// A relative path was resolved anew by every file call, so that a program that changed its
+/// directory wrote into another database. It is resolved once; an empty one is refused.
+#[test]
+fn a_path_is_resolved_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path().join("x/../data"), Options::default());
+    drop(db);
+    assert!(matches!(
+        Db::open("", Options::default()),
+        Err(Error::InvalidArgument { .. })
+    ));
+    let relative = Db::open("target/never-made", Options::default().create(false)).unwrap_err();
+    let Error::NotADatabase { path, .. } = &relative else {
+        panic!("{relative}")
+    };
+    assert!(path.is_absolute());
+    let file = dir.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let error = Db::open(&file, Options::default()).unwrap_err();
+    assert!(error.to_string().contains("it is a file"), "{error}");
+}
+
+/// A refused batch left its new series behind, against the limit.
+#[test]
+fn a_refused_batch_makes_no_series() {
+    let db = Db::in_memory().unwrap();
+    let other = Db::in_memory().unwrap();
+    let stale = other.series(&cpu("a")).unwrap();
+    let batch = Batch::new()
+        .sample(cpu("new"), 1, 1.0)
+        .sample(stale, 1, 1.0);
+    assert!(db.append(&batch).is_err());
+    db.append(&Batch::new().column(labels! { "__name__" => "empty" }, &[], &[]))
+        .unwrap();
+    assert_eq!(db.stats().series, 0);
+}
+
+/// A new database, or one that was closed well, has no leftovers to report.
+#[test]
+fn a_clean_open_reports_nothing() {
+    let vfs = memory();
+    for _ in 0..3 {
+        let db = open(&vfs);
+        assert!(db.recovery().removed.is_empty(), "{:?}", db.recovery());
+        db.close().unwrap();
+    }
+}
