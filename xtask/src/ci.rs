@@ -19,13 +19,7 @@ pub(crate) fn run() -> Outcome {
         "warnings",
     ];
     shell::run(&mut cargo(&clippy))?;
-    let doc = [
-        "doc",
-        "--locked",
-        "--workspace",
-        "--no-deps",
-        "--document-private-items",
-    ];
+    let doc = ["doc", "--locked", "--workspace", "--no-deps"];
     shell::run(cargo(&doc).env("RUSTDOCFLAGS", "-D warnings"))?;
     test::run()
 }
