@@ -12,7 +12,7 @@ use crate::db::bounds;
 use crate::error::Result;
 use crate::options::QueryLimits;
 use crate::query::aggregate::{Aggregate, AggregatedSeries, aggregate};
-use crate::query::guard::{CancelToken, Guard};
+use crate::query::guard::{Buffers, CancelToken, Guard};
 use crate::query::labels::{Listing, list};
 use crate::query::merge::merge_columns;
 use crate::query::select::{SeriesSet, select};
@@ -61,14 +61,7 @@ impl<'a> Query<'a> {
 
     /// See `Db::select`.
     pub fn select(&self, selector: &Selector, range: impl RangeBounds<i64>) -> Result<SeriesSet> {
-        self.shared.check_open()?;
-        let guard = self.guard();
-        guard.check()?;
-        let view = self.shared.view.get();
-        let Some(range) = bounds(&range) else {
-            return Ok(SeriesSet::empty(view, guard));
-        };
-        select(view, &self.shared.registry, selector, range, guard)
+        self.plan(selector, bounds(&range))
     }
 
     /// See `Db::aggregate`.
@@ -78,10 +71,13 @@ impl<'a> Query<'a> {
         range: impl RangeBounds<i64>,
         what: &Aggregate,
     ) -> Result<Vec<AggregatedSeries>> {
-        let Some((first, last)) = bounds(&range) else {
+        self.shared.check_open()?;
+        let range = bounds(&range);
+        what.check(range)?;
+        let mut series = self.plan(selector, range)?;
+        let Some((first, last)) = range else {
             return Ok(Vec::new());
         };
-        let mut series = self.select(selector, first..=last)?;
         let mut guard = series.guard();
         aggregate(
             std::iter::from_fn(|| series.next_runs()),
@@ -94,11 +90,12 @@ impl<'a> Query<'a> {
 
     /// The newest sample in `range` of each series of `selector`.
     pub fn latest(&self, selector: &Selector, range: impl RangeBounds<i64>) -> Result<Vec<Latest>> {
-        let Some((first, last)) = bounds(&range) else {
+        let range = bounds(&range);
+        let mut series = self.plan(selector, range)?;
+        let Some((first, last)) = range else {
             return Ok(Vec::new());
         };
-        let mut series = self.select(selector, first..=last)?;
-        let mut guard = series.guard();
+        let mut buffers = Buffers::new(&series.guard());
         let mut found = Vec::new();
         let (mut timestamps, mut values) = (Vec::new(), Vec::new());
         while let Some(runs) = series.next_runs() {
@@ -120,7 +117,9 @@ impl<'a> Query<'a> {
                 });
                 continue;
             }
-            guard.samples(series.runs.iter().map(|run| run.count as u64).sum())?;
+            // All of them reach the newest start, so they are one cluster.
+            let samples = series.runs.iter().map(|run| run.count as u64).sum();
+            buffers.read(samples, 0, series.runs.len() > 1)?;
             timestamps.clear();
             values.clear();
             merge_columns(&series.runs, first, last, &mut timestamps, &mut values)?;
@@ -171,18 +170,32 @@ impl<'a> Query<'a> {
         listing: Listing<'_>,
     ) -> Result<Vec<String>> {
         self.shared.check_open()?;
+        let guard = self.guard();
+        guard.check()?;
         let Some(range) = bounds(&range) else {
             return Ok(Vec::new());
         };
-        let (view, mut guard) = (self.shared.view.get(), self.guard());
+        let view = self.shared.view.get();
         list(
             &view,
             &self.shared.registry,
             selector,
             range,
             listing,
-            &mut guard,
+            &guard,
         )
+    }
+
+    /// Plans a query over `range`; none is an empty one.
+    fn plan(&self, selector: &Selector, range: Option<(i64, i64)>) -> Result<SeriesSet> {
+        self.shared.check_open()?;
+        let guard = self.guard();
+        guard.check()?;
+        let view = self.shared.view.get();
+        match range {
+            Some(range) => select(view, &self.shared.registry, selector, range, guard),
+            None => Ok(SeriesSet::empty(view, guard)),
+        }
     }
 
     fn guard(&self) -> Guard {

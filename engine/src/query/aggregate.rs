@@ -29,7 +29,7 @@ use super::group::{Grouping, Groups};
 use super::guard::Guard;
 use super::run::SeriesRuns;
 use super::window::Windows;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What to compute over the samples of a window. Stale markers are no samples to any of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,8 +57,30 @@ pub enum Function {
     /// The increase of a counter between the first and the last sample of the window: their
     /// difference, and the value before each reset (a value less than the one before it). Nothing
     /// is extrapolated; one sample gives 0. A group adds up the increases of its series.
+    ///
+    /// **Only differences between samples inside one window count.** The step from the last sample
+    /// of one window to the first of the next is in neither, so windows of few samples lose much.
+    /// A counter that rises by 10 a second, sampled every 15 s, asked for minute by minute:
+    ///
+    /// | window | its samples, at seconds | rise inside | true rise | `Increase` | `Rate` |
+    /// |---|---|---|---|---|---|
+    /// | 0 s to 60 s | 15, 30, 45, 60 | 3 steps of 150 | 600 | 450 | 7.5 |
+    /// | 60 s to 120 s | 75, 90, 105, 120 | 3 steps of 150 | 600 | 450 | 7.5 |
+    ///
+    /// Of `n` samples in a window, evenly spaced, `n - 1` steps in `n` are seen. So make windows
+    /// many samples wide (240 samples: 0.4 % short), or let them overlap, with
+    /// [`Aggregate::window`] wider than [`Aggregate::step`], as a graph of a rate does: the sum of
+    /// overlapping windows means nothing, but each is a better estimate.
     Increase,
     /// The increase divided by the width of the window in seconds.
+    ///
+    /// **It is lower than the true rate by the steps between windows that [`Function::Increase`]
+    /// leaves out**: with four samples a window, a true rate of 10 a second shows as 7.5 (see the
+    /// table there). And a window at an edge of the range holds only samples of the range, but is
+    /// divided by its whole width: begin the range a window before the first answer that counts.
+    ///
+    /// Without a step the width is that of the range, so a range without a first or a last
+    /// timestamp is refused with `Error::InvalidArgument`: it would be 584 years wide.
     Rate,
 }
 
@@ -69,12 +91,34 @@ pub enum Function {
 /// `last`. A window that is `window` wide (the step, unless told otherwise) holds the samples after
 /// `end - window` up to and including `end`, never one outside the range.
 ///
+/// **The first window ends at `first - 1 + step`, not at `first + step`**: windows are left-open,
+/// ranges are not. For windows that end at `t0 + step`, `t0 + 2 * step`, ..., begin the range one
+/// nanosecond after `t0`:
+///
 /// ```
 /// use std::time::Duration;
-/// use treering::{Aggregate, Function};
+/// use treering::{Aggregate, Batch, Db, Function, Selector, labels};
+/// const HOUR: i64 = 3_600_000_000_000;
+/// let db = Db::in_memory()?;
+/// let cpu = labels! { "__name__" => "cpu", "host" => "a" };
+/// db.append(&Batch::new().column(&cpu, &[HOUR, HOUR + 1, 2 * HOUR], &[3.0, 5.0, 4.0]))?;
 /// let hourly = Aggregate::new(Function::Max).step(Duration::from_secs(3600)).by(["host"]);
-/// assert_eq!(hourly.function(), Function::Max);
+///
+/// let t0 = 0;
+/// let answer = db.aggregate(&Selector::metric("cpu"), t0 + 1..=t0 + 2 * HOUR, &hourly)?;
+/// let points: Vec<_> = answer[0].points.iter().map(|p| (p.timestamp, p.value)).collect();
+/// assert_eq!(points, [(HOUR, 3.0), (2 * HOUR, 5.0)]);
+///
+/// // One nanosecond earlier, and every window ends one nanosecond before the hour.
+/// let answer = db.aggregate(&Selector::metric("cpu"), t0..=t0 + 2 * HOUR, &hourly)?;
+/// let ends: Vec<_> = answer[0].points.iter().map(|p| p.timestamp).collect();
+/// assert_eq!(ends, [2 * HOUR - 1, 3 * HOUR - 1]);
+/// # Ok::<(), treering::Error>(())
 /// ```
+///
+/// A range without a first timestamp (`..`, `..=last`) begins at `i64::MIN`, and its windows are
+/// counted from there: give it a first timestamp whenever there is a step, or the windows end at
+/// odd times.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Aggregate {
     function: Function,
@@ -94,7 +138,8 @@ impl Aggregate {
         }
     }
 
-    /// A window every `step`: at least one nanosecond, else the query is refused.
+    /// A window every `step`: at least one nanosecond, else the query is refused. The first ends
+    /// at `first - 1 + step` of the range `first..=last`; see [`Aggregate`].
     #[must_use]
     pub fn step(mut self, step: Duration) -> Self {
         self.step = Some(nanos(step));
@@ -128,6 +173,22 @@ impl Aggregate {
     pub fn grouping(mut self, grouping: Grouping) -> Self {
         self.grouping = grouping;
         self
+    }
+
+    /// Refuses what makes no sense over `range` (none: an empty one), before anything is read.
+    pub(crate) fn check(&self, range: Option<(i64, i64)>) -> Result<()> {
+        let (first, last) = range.unwrap_or((1, 0));
+        Windows::new(first, last, self.step, self.window)?;
+        let endless = last == i64::MAX || (first == i64::MIN && self.window.is_none());
+        if self.function == Function::Rate && self.step.is_none() && endless {
+            return Err(Error::InvalidArgument {
+                argument: "range",
+                why: "must have a first and a last timestamp for Function::Rate without a step, \
+                      which divides by its width: bound the range, or give Aggregate::step"
+                    .to_owned(),
+            });
+        }
+        Ok(())
     }
 
     /// What it computes.

@@ -156,11 +156,21 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    /// The guard of the query.
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
     /// Counts `more` bytes.
     pub(crate) fn add(&mut self, more: u64) -> Result<()> {
         self.guard.bytes(more)?;
         self.bytes += more;
         Ok(())
+    }
+
+    /// Gives all of them back.
+    fn free(&mut self) {
+        self.guard.release(std::mem::take(&mut self.bytes));
     }
 
     /// Counts as many bytes as are missing to `bytes`: for memory that is used again.
@@ -171,7 +181,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.guard.release(self.bytes);
+        self.free();
     }
 }
 
@@ -203,6 +213,12 @@ impl Buffers {
             self.merger.grow_to(samples.saturating_mul(MERGE_BYTES))?;
         }
         Ok(())
+    }
+
+    /// Gives the memory back, once columns and merger have freed it.
+    pub(crate) fn free(&mut self) {
+        self.columns.free();
+        self.merger.free();
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) fn list(
     selector: &Selector,
     (first, last): (i64, i64),
     listing: Listing<'_>,
-    guard: &mut Guard,
+    guard: &Guard,
 ) -> Result<Vec<String>> {
     let mut found = BTreeSet::new();
     for block in &view.blocks {
@@ -42,11 +42,13 @@ pub(crate) fn list(
             [] => None,
             matchers => Some(block.select(matchers)?),
         };
-        found.extend(match listing {
+        let more = match listing {
             Listing::Names => block.label_names(within.as_ref())?,
             Listing::Values(name) => block.label_values(name, within.as_ref())?,
-        });
+        };
+        add(&mut found, more, guard)?;
     }
+    guard.check()?;
     let mut active: Vec<u32> = view
         .heads()
         .flat_map(|head| head.active(first, last))
@@ -62,11 +64,22 @@ pub(crate) fn list(
         }
         // All series at once needs no set of them.
         let within = (active.len() < registry.len()).then(|| Postings::from_ids(active));
-        found.extend(match listing {
+        let more = match listing {
             Listing::Names => index.label_names(within.as_ref()),
             Listing::Values(name) => index.label_values(name, within.as_ref()),
-        });
+        };
+        add(&mut found, more, guard)?;
     }
-    guard.bytes(found.iter().map(|text| text.len() as u64 + 24).sum())?;
     Ok(found.into_iter().collect())
+}
+
+/// Adds those of `more` that are new, once the guard has counted them.
+fn add(found: &mut BTreeSet<String>, more: Vec<String>, guard: &Guard) -> Result<()> {
+    for text in more {
+        if !found.contains(&text) {
+            guard.bytes((text.len() + size_of::<String>()) as u64)?;
+            found.insert(text);
+        }
+    }
+    Ok(())
 }

@@ -24,8 +24,7 @@ pub struct SeriesSet {
     view: Arc<View>,
     first: i64,
     last: i64,
-    guard: Guard,
-    /// What the plan takes.
+    /// What the plan takes of the query's memory.
     held: Held,
     places: std::iter::Peekable<std::vec::IntoIter<Place>>,
     /// Where the last series was found in the directory of each block.
@@ -72,6 +71,8 @@ pub struct Samples {
     runs: Vec<Run>,
     clusters: std::vec::IntoIter<Vec<usize>>,
     merger: Merger,
+    first: i64,
+    last: i64,
     buffers: Buffers,
     columns: Columns,
     at: usize,
@@ -119,7 +120,6 @@ pub(crate) fn select(
         view,
         first,
         last,
-        guard,
         held,
         places: places.into_iter().peekable(),
         cursors,
@@ -128,7 +128,7 @@ pub(crate) fn select(
 
 /// Estimate of what one place of the plan takes, labels included.
 const PLACE_BYTES: u64 = 256;
-/// Deadline and cancellation are looked at once in so many series.
+/// Deadline and cancellation are looked at, and the registry is let go, once in so many series.
 const CHECK_EVERY: usize = 1024;
 
 /// The ids of the series with samples in the heads that may lie in `first..=last`, ascending.
@@ -196,7 +196,6 @@ impl SeriesSet {
             first: 0,
             last: 0,
             held: guard.hold(),
-            guard,
             places,
             cursors: Vec::new(),
         }
@@ -211,7 +210,7 @@ impl SeriesSet {
             while let Some(same) = self.places.next_if(|next| next.labels == place.labels) {
                 found = found.and_then(|()| self.add_runs(same.source, &mut runs));
             }
-            if let Err(error) = found.and_then(|()| self.guard.check()) {
+            if let Err(error) = found.and_then(|()| self.held.guard().check()) {
                 return Some(Err(error));
             }
             if !runs.is_empty() {
@@ -225,7 +224,7 @@ impl SeriesSet {
 
     /// The guard of the query, for what is computed over its series.
     pub(crate) fn guard(&self) -> Guard {
-        self.guard.clone()
+        self.held.guard().clone()
     }
 
     fn add_runs(&mut self, source: Source, runs: &mut Vec<Run>) -> Result<()> {
@@ -265,7 +264,7 @@ impl Iterator for SeriesSet {
                 Ok(found) => found,
                 Err(error) => return Some(Err(error)),
             };
-            let guard = self.guard.clone();
+            let guard = self.guard();
             let series = Series {
                 labels,
                 runs,
@@ -296,6 +295,8 @@ impl Series {
             runs: self.runs.clone(),
             clusters: clusters.into_iter(),
             merger: Merger::new(self.first, self.last),
+            first: self.first,
+            last: self.last,
             buffers: Buffers::new(&self.guard),
             columns: Columns::default(),
             at: 0,
@@ -343,7 +344,10 @@ impl Iterator for Samples {
             if self.failed {
                 return None;
             }
-            let cluster = self.clusters.next()?;
+            let Some(cluster) = self.clusters.next() else {
+                self.finish();
+                return None;
+            };
             if let Err(error) = self.load(&cluster) {
                 self.failed = true;
                 return Some(Err(error));
@@ -368,6 +372,13 @@ impl Samples {
         let Columns { timestamps, values } = &mut self.columns;
         self.merger.merge(&self.runs, cluster, timestamps, values)
     }
+
+    /// Gives back the working memory at the end, however long the iterator is kept.
+    fn finish(&mut self) {
+        (self.columns, self.at) = (Columns::default(), 0);
+        self.merger = Merger::new(self.first, self.last);
+        self.buffers.free();
+    }
 }
 
 /// How many samples the runs of a cluster hold, those outside the range and duplicates included.
@@ -377,6 +388,7 @@ fn samples_of(runs: &[Run], cluster: &[usize]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
     use treering_index::{LabelLimits, labels};
@@ -386,4 +398,62 @@ mod tests {
     use crate::options::QueryLimits;
     use crate::query::guard::CancelToken;
     use crate::registry::Limits;
+
+    /// A clock that notes, whenever it is asked, whether the registry can be written to.
+    #[derive(Debug)]
+    struct Witness {
+        registry: Arc<RwLock<Registry>>,
+        free: AtomicUsize,
+        taken: AtomicUsize,
+    }
+
+    impl Clock for Witness {
+        fn now(&self) -> i64 {
+            0
+        }
+
+        fn monotonic(&self) -> Duration {
+            let seen = match self.registry.try_write() {
+                Some(_) => &self.free,
+                None => &self.taken,
+            };
+            seen.fetch_add(1, Ordering::Relaxed);
+            Duration::ZERO
+        }
+    }
+
+    /// A query over all series once held the registry until it had the labels of each, and an
+    /// append with a new series waited for it.
+    #[test]
+    fn a_new_series_waits_for_no_more_than_a_thousand_labels() {
+        let mut registry = Registry::new(Limits {
+            series: u64::MAX,
+            bytes: u64::MAX,
+            labels: LabelLimits::default(),
+        });
+        let series = 2 * CHECK_EVERY + 1;
+        let ids: Vec<u32> = (0..series)
+            .map(|host| {
+                let labels = labels! { "__name__" => "cpu", "host" => host.to_string() };
+                registry.insert(&labels).unwrap()
+            })
+            .collect();
+        let registry = Arc::new(RwLock::new(registry));
+        let clock = Arc::new(Witness {
+            registry: Arc::clone(&registry),
+            free: AtomicUsize::new(0),
+            taken: AtomicUsize::new(0),
+        });
+        let (token, limits) = (CancelToken::new(), QueryLimits::default());
+        let guard = Guard::new(limits, token, Arc::clone(&clock) as Arc<dyn Clock>);
+        let mut plan = Plan {
+            places: Vec::new(),
+            held: guard.hold(),
+        };
+        plan.add_active(&ids, &registry, &Selector::metric("cpu"), &guard)
+            .unwrap();
+        assert_eq!(plan.places.len(), series);
+        assert_eq!(clock.taken.load(Ordering::Relaxed), 0);
+        assert!(clock.free.load(Ordering::Relaxed) > series / CHECK_EVERY);
+    }
 }

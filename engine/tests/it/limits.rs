@@ -111,6 +111,131 @@ fn query_limits_stop_at_the_limit_and_not_before() {
     assert!(matches!(aggregate(zero), Err(Error::Timeout { .. })));
 }
 
+/// Each series once counted for itself, so a query of fifty read fifty times its limit.
+#[test]
+fn the_limits_of_a_query_hold_for_all_its_series_together() {
+    let db = Db::in_memory().unwrap();
+    let times: Vec<i64> = (0..100).collect();
+    for host in 0..50 {
+        let labels = cpu(&host.to_string());
+        db.append(&Batch::new().column(labels, &times, &[1.0; 100]))
+            .unwrap();
+    }
+    for flushed in [false, true] {
+        if flushed {
+            db.flush().unwrap();
+        }
+        let read = |limits, by_columns: bool| {
+            let set = db.query().limits(limits).select(&selector("cpu"), ..)?;
+            set.map(|series| {
+                let series = series?;
+                match by_columns {
+                    true => series.columns().map(|columns| columns.values.len()),
+                    false => series
+                        .samples()
+                        .try_fold(0, |n, sample| sample.map(|_| n + 1)),
+                }
+            })
+            .sum::<Result<usize, Error>>()
+        };
+        let latest = |limits| db.query().limits(limits).latest(&selector("cpu"), ..=50);
+        let samples = |samples| QueryLimits::default().with_samples(samples);
+        for by_columns in [true, false] {
+            assert_eq!(read(samples(5000), by_columns).unwrap(), 5000);
+            for few in [100, 4999] {
+                assert!(read(samples(few), by_columns).unwrap_err().is_limit());
+            }
+        }
+        assert_eq!(latest(samples(5000)).unwrap().len(), 50);
+        // A head hands out only the 51 samples of each that are in the range.
+        assert!(latest(samples(50 * 51 - 1)).unwrap_err().is_limit());
+    }
+}
+
+/// Room for the plan (256 bytes for a series in a block, or in the heads) and `bytes` more.
+fn room(places: u64, bytes: u64) -> QueryLimits {
+    QueryLimits::default().with_bytes(places * 256 + bytes)
+}
+
+#[test]
+fn memory_is_counted_while_it_is_used_and_given_back_after() {
+    let db = small();
+    let select = |bytes| {
+        let query = db.query().limits(room(3, bytes));
+        query.select(&selector("cpu"), ..).unwrap()
+    };
+    // One series at a time fits, however many there are; columns are the caller's once they are
+    // handed out.
+    let columns: Vec<_> = select(1600)
+        .map(|series| series.unwrap().columns().unwrap())
+        .collect();
+    assert_eq!(columns.len(), 3);
+    // Iterators under way hold a decoded chunk each, until they end or are dropped.
+    let mut set = select(1600);
+    let all: Vec<_> = set.by_ref().map(Result::unwrap).collect();
+    let mut under_way: Vec<_> = all.iter().map(|series| series.samples()).collect();
+    assert!(under_way[0].next().unwrap().is_ok());
+    assert!(all[1].columns().unwrap_err().is_limit());
+    assert!(under_way[1].next().unwrap().unwrap_err().is_limit());
+    assert!(under_way[1].next().is_none());
+    assert_eq!(under_way[0].by_ref().count(), 99);
+    assert!(under_way[2].next().unwrap().is_ok());
+    assert!(all[0].columns().unwrap_err().is_limit());
+    drop(under_way);
+    assert_eq!(all[0].columns().unwrap().values.len(), 100);
+    // The plan is given back with the set: 768 bytes, so that 48 samples more would fit.
+    let mut one = all[0].samples();
+    assert!(one.next().unwrap().is_ok());
+    drop(set);
+    assert!(all[1].samples().next().unwrap().unwrap_err().is_limit());
+}
+
+/// Runs that overlap are merged in memory of their own: 56 bytes a sample in all, not 16.
+#[test]
+fn the_memory_of_a_merge_is_counted() {
+    let db = Db::in_memory().unwrap();
+    for start in [1, 2] {
+        let times: Vec<i64> = (0..100).map(|at| at * 2 + start).collect();
+        db.append(&Batch::new().column(cpu("a"), &times, &[start as f64; 100]))
+            .unwrap();
+        db.flush().unwrap();
+    }
+    let (least, merge) = (200 * 16, 200 * 56);
+    for (bytes, enough) in [(least - 1, false), (merge - 1, false), (merge, true)] {
+        let query = db.query().limits(room(2, bytes));
+        // The plan counts as long as the set is there.
+        let mut set = query.select(&selector("cpu"), ..).unwrap();
+        let series = set.next().unwrap().unwrap();
+        assert_eq!(series.columns().is_ok(), enough, "{bytes}");
+        let decoded = series.samples().all(|one| one.is_ok());
+        assert_eq!(decoded, enough, "{bytes}");
+        let latest = query.latest(&selector("cpu"), ..);
+        assert_eq!(latest.is_ok(), enough, "{bytes}");
+        if let Err(error) = latest {
+            let text = error.to_string();
+            assert!(text.contains("query memory limit"), "{text}");
+            assert!(text.contains("QueryLimits::bytes"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn names_and_values_are_counted_as_they_are_found() {
+    let db = small();
+    for flushed in [false, true] {
+        if flushed {
+            db.flush().unwrap();
+        }
+        let values = |bytes| {
+            let limits = QueryLimits::default().with_bytes(bytes);
+            let query = db.query().limits(limits);
+            query.label_values("host", &selector("cpu"), ..)
+        };
+        assert_eq!(values(75).unwrap(), ["a", "b", "c"]);
+        assert!(values(74).unwrap_err().is_limit());
+    }
+}
+
 #[test]
 fn a_cancelled_query_ends() {
     let db = small();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use treering::{Aggregate, Batch, Db, Function, labels};
+use treering::{Aggregate, Batch, Db, Error, Function, labels};
 
 use crate::support::{append, cpu, memory, open, selector};
 
@@ -114,6 +114,97 @@ fn ranges_are_inclusive_and_may_be_empty() {
     assert_eq!(count((Excluded(minute), Excluded(2 * minute))), 0);
     assert_eq!(count((Included(2 * minute), Included(minute))), 0);
     assert_eq!(count((Excluded(i64::MAX), Unbounded)), 0);
+}
+
+/// A mistake in the arguments, or a closed database, is no empty answer: not for any range.
+#[test]
+fn an_empty_range_hides_no_mistake() {
+    use std::ops::Bound::{Excluded, Unbounded};
+    let db = day();
+    let all = selector("cpu");
+    let nothing = (Excluded(i64::MAX), Unbounded);
+    let sum = Aggregate::new(Function::Sum);
+    for range in [(Excluded(9), Excluded(10)), nothing] {
+        let refused = |asked: &Aggregate| match db.aggregate(&all, range, asked) {
+            Err(Error::InvalidArgument { argument, .. }) => argument,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused(&sum.clone().step(Duration::ZERO)), "step");
+        assert_eq!(refused(&sum.clone().window(Duration::ZERO)), "window");
+        assert_eq!(db.aggregate(&all, range, &sum).unwrap(), []);
+        assert_eq!(db.query().latest(&all, range).unwrap(), []);
+    }
+    db.close().unwrap();
+    let query = db.query();
+    for error in [
+        query.select(&all, nothing).map(drop),
+        query.aggregate(&all, nothing, &sum).map(drop),
+        query.latest(&all, nothing).map(drop),
+        query.series_labels(&all, nothing).map(drop),
+        query.label_names(&all, nothing).map(drop),
+        query.label_values("host", &all, nothing).map(drop),
+    ] {
+        assert!(matches!(error, Err(Error::Closed)), "{error:?}");
+    }
+}
+
+/// A rate over all of time was divided by 584 years.
+#[test]
+fn a_rate_needs_a_width() {
+    let db = day();
+    let rate = Aggregate::new(Function::Rate);
+    let ask = |range: (std::ops::Bound<i64>, std::ops::Bound<i64>), asked: &Aggregate| {
+        db.aggregate(&selector("cpu"), range, asked)
+    };
+    use std::ops::Bound::{Included, Unbounded};
+    let (first, last) = (Included(1), Included(HOUR));
+    let minute = Duration::from_secs(60);
+    for range in [
+        (Unbounded, Unbounded),
+        (first, Unbounded),
+        (Unbounded, last),
+    ] {
+        let error = ask(range, &rate).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, Error::InvalidArgument { .. }), "{text}");
+        assert!(text.contains("bound the range"), "{text}");
+        assert!(text.contains("Aggregate::step"), "{text}");
+        assert!(ask(range, &rate.clone().step(minute)).is_ok());
+        assert!(ask(range, &Aggregate::new(Function::Increase)).is_ok());
+    }
+    assert_eq!(ask((first, last), &rate).unwrap().len(), 4);
+    // A window gives the width too, as long as it ends somewhere.
+    let recent = rate.window(minute * 2);
+    assert_eq!(ask((Unbounded, last), &recent).unwrap().len(), 4);
+    assert!(ask((first, Unbounded), &recent).is_err());
+}
+
+/// The table in the documentation of `Function::Increase`: steps between windows are in neither.
+#[test]
+fn the_step_between_two_windows_is_in_neither() {
+    let db = Db::in_memory().unwrap();
+    let times: Vec<i64> = (1..=8).map(|at| at * 15 * SECOND).collect();
+    let values: Vec<f64> = (1..=8).map(|at| f64::from(at) * 150.0).collect();
+    db.append(&Batch::new().column(cpu("a"), &times, &values))
+        .unwrap();
+    let minute = Duration::from_secs(60);
+    let rate = Aggregate::new(Function::Rate).step(minute);
+    let ask = |asked: &Aggregate| {
+        let range = 1..=120 * SECOND;
+        let answer = db.aggregate(&selector("cpu"), range, asked).unwrap();
+        let points = answer[0].points.iter();
+        points
+            .map(|point| (point.timestamp / SECOND, point.value))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ask(&rate), [(60, 7.5), (120, 7.5)]);
+    assert_eq!(
+        ask(&Aggregate::new(Function::Increase).step(minute)),
+        [(60, 450.0), (120, 450.0)]
+    );
+    // Overlapping windows see more; the first is clipped to the range, but divided all the same.
+    let wide = rate.window(minute * 2);
+    assert_eq!(ask(&wide), [(60, 3.75), (120, 8.75)]);
 }
 
 #[test]
