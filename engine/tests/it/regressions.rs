@@ -223,3 +223,27 @@ fn a_clean_open_reports_nothing() {
         db.close().unwrap();
     }
 }
+
+/// A damaged file header with whole frames behind it was taken for a file that was just being made,
+/// and the file was removed, when no frame said how far the WAL was synced. Headers are durable
+/// before the first frame: any frame proves damage.
+#[test]
+fn a_damaged_header_before_frames_is_damage() {
+    let crash = treering::vfs::CrashVfs::new();
+    let vfs: Arc<dyn Vfs> = Arc::new(crash.clone());
+    let db = Db::open("/db", manual(&vfs).wal_file_bytes(64 << 10)).unwrap();
+    let values = vec![0.1; 5000];
+    for round in 0..3i64 {
+        let times: Vec<i64> = (0..5000).map(|at| round * 5000 + at).collect();
+        db.append(&Batch::new().column(cpu("a"), &times, &values))
+            .unwrap();
+    }
+    let image: Arc<dyn Vfs> = Arc::new(crash.kill_image());
+    let wals = files(&image, "/db/wal");
+    assert!(wals.len() > 1, "{wals:?}");
+    let path = Path::new("/db/wal").join(wals.last().unwrap());
+    image.open_rw(&path).unwrap().write_all_at(&[0], 0).unwrap();
+    let error = Db::open("/db", manual(&image)).unwrap_err();
+    assert!(error.is_corruption(), "{error}");
+    assert_eq!(files(&image, "/db/wal"), wals);
+}
