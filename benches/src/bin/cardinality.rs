@@ -1,4 +1,4 @@
-//! Workload HC: a million series of ten samples in, flushed, killed, reopened, asked.
+//! Workload HC: a million series of ten samples in, flushed, replayed, reopened, asked.
 //!
 //! Input: the generator. Output: memory and disk per series, CPU per million samples, open and
 //! query times. Every answer is checked against the generator; a wrong one fails the bench.
@@ -41,7 +41,7 @@ fn main() -> Result<()> {
     let db = Db::open(&data, Options::default())?;
     ingest(&db, shape, &mut report)?;
     db.sync()?;
-    // A copy of the files under a running writer is what a kill leaves.
+    // A copy of the files under a running writer: what a kill would leave, without one.
     process::copy_folder(&data, &killed)?;
     let start = Instant::now();
     db.flush()?;
@@ -56,7 +56,7 @@ fn main() -> Result<()> {
     report.tell("cardinality.replay", start.elapsed().as_secs_f64())?;
     check_newest(&db, shape)?;
     println!(
-        "after kill -9: {} frames, {} samples replayed, all there",
+        "a copy taken under the writer: {} frames, {} samples replayed, all there",
         db.recovery().frames,
         db.recovery().samples
     );
