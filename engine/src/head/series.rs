@@ -10,6 +10,7 @@ use bytes::Bytes;
 use treering_codec::{Sample, StreamEncoder};
 
 use crate::limits::{HEAD_CHUNK_SAMPLES, LATE_SAMPLES};
+use crate::query::holes::Holes;
 use crate::query::run::{Run, RunSource};
 
 /// See the head of this file.
@@ -75,6 +76,7 @@ impl HeadSeries {
             max_time,
             count,
             source,
+            holes: Holes::default(),
         });
     }
 
@@ -112,6 +114,7 @@ impl HeadSeries {
                 max_time,
                 count: self.open.len(),
                 source,
+                holes: Holes::default(),
             });
         }
         if let Some(late) = &self.late {
@@ -179,6 +182,7 @@ fn encoded(samples: Vec<Sample>) -> Option<(Run, u32)> {
         max_time,
         count: samples.len(),
         source: RunSource::Stream(Bytes::from(bytes)),
+        holes: Holes::default(),
     };
     Some((run, len))
 }

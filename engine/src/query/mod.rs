@@ -7,6 +7,7 @@
 pub(crate) mod aggregate;
 pub(crate) mod group;
 pub(crate) mod guard;
+pub(crate) mod holes;
 pub(crate) mod labels;
 pub(crate) mod merge;
 pub(crate) mod run;

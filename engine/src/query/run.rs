@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use treering_codec::{Sample, Stats};
 
+use super::holes::Holes;
 use crate::block::{Block, ChunkRef};
 use crate::error::{Error, Result};
 
@@ -23,6 +24,8 @@ pub(crate) struct Run {
     pub(crate) count: usize,
     /// Where they are.
     pub(crate) source: RunSource,
+    /// What deletes took out of it. `min_time`, `max_time` and `count` are then bounds only.
+    pub(crate) holes: Holes,
 }
 
 /// Where the samples of a run are.
@@ -45,14 +48,15 @@ impl Run {
             max_time: last,
             count: samples.len(),
             source: RunSource::Samples(samples.into()),
+            holes: Holes::default(),
         })
     }
 
-    /// Statistics over the whole run, where they are stored.
+    /// Statistics over the whole run, where they are stored and nothing was deleted.
     pub(crate) fn stats(&self) -> Option<&Stats> {
         match &self.source {
-            RunSource::Chunk { chunk, .. } => chunk.stats.as_ref(),
-            RunSource::Stream(_) | RunSource::Samples(_) => None,
+            RunSource::Chunk { chunk, .. } if self.holes.is_empty() => chunk.stats.as_ref(),
+            _ => None,
         }
     }
 
@@ -70,8 +74,15 @@ impl Run {
         self.min_time <= last && self.max_time >= first
     }
 
-    /// Appends all samples to the two columns.
+    /// Appends all samples that are not deleted to the two columns.
     pub(crate) fn decode(&self, timestamps: &mut Vec<i64>, values: &mut Vec<f64>) -> Result<()> {
+        let start = timestamps.len();
+        self.decode_all(timestamps, values)?;
+        self.holes.apply(start, timestamps, values);
+        Ok(())
+    }
+
+    fn decode_all(&self, timestamps: &mut Vec<i64>, values: &mut Vec<f64>) -> Result<()> {
         match &self.source {
             RunSource::Chunk { block, chunk } => block.decode(chunk, timestamps, values),
             RunSource::Stream(bytes) => treering_codec::decode_stream(bytes, timestamps, values)

@@ -10,6 +10,7 @@ use treering_codec::Sample;
 use treering_index::{Labels, Selector};
 
 use super::guard::{Buffers, Guard, Held};
+use super::holes::Holes;
 use super::merge::{Clusters, Merger};
 use super::run::{Run, RunSource, SeriesRuns};
 use crate::block::Cursor;
@@ -243,6 +244,7 @@ impl SeriesSet {
                         block: Arc::clone(block),
                         chunk,
                     },
+                    holes: Holes::default(),
                 }));
             }
             Source::Heads(id) => {

@@ -103,7 +103,8 @@ impl<'a, A: Accumulator> Fold<'a, A> {
         };
         // Overlapping windows that are not answered from panes are too many to keep.
         let many = self.windows.overlap() && !self.panes;
-        if many || chunk.stats.is_none_or(|stats| stats.stale > 0) {
+        let deleted = !run.holes.is_empty();
+        if many || deleted || chunk.stats.is_none_or(|stats| stats.stale > 0) {
             return Ok(false);
         }
         self.count(run.count as u64, 16, guard)?;

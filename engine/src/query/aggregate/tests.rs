@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::options::{QueryLimits, Reads};
 use crate::query::group::Grouping;
 use crate::query::guard::{CancelToken, Guard};
+use crate::query::holes::Holes;
 use crate::query::run::{Run, RunSource, SeriesRuns};
 use crate::vfs::{MemVfs, Vfs};
 
@@ -38,6 +39,7 @@ fn runs(kind: Kind, samples: &[(i64, f64)]) -> Vec<Run> {
             max_time,
             count: samples.len(),
             source,
+            holes: Holes::default(),
         }]
     };
     match kind {
@@ -92,6 +94,7 @@ fn chunks(series: &[&[(i64, f64)]]) -> Vec<Vec<Run>> {
                 block: Arc::clone(&block),
                 chunk,
             },
+            holes: Holes::default(),
         };
         chunks.into_iter().map(run).collect()
     };
@@ -352,6 +355,7 @@ fn damaged_series_end_the_query_with_their_error() {
         max_time: 9,
         count: 5,
         source: broken,
+        holes: Holes::default(),
     };
     let series = BTreeMap::from([(Labels::empty(), vec![run])]);
     let refused = ask_within(
