@@ -1,8 +1,7 @@
-//! Maintenance: freezing, flushing, syncing; in threads of the database or by call.
+//! Maintenance: when to flush, sync, compact and expire; in threads of the database or by call.
 //!
-//! Joins the stages *seal -> flush -> block -> manifest -> view*. The sync thread and the flush
-//! thread are apart, so neither delays the other. Whatever fails leaves the database as it was
-//! before, or poisoned.
+//! Sync, flush and compaction have threads of their own: none delays another. Whatever fails leaves
+//! the database as it was before, or poisoned.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -10,27 +9,26 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::block::Block;
+use crate::compact;
 use crate::error::{Error, Result};
-use crate::flush::{self, FlushPlan, block_path, write_blocks};
-use crate::head::{Frozen, Head};
-use crate::manifest::format::{BlockEntry, Edit};
+use crate::freeze::flush;
 use crate::options::{Maintenance, Sync};
-use crate::poison::Failure;
-use crate::shared::{Commit, Shared};
+use crate::shared::Shared;
 use crate::stats::Counters;
-use crate::sync::{MutexGuard, Receiver, RecvTimeoutError, Sender, bounded, spawn};
-use crate::wal;
+use crate::sync::{Receiver, RecvTimeoutError, Sender, bounded, spawn};
+use crate::tidy;
 
 /// The threads of an open database; stopping is dropping the senders and joining.
 #[derive(Debug, Default)]
 pub(crate) struct Threads {
     flush: Option<Sender<()>>,
     sync: Option<Sender<()>>,
+    compact: Option<Sender<()>>,
     handles: Vec<JoinHandle<()>>,
 }
 
-/// How often the flush thread looks at the age of the head.
+/// How often the flush thread looks at the age of the heads, and the compaction thread at what is
+/// due.
 const AGE_CHECK: Duration = Duration::from_secs(1);
 
 impl Threads {
@@ -46,6 +44,13 @@ impl Threads {
         let body = move || guarded(&owned, "flush", || flush_loop(&owned, &receiver));
         threads.handles.push(spawn("flush", body).map_err(failed)?);
         threads.flush = Some(sender);
+        let (sender, receiver) = bounded(1);
+        let owned = Arc::clone(shared);
+        let body = move || guarded(&owned, "compaction", || compact_loop(&owned, &receiver));
+        threads
+            .handles
+            .push(spawn("compact", body).map_err(failed)?);
+        threads.compact = Some(sender);
         if let Sync::Interval(every) = shared.options.sync {
             let (sender, receiver) = bounded(1);
             let owned = Arc::clone(shared);
@@ -63,10 +68,12 @@ impl Threads {
         }
     }
 
-    /// Ends the threads and waits for them; a flush under way is finished first.
+    /// Ends the threads and waits for them; a flush under way is finished first, a compaction is
+    /// given up.
     pub(crate) fn stop(&mut self) {
         self.flush = None;
         self.sync = None;
+        self.compact = None;
         for handle in self.handles.drain(..) {
             let _ = handle.join();
         }
@@ -106,50 +113,89 @@ fn flush_loop(shared: &Shared, wake: &Receiver<()>) {
 
 /// Whether memory, WAL size, WAL files or age ask for a flush.
 pub(crate) fn is_due(shared: &Shared) -> bool {
-    let view = shared.view.get();
-    if !view.frozen.is_empty() || view.live.bytes() >= shared.head_bytes_full() {
+    if !shared.frozen.lock().is_empty() || is_full(shared) {
         return true;
     }
     let wal_bytes = shared.wal_bytes();
-    if view.live.samples() == 0 {
-        return false;
-    }
     // Not while the commit lock is held: a manifest being written would hold up every append.
     let floor = shared.manifest.lock().state().wal_floor;
     let commit = shared.commit.lock();
+    if commit.head_since.is_none() && commit.changes.is_empty() {
+        return false;
+    }
     let files = commit.wal.number().saturating_sub(floor);
     let age = commit.head_since.map_or(Duration::ZERO, |since| {
         shared.options.clock.monotonic().saturating_sub(since)
     });
-    wal_bytes >= shared.options.wal_max_bytes
+    wal_bytes >= shared.wal_most()
         || files >= MOST_WAL_FILES
         || age >= shared.options.flush_interval
+}
+
+/// Whether the live heads are worth a flush for the memory that they take: earlier when readers
+/// hold on to older ones.
+fn is_full(shared: &Shared) -> bool {
+    let (live, full) = (shared.live_bytes(), shared.memory.heads_full());
+    live >= full || (live >= full / 8 && shared.memory.head_bytes() >= shared.memory.heads_most())
 }
 
 /// WAL files (each open begins one) after which the head is flushed, however small they are.
 const MOST_WAL_FILES: u64 = 64;
 
+/// Compacts and expires what is due, one job at a time, until told to stop.
+fn compact_loop(shared: &Shared, stop: &Receiver<()>) {
+    let mut failed_at: Option<Duration> = None;
+    let mut busy = false;
+    loop {
+        let pause = if busy { Duration::ZERO } else { AGE_CHECK };
+        if stop.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
+            return;
+        }
+        busy = false;
+        let now = shared.options.clock.monotonic();
+        let resting = failed_at.is_some_and(|at| now.saturating_sub(at) < REST);
+        if resting || shared.poison.check().is_err() {
+            continue;
+        }
+        let done = tidy::expire(shared).and_then(|()| compact::step(shared));
+        match done {
+            Ok(more) => busy = more,
+            Err(Error::Closed) => return,
+            Err(error) => {
+                tracing::error!(%error, "compaction failed; everything stays as it was");
+                failed_at = Some(now);
+            }
+        }
+    }
+}
+
+/// How long maintenance rests after a failure.
+const REST: Duration = Duration::from_secs(10);
+
 /// Waits, or flushes when there are no threads, until an append fits. `wake_flush` asks the flush
 /// thread to look; nothing that closing needs is held while waiting.
 pub(crate) fn make_room(shared: &Shared, wake_flush: impl Fn()) -> Result<()> {
-    let over = || {
-        shared.head_bytes() >= shared.head_bytes_max()
-            || shared.wal_bytes() >= shared.options.wal_max_bytes.saturating_mul(2)
-    };
     if shared.options.maintenance == Maintenance::Manual {
-        let full = shared.head_bytes() >= shared.head_bytes_full()
-            || shared.wal_bytes() >= shared.options.wal_max_bytes;
-        return if full { flush(shared) } else { Ok(()) };
+        if is_full(shared) || shared.wal_bytes() >= shared.wal_most() {
+            flush(shared)?;
+        }
+        return check_held(shared);
     }
+    let over = || {
+        shared.memory.head_bytes() >= shared.memory.heads_most()
+            || shared.wal_bytes() >= shared.wal_most().saturating_mul(2)
+    };
     if !over() {
         return Ok(());
     }
+    check_held(shared)?;
     Counters::add(&shared.counters.waits, 1);
     tracing::debug!("append waits for a flush");
     let mut outcome = shared.pressure.last.lock();
     let seen = outcome.ended;
     while over() {
         shared.check_writable()?;
+        check_held(shared)?;
         wake_flush();
         shared
             .pressure
@@ -162,158 +208,16 @@ pub(crate) fn make_room(shared: &Shared, wake_flush: impl Fn()) -> Result<()> {
     Ok(())
 }
 
-/// Moves everything appended so far into blocks.
-pub(crate) fn flush(shared: &Shared) -> Result<()> {
-    let turn = shared.flushing.lock();
-    // Whoever closes takes the turn as well: after that nothing is flushed any more.
-    shared.check_open()?;
-    flush_in_turn(shared, &turn)
-}
-
-/// As [`flush`], for a caller whose turn it is. Heads that an earlier flush could not write come
-/// first: while they cannot be written, no further head is frozen.
-pub(crate) fn flush_in_turn(shared: &Shared, _turn: &MutexGuard<'_, ()>) -> Result<()> {
-    let flush_frozen = || {
-        let frozen = shared.view.get().frozen.clone();
-        frozen.iter().try_for_each(|head| flush_head(shared, head))
-    };
-    let flushed = flush_frozen()
-        .and_then(|()| freeze(shared))
-        .and_then(|()| flush_frozen());
-    if let Err(error) = &flushed {
-        tracing::error!(%error, "flush failed; its samples stay in memory and in the WAL");
-    }
-    let mut outcome = shared.pressure.last.lock();
-    outcome.ended += 1;
-    outcome.error = flushed.as_ref().err().cloned();
-    shared.pressure.changed.notify_all();
-    flushed
-}
-
-/// Ends the live head, if it holds anything, and lets appends go on in a new one.
-fn freeze(shared: &Shared) -> Result<()> {
-    let mut commit = shared.commit.lock();
-    shared.poison.check()?;
-    commit.head.settle();
-    if commit.head.samples() == 0 {
+/// Refuses when no flush can help: what fills the memory are heads that open iterators still read.
+fn check_held(shared: &Shared) -> Result<()> {
+    let (held, most) = (shared.memory.head_bytes(), shared.memory.heads_most());
+    if held < most || !shared.frozen.lock().is_empty() || is_full(shared) {
         return Ok(());
     }
-    let Commit {
-        wal,
-        head,
-        head_since,
-    } = &mut *commit;
-    let generation = wal.generation() + 1;
-    let (through, position) = (wal.last_sequence(), wal.position());
-    let rotated = wal.rotate(generation, &shared.syncer);
-    rotated.map_err(|failure| failure.report(&shared.poison))?;
-    head.freeze(through, wal.number(), position);
-    tracing::debug!(through, bytes = head.bytes(), "head frozen");
-    let live = Arc::new(Head::new(through));
-    *head = Arc::clone(&live);
-    *head_since = None;
-    shared.view.freeze(live);
-    shared.generation.store(generation, Ordering::Release);
-    Ok(())
-}
-
-/// Writes the blocks of a frozen head, makes them live, and lets go of its part of the WAL.
-fn flush_head(shared: &Shared, head: &Arc<Head>) -> Result<()> {
-    let Some(frozen) = head.frozen() else {
-        return Ok(());
-    };
-    let started = shared.options.clock.monotonic();
-    // A block file never holds what the WAL could still lose: without a manifest record it would
-    // be a file that nothing explains.
-    shared.sync()?;
-    let dir = shared.dir.join(flush::DIR);
-    let (database, first_block) = {
-        let manifest = shared.manifest.lock();
-        (manifest.database(), manifest.state().next_block)
-    };
-    let entries = write_blocks(
-        head,
-        &FlushPlan {
-            vfs: &shared.options.vfs,
-            dir: &dir,
-            database,
-            registry: &shared.registry,
-            first_block,
-            min_sequence: frozen.min_sequence,
-            max_sequence: frozen.max_sequence,
-            window: shared.options.block_window_nanos(),
-        },
-    )?;
-    let published = publish(shared, head, frozen, &entries);
-    if let Err(Failure::Refused(_)) = &published {
-        for entry in &entries {
-            let _ = shared.options.vfs.remove(&block_path(&dir, entry.id));
-        }
-    }
-    published.map_err(|failure| failure.report(&shared.poison))?;
-    drop_wal_files(shared, frozen.wal_floor);
-    shared
-        .wal_start
-        .store(frozen.wal_position, Ordering::Release);
-    Counters::add(&shared.counters.flushes, 1);
-    let took = shared.options.clock.monotonic().saturating_sub(started);
-    tracing::info!(
-        blocks = entries.len(),
-        samples = head.samples(),
-        ?took,
-        "head flushed"
-    );
-    shared.reserve.fill();
-    Ok(())
-}
-
-/// Commits the blocks of `head` to the manifest, then to the view.
-fn publish(
-    shared: &Shared,
-    head: &Arc<Head>,
-    frozen: Frozen,
-    entries: &[BlockEntry],
-) -> Result<(), Failure> {
-    // Opened before they are live: a block that cannot be read must not replace its head.
-    let dir = shared.dir.join(flush::DIR);
-    let open = |entry: &BlockEntry| {
-        Block::open(
-            &shared.options.vfs,
-            &block_path(&dir, entry.id),
-            shared.options.reads,
-        )
-        .map(Arc::new)
-    };
-    let blocks: Vec<Arc<Block>> = entries
-        .iter()
-        .map(open)
-        .collect::<Result<_>>()
-        .map_err(Failure::Refused)?;
-    let mut manifest = shared.manifest.lock();
-    let next_block = entries.iter().map(|entry| entry.id + 1).max();
-    let edit = Edit {
-        next_block: next_block.unwrap_or(manifest.state().next_block),
-        flushed_through: frozen.max_sequence,
-        wal_floor: frozen.wal_floor,
-        add: entries.to_vec(),
-        remove: Vec::new(),
-    };
-    manifest.commit(&edit, &shared.reserve)?;
-    shared.view.publish(head, blocks);
-    Ok(())
-}
-
-/// Removes the WAL files below `floor`. What cannot be removed is removed by the next open.
-fn drop_wal_files(shared: &Shared, floor: u64) {
-    let dir = shared.dir.join(wal::DIR);
-    let vfs = &shared.options.vfs;
-    let Ok(entries) = vfs.list(&dir) else { return };
-    for number in entries
-        .iter()
-        .filter_map(|entry| wal::parse_name(&entry.name))
-    {
-        if number < floor {
-            let _ = vfs.remove(&wal::file_path(&dir, number));
-        }
-    }
+    Err(Error::limit(
+        "head memory limit",
+        most,
+        format!("iterators of queries, which hold on to {held} bytes of samples"),
+        "finish or drop them, or raise Options::memory_bytes",
+    ))
 }

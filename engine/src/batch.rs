@@ -7,13 +7,15 @@ use treering_index::Labels;
 
 /// Names a series of one open of a database; made by `Db::series`, used by `Batch`.
 ///
-/// Sixteen bytes, `Copy`. One of another open is refused with `Error::StaleRef`, never taken for
-/// another series.
+/// Sixteen bytes, `Copy`. One of another open or of another namespace is refused with
+/// `Error::StaleRef`, never taken for another series. Its series is kept in memory until
+/// `Db::release`, also when all its samples were deleted or expired: the next one makes it anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SeriesRef {
-    pub(crate) open: u64,
+    pub(crate) open: u32,
     pub(crate) namespace: u32,
     pub(crate) id: u32,
+    pub(crate) epoch: u32,
 }
 
 /// A series in a batch: a [`SeriesRef`], or labels.
@@ -211,6 +213,7 @@ mod tests {
             open: 1,
             namespace: 0,
             id: 4,
+            epoch: 0,
         };
         let batch = Batch::new()
             .sample(&a, 1, 1.0)
@@ -229,6 +232,7 @@ mod tests {
             open: 1,
             namespace: 0,
             id: 4,
+            epoch: 0,
         };
         let batch = Batch::new().column(series, &[3, 4], &[3.0]);
         assert!(batch.uneven.len() == 1 && batch.is_empty());

@@ -76,7 +76,23 @@ pub enum Error {
     },
     /// The database was closed.
     Closed,
-    /// A `SeriesRef` of another open (or of another database) was used.
+    /// There is no namespace of this name, or it was dropped.
+    NoNamespace {
+        /// The name.
+        name: String,
+    },
+    /// The database was opened for reading only.
+    ReadOnly,
+    /// A sample is older than its namespace keeps.
+    Expired {
+        /// The namespace.
+        namespace: String,
+        /// Time of the sample, in nanoseconds since the Unix epoch.
+        timestamp: i64,
+        /// The first timestamp that is kept.
+        horizon: i64,
+    },
+    /// A `SeriesRef` of another open, of another namespace, or one that was released was used.
     StaleRef,
     /// A limit was reached; the message names the way out.
     Limit(Box<LimitReached>),
@@ -262,10 +278,27 @@ impl fmt::Display for Error {
                 write!(f, "{} is not a Treering database: {why}", path.display())
             }
             Error::Closed => write!(f, "the database was closed; open it again"),
+            Error::NoNamespace { name } => write!(
+                f,
+                "there is no namespace `{name}`; make it with Db::create_namespace"
+            ),
+            Error::ReadOnly => write!(
+                f,
+                "the database was opened for reading only; open it with Db::open to change it"
+            ),
+            Error::Expired {
+                namespace,
+                timestamp,
+                horizon,
+            } => write!(
+                f,
+                "the sample at {timestamp} is older than the namespace `{namespace}` keeps (from \
+                 {horizon} on); raise NamespaceOptions::retention"
+            ),
             Error::StaleRef => write!(
                 f,
-                "the SeriesRef was made by another open of a database; ask this one for it with \
-                 Db::series"
+                "the SeriesRef was made by another open or for another namespace, or was released; \
+                 ask this handle for it with Db::series"
             ),
             Error::Limit(limit) => {
                 write!(

@@ -28,6 +28,7 @@ pub(crate) struct FlushPlan<'a> {
     pub(crate) vfs: &'a Arc<dyn Vfs>,
     pub(crate) dir: &'a Path,
     pub(crate) database: u64,
+    pub(crate) namespace: u32,
     pub(crate) registry: &'a RwLock<Registry>,
     /// Id of the first block; the next ones count up.
     pub(crate) first_block: u64,
@@ -140,7 +141,7 @@ impl<'a> Output<'a> {
             vacant => {
                 let meta = BlockMeta {
                     id,
-                    namespace: 0,
+                    namespace: plan.namespace,
                     min_sequence: plan.min_sequence,
                     max_sequence: plan.max_sequence,
                     level: 0,

@@ -1,4 +1,5 @@
-//! Resolves a batch: rows named by labels or by reference become ids of the registry.
+//! Resolves a batch: rows named by labels or by reference become ids of the registry; rows older
+//! than the retention are refused.
 //!
 //! Input: a [`Batch`]. Output: [`Resolved`], ids in runs beside the columns, and what was rejected.
 //! No WAL and no head is touched; new series are known to the registry afterwards, which shows
@@ -10,7 +11,7 @@ use crate::batch::{Batch, BatchRun, RunSeries};
 use crate::error::{Error, Rejection, Result};
 use crate::limits::MAX_BATCH_SAMPLES;
 use crate::registry::Registry;
-use crate::sync::RwLock;
+use crate::space::Space;
 use crate::wal::payload::IdRun;
 use treering_index::Labels;
 
@@ -22,6 +23,9 @@ pub(crate) struct Resolved<'a> {
     pub(crate) values: Cow<'a, [f64]>,
     /// Rows left out, each with its reason.
     pub(crate) rejected: Vec<Rejection>,
+    /// Generation of the WAL in which the series were looked up: they are not forgotten before the
+    /// end of the next one.
+    pub(crate) generation: u64,
 }
 
 /// What a bad row refuses.
@@ -33,11 +37,22 @@ pub(crate) enum Refusal {
     Rows,
 }
 
-/// Resolves `batch` for the open named `open`.
+/// What a batch is resolved against.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Series<'a> {
+    pub(crate) space: &'a Space,
+    /// Names the open in references.
+    pub(crate) open: u32,
+    /// Generation of the WAL now.
+    pub(crate) generation: u64,
+    /// The first timestamp that is not expired.
+    pub(crate) horizon: i64,
+}
+
+/// Resolves `batch`.
 pub(crate) fn resolve<'a>(
     batch: &'a Batch,
-    registry: &RwLock<Registry>,
-    open: u64,
+    series: &Series<'_>,
     refusal: Refusal,
 ) -> Result<Resolved<'a>> {
     if batch.len() > MAX_BATCH_SAMPLES {
@@ -60,10 +75,11 @@ pub(crate) fn resolve<'a>(
         },
     });
     let mut rejected: Vec<Rejection> = uneven.collect();
-    let (known, series) = look_up(&batch.labels, registry);
+    let pieces = Pieces::of(batch, series.horizon);
+    let known = series.look_up(&batch.labels);
     if refusal == Refusal::Whole {
         // Before any new series is made for a batch that will be refused.
-        let foreseen = first_rejection(batch, |run| id_of(run, &known, open, series).map(|_| ()));
+        let foreseen = series.first_rejection(&pieces, &known);
         if let Some(first) = rejected
             .into_iter()
             .chain(foreseen)
@@ -73,13 +89,17 @@ pub(crate) fn resolve<'a>(
         }
         rejected = Vec::new();
     }
-    let ids = make_missing(&batch.labels, known, registry);
-    let mut runs = Vec::with_capacity(batch.runs.len().min(64));
+    let ids = series.make_missing(&batch.labels, known);
+    let mut runs = Vec::with_capacity(pieces.runs.len().min(64));
     let mut row = 0;
-    for run in &batch.runs {
+    let registry = series.space.registry.read();
+    for (run, expired) in pieces.iter() {
         let samples = run.len as usize;
-        match id_of(run, &ids, open, series) {
-            Ok(id) => push_run(&mut runs, id, run.len),
+        match series.id_of(&registry, run, expired, &ids) {
+            Ok(id) => {
+                registry.touch(id, series.generation);
+                push_run(&mut runs, id, run.len);
+            }
             Err(reason) => rejected.push(Rejection {
                 row,
                 samples,
@@ -88,6 +108,7 @@ pub(crate) fn resolve<'a>(
         }
         row += samples;
     }
+    drop(registry);
     rejected.sort_by_key(|rejection| rejection.row);
     if refusal == Refusal::Whole && !rejected.is_empty() {
         return Err(Error::Rejected(Box::new(rejected.remove(0))));
@@ -108,74 +129,133 @@ pub(crate) fn resolve<'a>(
         timestamps,
         values,
         rejected,
+        generation: series.generation,
     })
 }
 
-/// The first row that `check` refuses.
-fn first_rejection(batch: &Batch, check: impl Fn(&BatchRun) -> Result<()>) -> Option<Rejection> {
-    let mut row = 0;
-    for run in &batch.runs {
-        let samples = run.len as usize;
-        if let Err(reason) = check(run) {
-            return Some(Rejection {
-                row,
-                samples,
-                reason,
-            });
+/// The runs of a batch, cut so that each is expired as a whole or not at all.
+struct Pieces<'a> {
+    runs: Cow<'a, [BatchRun]>,
+    /// Timestamp of the first sample of each run that is expired; empty when none is.
+    expired: Vec<Option<i64>>,
+}
+
+impl<'a> Pieces<'a> {
+    fn of(batch: &'a Batch, horizon: i64) -> Self {
+        let fresh = horizon == i64::MIN || batch.timestamps.iter().all(|&at| at >= horizon);
+        let mut pieces = Self {
+            runs: Cow::Borrowed(&batch.runs),
+            expired: Vec::new(),
+        };
+        if fresh {
+            return pieces;
         }
-        row += samples;
+        let mut runs = Vec::with_capacity(batch.runs.len());
+        let mut rest = &batch.timestamps[..];
+        for run in &batch.runs {
+            let (timestamps, after) = rest.split_at(run.len as usize);
+            for piece in timestamps.chunk_by(|&a, &b| (a < horizon) == (b < horizon)) {
+                let len = piece.len() as u32;
+                runs.push(BatchRun { len, ..*run });
+                pieces
+                    .expired
+                    .push(piece.first().copied().filter(|&at| at < horizon));
+            }
+            rest = after;
+        }
+        pieces.runs = Cow::Owned(runs);
+        pieces
     }
-    None
+
+    /// The runs, each with its first timestamp if it is expired.
+    fn iter(&self) -> impl Iterator<Item = (&BatchRun, Option<i64>)> {
+        let expired = self.expired.iter().copied().chain(std::iter::repeat(None));
+        self.runs.iter().zip(expired)
+    }
 }
 
 /// Stands for the id of labels that are fine and new.
 const NEW: u32 = u32::MAX;
 
-/// The ids of the label sets of a batch, [`NEW`] for new ones, an error for those that break a
-/// limit; and how many series there are.
-fn look_up(labels: &[Labels], registry: &RwLock<Registry>) -> (Vec<Result<u32>>, u64) {
-    let registry = registry.read();
-    let id = |labels: &Labels| match registry.get(labels) {
-        Some(id) => Ok(id),
-        None => registry.check(labels).map(|()| NEW),
-    };
-    (labels.iter().map(id).collect(), registry.len() as u64)
-}
-
-/// Makes the new series among `known`, under one write lock for all.
-fn make_missing(
-    labels: &[Labels],
-    known: Vec<Result<u32>>,
-    registry: &RwLock<Registry>,
-) -> Vec<Result<u32>> {
-    if known.iter().all(|id| !matches!(id, Ok(NEW))) {
-        return known;
-    }
-    let mut registry = registry.write();
-    let ids = known.into_iter().zip(labels);
-    ids.map(|(id, labels)| match id {
-        Ok(NEW) => registry.get_or_insert(labels),
-        id => id,
-    })
-    .collect()
-}
-
-fn id_of(run: &BatchRun, ids: &[Result<u32>], open: u64, series: u64) -> Result<u32> {
-    match run.series {
-        RunSeries::Ref(series_ref) => {
-            let valid = series_ref.open == open
-                && series_ref.namespace == 0
-                && u64::from(series_ref.id) < series;
-            if valid {
-                Ok(series_ref.id)
-            } else {
-                Err(Error::StaleRef)
+impl Series<'_> {
+    /// The first piece that would be refused.
+    fn first_rejection(&self, pieces: &Pieces<'_>, ids: &[Result<u32>]) -> Option<Rejection> {
+        let registry = self.space.registry.read();
+        let mut row = 0;
+        for (run, expired) in pieces.iter() {
+            let samples = run.len as usize;
+            if let Err(reason) = self.id_of(&registry, run, expired, ids) {
+                return Some(Rejection {
+                    row,
+                    samples,
+                    reason,
+                });
             }
+            row += samples;
         }
-        RunSeries::Labels(index) => ids
-            .get(index as usize)
-            .cloned()
-            .unwrap_or(Err(Error::StaleRef)),
+        None
+    }
+
+    /// The ids of the label sets of a batch, [`NEW`] for new ones, an error for those that break a
+    /// limit.
+    fn look_up(&self, labels: &[Labels]) -> Vec<Result<u32>> {
+        let registry = self.space.registry.read();
+        let id = |labels: &Labels| match registry.get(labels) {
+            Some(id) => {
+                registry.touch(id, self.generation);
+                Ok(id)
+            }
+            None => registry.check(labels).map(|()| NEW),
+        };
+        labels.iter().map(id).collect()
+    }
+
+    /// Makes the new series among `known`, under one write lock for all.
+    fn make_missing(&self, labels: &[Labels], known: Vec<Result<u32>>) -> Vec<Result<u32>> {
+        if known.iter().all(|id| !matches!(id, Ok(NEW))) {
+            return known;
+        }
+        let mut registry = self.space.registry.write();
+        let ids = known.into_iter().zip(labels);
+        ids.map(|(id, labels)| match id {
+            Ok(NEW) => {
+                let id = registry.get_or_insert(labels)?;
+                registry.touch(id, self.generation);
+                Ok(id)
+            }
+            id => id,
+        })
+        .collect()
+    }
+
+    fn id_of(
+        &self,
+        registry: &Registry,
+        run: &BatchRun,
+        expired: Option<i64>,
+        ids: &[Result<u32>],
+    ) -> Result<u32> {
+        if let Some(timestamp) = expired {
+            return Err(Error::Expired {
+                namespace: self.space.name.clone(),
+                timestamp,
+                horizon: self.horizon,
+            });
+        }
+        match run.series {
+            RunSeries::Ref(series) => {
+                let ours = series.open == self.open && series.namespace == self.space.id;
+                if ours && registry.is(series.id, series.epoch) {
+                    Ok(series.id)
+                } else {
+                    Err(Error::StaleRef)
+                }
+            }
+            RunSeries::Labels(index) => ids
+                .get(index as usize)
+                .cloned()
+                .unwrap_or(Err(Error::StaleRef)),
+        }
     }
 }
 

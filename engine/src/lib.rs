@@ -3,19 +3,27 @@
 #![doc = include_str!("../../README.md")]
 #![deny(unsafe_code)]
 
+mod admin;
+mod append;
 mod background;
 mod batch;
 mod block;
+mod changes;
 mod clock;
+mod compact;
 mod db;
 mod directory;
 mod error;
 mod flush;
+mod freeze;
 mod head;
 mod ingest;
 mod leftovers;
 pub mod limits;
 mod manifest;
+mod memory;
+mod metadata;
+mod namespace;
 mod options;
 mod poison;
 mod publish;
@@ -26,17 +34,24 @@ mod registry;
 mod replay;
 mod reserve;
 mod shared;
+mod space;
 mod stats;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod tidy;
+mod tombstone;
 pub mod vfs;
 mod view;
 mod wal;
 
+pub use admin::NamespaceInfo;
+pub use append::Appended;
 pub use batch::{Batch, IntoSeries, SeriesRef};
-pub use db::{Appended, Db};
+pub use db::Db;
 pub use error::{Error, LimitReached, Rejection, Result};
+pub use metadata::{Metadata, MetricKind};
+pub use namespace::{Downsample, NamespaceOptions};
 pub use options::{Maintenance, Options, QueryLimits, Reads, Sync};
 pub use query::aggregate::{Aggregate, AggregatedSeries, Function, Point};
 pub use query::group::Grouping;

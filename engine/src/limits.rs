@@ -26,3 +26,6 @@ pub const FLUSH_BLOCKS: usize = 4;
 
 /// Most series that one database can hold in memory: ids are 32 bits.
 pub const MAX_SERIES: u64 = u32::MAX as u64 - 1;
+
+/// Most deletes in one namespace that are not yet compacted away.
+pub const MAX_TOMBSTONES: u64 = 10_000;

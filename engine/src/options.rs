@@ -1,6 +1,7 @@
 //! Every knob of a database, with its default and range; checked once, when the database is opened.
 //!
-//! Options are per open: none of them is stored, and each open may choose its own.
+//! Options are per open: none of them is stored, and each open may choose its own. What is stored
+//! is kept per namespace, in `NamespaceOptions`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,7 +119,7 @@ pub struct Options {
     pub(crate) wal_file_bytes: u64,
     pub(crate) wal_max_bytes: u64,
     pub(crate) flush_interval: Duration,
-    pub(crate) block_window: Duration,
+    pub(crate) block_window: Option<Duration>,
     pub(crate) reserve_bytes: u64,
     pub(crate) reads: Reads,
     pub(crate) maintenance: Maintenance,
@@ -138,7 +139,7 @@ impl Default for Options {
             wal_file_bytes: 64 << 20,
             wal_max_bytes: 1 << 30,
             flush_interval: Duration::from_secs(2 * 3600),
-            block_window: Duration::from_secs(24 * 3600),
+            block_window: None,
             reserve_bytes: 1 << 20,
             reads: Reads::Mmap,
             maintenance: Maintenance::Background,
@@ -210,10 +211,12 @@ impl Options {
         self
     }
 
-    /// Time window of a block. Default one day; one minute to ten years.
+    /// Time window of the blocks that a flush writes, where the namespace does not say; compaction
+    /// merges them into wider ones. Default: chosen from the data, 2 hours to 64 days. One minute to
+    /// ten years.
     #[must_use]
     pub fn block_window(mut self, window: Duration) -> Self {
-        self.block_window = window;
+        self.block_window = Some(window);
         self
     }
 
@@ -283,8 +286,8 @@ impl Options {
         if self.flush_interval < Duration::from_secs(1) {
             return refuse("flush_interval", "must be at least one second");
         }
-        let window = self.block_window.as_secs();
-        if !(60..=10 * 366 * 86_400).contains(&window) {
+        let windows = Duration::from_secs(60)..=Duration::from_secs(10 * 366 * 86_400);
+        if self.block_window.is_some_and(|window| !windows.contains(&window)) {
             return refuse("block_window", "must be from one minute to ten years");
         }
         if self.reserve_bytes > 1 << 30 {
@@ -296,10 +299,5 @@ impl Options {
             return refuse("sync", "must be an interval from 1 ms to one hour");
         }
         Ok(())
-    }
-
-    /// The block window in nanoseconds.
-    pub(crate) fn block_window_nanos(&self) -> i64 {
-        i64::try_from(self.block_window.as_nanos()).unwrap_or(i64::MAX)
     }
 }

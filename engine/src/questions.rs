@@ -4,6 +4,7 @@
 //! reads goes through [`Query`].
 
 use std::ops::RangeBounds;
+use std::sync::Arc;
 
 use treering_codec::Sample;
 use treering_index::{Labels, Selector};
@@ -16,12 +17,15 @@ use crate::query::guard::{Buffers, CancelToken, Guard};
 use crate::query::labels::{Listing, list};
 use crate::query::merge::merge_columns;
 use crate::query::select::{SeriesSet, select};
-use crate::shared::Shared;
+use crate::shared::Core;
+use crate::space::Space;
+use crate::view::View;
 
 /// A query being set up; made by `Db::query`.
 #[derive(Debug, Clone)]
 pub struct Query<'a> {
-    shared: &'a Shared,
+    core: &'a Core,
+    space: &'a Space,
     limits: QueryLimits,
     cancel: CancelToken,
 }
@@ -37,10 +41,11 @@ pub struct Latest {
 }
 
 impl<'a> Query<'a> {
-    pub(crate) fn new(shared: &'a Shared) -> Self {
+    pub(crate) fn new(core: &'a Core, space: &'a Space) -> Self {
         Self {
-            shared,
-            limits: shared.options.query,
+            core,
+            space,
+            limits: core.options.query,
             cancel: CancelToken::new(),
         }
     }
@@ -71,7 +76,6 @@ impl<'a> Query<'a> {
         range: impl RangeBounds<i64>,
         what: &Aggregate,
     ) -> Result<Vec<AggregatedSeries>> {
-        self.shared.check_open()?;
         let range = bounds(&range);
         what.check(range)?;
         let mut series = self.plan(selector, range)?;
@@ -169,37 +173,50 @@ impl<'a> Query<'a> {
         range: impl RangeBounds<i64>,
         listing: Listing<'_>,
     ) -> Result<Vec<String>> {
-        self.shared.check_open()?;
-        let guard = self.guard();
-        guard.check()?;
-        let Some(range) = bounds(&range) else {
+        let guard = self.guard()?;
+        let Some(range) = bounds(&range).and_then(|range| self.kept(range)) else {
             return Ok(Vec::new());
         };
-        let view = self.shared.view.get();
-        list(
-            &view,
-            &self.shared.registry,
-            selector,
-            range,
-            listing,
-            &guard,
-        )
+        self.steady(|view| list(&view, &self.space.registry, selector, range, listing, &guard))
     }
 
     /// Plans a query over `range`; none is an empty one.
     fn plan(&self, selector: &Selector, range: Option<(i64, i64)>) -> Result<SeriesSet> {
-        self.shared.check_open()?;
-        let guard = self.guard();
-        guard.check()?;
-        let view = self.shared.view.get();
-        match range {
-            Some(range) => select(view, &self.shared.registry, selector, range, guard),
-            None => Ok(SeriesSet::empty(view, guard)),
+        let guard = self.guard()?;
+        match range.and_then(|range| self.kept(range)) {
+            Some(range) => self.steady(|view| {
+                let registry = &self.space.registry;
+                select(view, registry, selector, range, guard.clone())
+            }),
+            None => Ok(SeriesSet::empty(self.space.view.get(), guard)),
         }
     }
 
-    fn guard(&self) -> Guard {
-        let clock = std::sync::Arc::clone(&self.shared.options.clock);
-        Guard::new(self.limits, self.cancel.clone(), clock)
+    /// What of a range has not expired.
+    fn kept(&self, (first, last): (i64, i64)) -> Option<(i64, i64)> {
+        let first = first.max(self.space.horizon(self.core.now()));
+        (first <= last).then_some((first, last))
+    }
+
+    /// Asks of one view. Ids in heads are looked up in the registry: when it forgot series in the
+    /// meantime, an id may stand for another one, and the question is asked of a newer view.
+    fn steady<T>(&self, ask: impl Fn(Arc<View>) -> Result<T>) -> Result<T> {
+        loop {
+            let round = self.space.round();
+            let answer = ask(self.space.view.get());
+            if self.space.round() == round {
+                return answer;
+            }
+        }
+    }
+
+    fn guard(&self) -> Result<Guard> {
+        self.core.check_open()?;
+        self.space.check()?;
+        let clock = Arc::clone(&self.core.options.clock);
+        let pool = Arc::clone(&self.core.memory.queries);
+        let guard = Guard::new(self.limits, self.cancel.clone(), clock, pool);
+        guard.check()?;
+        Ok(guard)
     }
 }

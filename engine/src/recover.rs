@@ -12,20 +12,26 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::block::Block;
+use crate::changes::Changes;
 use crate::directory;
 use crate::error::{Error, Result};
 use crate::flush::{self, block_path};
 use crate::head::Head;
 use crate::leftovers::Leftovers;
+use crate::manifest::format::BlockEntry;
 use crate::manifest::{self, Manifest};
+use crate::memory::Memory;
+use crate::namespace::NamespaceOptions;
 use crate::options::Options;
 use crate::publish::renew;
 use crate::registry::{Limits, Registry};
 use crate::replay::Replay;
 use crate::reserve::Reserve;
+use crate::space::{Space, Spaces};
+use crate::tombstone::Tombstone;
 use crate::vfs::{Lock, Vfs};
-use crate::wal::format::{FileHeader, FrameKind};
-use crate::wal::payload::BatchPayload;
+use crate::view::CurrentView;
+use crate::wal::format::FileHeader;
 use crate::wal::{self, Cut, Wal, WalReader};
 
 /// What opening a database found and did.
@@ -71,9 +77,11 @@ pub struct WalCut {
 pub(crate) struct Recovered {
     pub(crate) lock: Box<dyn Lock>,
     pub(crate) manifest: Manifest,
-    pub(crate) blocks: Vec<Arc<Block>>,
-    pub(crate) registry: Registry,
-    pub(crate) head: Head,
+    pub(crate) spaces: Spaces,
+    /// Changes in the WAL that the manifest does not know yet.
+    pub(crate) changes: Changes,
+    /// Namespaces whose drop is in the WAL and perhaps not in the manifest.
+    pub(crate) dropped: Vec<u32>,
     pub(crate) wal: Wal,
     /// Position of the oldest WAL byte that is not in blocks.
     pub(crate) wal_start: u64,
@@ -84,7 +92,12 @@ pub(crate) struct Recovered {
 
 /// Opens the database in `dir` (absolute), or makes it. Nothing is changed before everything that must be
 /// there was read and found right.
-pub(crate) fn recover(dir: &Path, options: &Options, random: u64) -> Result<Recovered> {
+pub(crate) fn recover(
+    dir: &Path,
+    options: &Options,
+    memory: &Memory,
+    random: u64,
+) -> Result<Recovered> {
     let started = options.clock.monotonic();
     let lock = directory::lock(dir, options)?;
     let mut report = RecoveryReport::default();
@@ -98,21 +111,19 @@ pub(crate) fn recover(dir: &Path, options: &Options, random: u64) -> Result<Reco
             directory::create(dir, options, random)?
         }
     };
-    let limits = Limits {
-        series: options.max_series,
-        bytes: options.memory_bytes / 2,
-        labels: options.label_limits,
+    let maker = Maker {
+        options,
+        memory,
+        after_sequence: manifest.state().flushed_through,
     };
-    let mut registry = Registry::new(limits);
-    let head = Head::new(manifest.state().flushed_through);
+    let spaces = open_spaces(dir, &manifest, &maker)?;
     let mut recovery = Recovery {
         dir,
         options,
         manifest: &manifest,
         report: &mut report,
     };
-    let blocks = recovery.open_blocks()?;
-    let reader = recovery.read_wal(&mut registry, &head)?;
+    let (reader, replay) = recovery.read_wal(&spaces, &maker)?;
     let (wal, wal_start) = recovery.settle_wal(&reader)?;
     if !report.created {
         manifest.renew()?;
@@ -121,10 +132,14 @@ pub(crate) fn recover(dir: &Path, options: &Options, random: u64) -> Result<Reco
     let cleared = Leftovers::new(dir, options, &manifest).clear(wal.last_sequence())?;
     report.removed.extend(cleared.removed);
     report.quarantined = cleared.quarantined;
+    for space in spaces.all() {
+        // Whatever was replayed has samples in the heads of this generation.
+        space.registry.write().touch_all(wal.generation());
+    }
     report.took = options.clock.monotonic().saturating_sub(started);
     tracing::info!(
         dir = %dir.display(),
-        blocks = blocks.len(),
+        blocks = manifest.state().blocks.len(),
         frames = report.frames,
         samples = report.samples,
         took = ?report.took,
@@ -133,14 +148,102 @@ pub(crate) fn recover(dir: &Path, options: &Options, random: u64) -> Result<Reco
     Ok(Recovered {
         lock,
         manifest,
-        blocks,
-        registry,
-        head,
+        spaces,
+        changes: replay.changes,
+        dropped: replay.dropped,
         wal,
         wal_start,
         unmarked: reader.ends_unmarked(),
         report,
     })
+}
+
+/// Makes the namespaces of an open database.
+#[derive(Debug)]
+pub(crate) struct Maker<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) memory: &'a Memory,
+    /// Sequence up to which changes are in blocks.
+    pub(crate) after_sequence: u64,
+}
+
+impl Maker<'_> {
+    /// A namespace with these blocks, each with the sequence up to which deletes are applied to it.
+    pub(crate) fn make(
+        &self,
+        named: (u32, &str),
+        options: NamespaceOptions,
+        blocks: Vec<(Arc<Block>, u64)>,
+        tombstones: Vec<Arc<Tombstone>>,
+    ) -> Space {
+        let limits = Limits {
+            series: self.options.max_series,
+            own_series: options.max_series.unwrap_or(u64::MAX),
+            bytes: self.memory.labels_most(),
+            labels: self.options.label_limits,
+        };
+        let registry = Registry::new(limits, Arc::clone(&self.memory.labels));
+        let account = Arc::clone(&self.memory.heads);
+        let live = Arc::new(Head::new(self.after_sequence, account));
+        let view = CurrentView::new(blocks, tombstones, live);
+        Space::new(named, options, registry, view)
+    }
+}
+
+/// The namespaces that the manifest tells of, with their blocks.
+pub(crate) fn open_spaces(dir: &Path, manifest: &Manifest, maker: &Maker<'_>) -> Result<Spaces> {
+    let spaces = Spaces::default();
+    let state = manifest.state();
+    spaces.used(state.next_namespace);
+    for record in state.namespaces.values() {
+        let entries = state.blocks.values();
+        let entries = entries.filter(|entry| entry.namespace == record.id);
+        let open = |entry: &BlockEntry| {
+            open_block(dir, manifest.database(), entry, maker.options)
+                .map(|block| (block, entry.purged))
+        };
+        let blocks = entries.map(open).collect::<Result<_>>()?;
+        let tombstones = state.tombstones.values();
+        let tombstones = tombstones.filter(|tombstone| tombstone.namespace == record.id);
+        let space = maker.make(
+            (record.id, &record.name),
+            record.options.clone(),
+            blocks,
+            tombstones.cloned().collect(),
+        );
+        let metadata = state.metadata.iter();
+        let metadata = metadata.filter(|((namespace, _), _)| *namespace == record.id);
+        *space.metadata.write() = metadata
+            .map(|((_, metric), known)| (metric.clone(), known.clone()))
+            .collect();
+        spaces.insert(Arc::new(space));
+    }
+    Ok(spaces)
+}
+
+/// Opens a live block and holds it against what the manifest says of it.
+fn open_block(
+    dir: &Path,
+    database: u64,
+    entry: &BlockEntry,
+    options: &Options,
+) -> Result<Arc<Block>> {
+    let path = block_path(&dir.join(flush::DIR), entry.id);
+    let exists = options.vfs.exists(&path);
+    if !exists.map_err(|error| Error::io("look for", &path, error))? {
+        let what = "the manifest lists it, but it is missing";
+        return Err(Error::corrupt(&path, 0, what));
+    }
+    let block = Block::open(&options.vfs, &path, options.reads)?;
+    let found = BlockEntry {
+        purged: entry.purged,
+        ..flush::entry_of(block.info())
+    };
+    if found != *entry || block.info().meta.database != database {
+        let what = "the file is not the block that the manifest lists under this name";
+        return Err(Error::corrupt(&path, 0, what));
+    }
+    Ok(Arc::new(block))
 }
 
 /// The folder of the blocks is made with the database; a copy made by hand may lack an empty one.
@@ -159,33 +262,8 @@ struct Recovery<'a> {
 }
 
 impl Recovery<'_> {
-    /// Opens the live blocks.
-    fn open_blocks(&self) -> Result<Vec<Arc<Block>>> {
-        let dir = self.dir.join(flush::DIR);
-        let mut blocks = Vec::new();
-        for entry in self.manifest.state().blocks.values() {
-            let path = block_path(&dir, entry.id);
-            if !self.exists(&path)? {
-                return Err(Error::corrupt(
-                    &path,
-                    0,
-                    "the manifest lists it, but it is missing",
-                ));
-            }
-            let block = Block::open(&self.options.vfs, &path, self.options.reads)?;
-            if flush::entry_of(block.info()) != *entry
-                || block.info().meta.database != self.manifest.database()
-            {
-                let what = "the file is not the block that the manifest lists under this name";
-                return Err(Error::corrupt(&path, 0, what));
-            }
-            blocks.push(Arc::new(block));
-        }
-        Ok(blocks)
-    }
-
-    /// Reads the WAL into `head`; the reader then knows where it ends.
-    fn read_wal(&mut self, registry: &mut Registry, head: &Head) -> Result<WalReader> {
+    /// Reads the WAL into the heads; the reader then knows where it ends.
+    fn read_wal(&mut self, spaces: &Spaces, maker: &Maker<'_>) -> Result<(WalReader, Replay)> {
         let state = self.manifest.state();
         let dir = self.dir.join(wal::DIR);
         let database = self.manifest.database();
@@ -194,22 +272,18 @@ impl Recovery<'_> {
         }
         let vfs = Arc::clone(&self.options.vfs);
         let mut reader = WalReader::open(vfs, dir, database, state.wal_floor)?;
-        let mut replay = Replay::new(registry, head);
+        let mut replay = Replay::default();
+        let make = |id, name: &str, options| maker.make((id, name), options, vec![], vec![]);
         while let Some(frame) = reader.next()? {
-            if frame.kind == FrameKind::Batch {
-                let damaged = |error| Error::codec(frame.file, frame.offset, error);
-                let payload = BatchPayload::decode(frame.payload).map_err(damaged)?;
-                replay
-                    .apply(frame.generation, &payload)
-                    .map_err(|what| Error::corrupt(frame.file, frame.offset, what))?;
-                self.report.samples += payload.values.len() as u64;
-            }
+            replay.apply(&frame, spaces, &make)?;
             self.report.frames += 1;
         }
-        self.report.series = registry.len() as u64;
+        self.report.samples = replay.samples;
+        let series = spaces.all().into_iter().map(|s| s.registry.read().len());
+        self.report.series = series.sum::<usize>() as u64;
         self.report.wal_bytes = reader.bytes();
         self.check_complete(&reader)?;
-        Ok(reader)
+        Ok((reader, replay))
     }
 
     /// Ends the WAL where it was found to end, durably, and begins a new file behind it.

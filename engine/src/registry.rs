@@ -1,10 +1,12 @@
-//! The series known to this open of the database: labels to ids and back, and which of them the
-//! current generation of the WAL has defined.
+//! The series of a namespace known to this open of the database: labels to ids and back, and which
+//! of them the current generation of the WAL has defined.
 //!
-//! Input: labels. Output: dense ids, valid while the database is open. Shared behind one
-//! read-write lock; defining is noted through atomics, so that appends of known series only read.
+//! Input: labels. Output: dense ids. Shared behind one read-write lock; what is noted of known
+//! series goes through atomics, so that appends to them only read. An id belongs to one series until
+//! the series is forgotten; then it may go to another, which has the next epoch.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use treering_index::{LabelLimits, Labels, MemIndex};
 
@@ -14,26 +16,54 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub(crate) struct Registry {
     index: MemIndex,
-    /// Low bits of the WAL generation in which each series was defined last; 0 is never.
-    defined: Vec<AtomicU32>,
+    marks: Vec<Mark>,
     limits: Limits,
+    /// What all registries of the database hold together.
+    account: Arc<LabelAccount>,
+    /// Bytes of it that are ours.
+    counted: u64,
+}
+
+/// What is known of a series beside its labels.
+#[derive(Debug, Default)]
+struct Mark {
+    /// Low bits of the WAL generation in which it was defined last; 0 is never.
+    defined: AtomicU32,
+    /// Low bits of the WAL generation in which it was asked for last.
+    used: AtomicU32,
+    /// How many series had its id before.
+    epoch: u32,
+    /// Whether a `SeriesRef` was handed out: then it is not forgotten before that is released.
+    pinned: AtomicBool,
+}
+
+/// Series and heap of all registries of a database together.
+#[derive(Debug, Default)]
+pub(crate) struct LabelAccount {
+    pub(crate) series: AtomicU64,
+    pub(crate) bytes: AtomicU64,
 }
 
 /// What a new series is held against.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
+    /// Series in all namespaces.
     pub(crate) series: u64,
-    /// Heap that labels and their index may take, in bytes.
+    /// Series in this one.
+    pub(crate) own_series: u64,
+    /// Heap that labels and their indexes may take in all namespaces, in bytes.
     pub(crate) bytes: u64,
     pub(crate) labels: LabelLimits,
 }
 
 impl Registry {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits, account: Arc<LabelAccount>) -> Self {
         Self {
             index: MemIndex::new(),
-            defined: Vec::new(),
+            marks: Vec::new(),
             limits,
+            account,
+            counted: 0,
         }
     }
 
@@ -41,14 +71,19 @@ impl Registry {
         &self.index
     }
 
-    /// How many series it holds; ids are below.
+    /// How many series it holds.
     pub(crate) fn len(&self) -> usize {
         self.index.len()
     }
 
     /// Heap that it takes, in bytes.
     pub(crate) fn heap_bytes(&self) -> u64 {
-        (self.index.heap_bytes() + self.defined.capacity() * size_of::<AtomicU32>()) as u64
+        (self.index.heap_bytes() + self.marks.capacity() * size_of::<Mark>()) as u64
+    }
+
+    /// Changes the bound on its own series; those there are stay.
+    pub(crate) fn limit_series(&mut self, most: u64) {
+        self.limits.own_series = most;
     }
 
     pub(crate) fn get(&self, labels: &Labels) -> Option<u32> {
@@ -67,15 +102,25 @@ impl Registry {
     /// Whether a new series with these labels keeps within the limits.
     pub(crate) fn check(&self, labels: &Labels) -> Result<()> {
         self.limits.labels.check(labels)?;
-        if self.len() as u64 >= self.limits.series {
+        if self.len() as u64 >= self.limits.own_series {
+            return Err(Error::limit(
+                "series limit of the namespace",
+                self.limits.own_series,
+                named(labels),
+                "raise NamespaceOptions::max_series or drop a label; series without new samples \
+                 are forgotten with the flush after the next",
+            ));
+        }
+        if self.account.series.load(Ordering::Relaxed) >= self.limits.series {
             return Err(Error::limit(
                 "series limit",
                 self.limits.series,
                 named(labels),
-                "raise Options::max_series or drop a label; reopening forgets series without new samples",
+                "raise Options::max_series or drop a label; series without new samples are \
+                 forgotten with the flush after the next",
             ));
         }
-        if self.heap_bytes() >= self.limits.bytes {
+        if self.account.bytes.load(Ordering::Relaxed) >= self.limits.bytes {
             return Err(Error::limit(
                 "label memory limit",
                 self.limits.bytes,
@@ -90,22 +135,133 @@ impl Registry {
     pub(crate) fn insert(&mut self, labels: &Labels) -> Result<u32> {
         let (id, new) = self.index.insert(labels)?;
         if new {
-            self.defined.push(AtomicU32::new(0));
+            let place = id as usize;
+            if place >= self.marks.len() {
+                self.marks.resize_with(place + 1, Mark::default);
+            }
+            self.account.series.fetch_add(1, Ordering::Relaxed);
+            self.count();
         }
         Ok(id)
     }
 
+    /// The epoch of series `id`, if there is one; it goes into references and is held against them.
+    pub(crate) fn epoch(&self, id: u32) -> u32 {
+        self.mark(id).map_or(0, |mark| mark.epoch)
+    }
+
+    /// Whether `id` is that of the series that had it in `epoch`.
+    #[inline]
+    pub(crate) fn is(&self, id: u32, epoch: u32) -> bool {
+        self.mark(id).is_some_and(|mark| mark.epoch == epoch)
+    }
+
+    /// Notes that the series was asked for in `generation`: it is not forgotten in that one nor in
+    /// the next.
+    #[inline]
+    pub(crate) fn touch(&self, id: u32, generation: u64) {
+        if let Some(mark) = self.mark(id)
+            && mark.used.load(Ordering::Relaxed) != mark_of(generation)
+        {
+            mark.used.store(mark_of(generation), Ordering::Relaxed);
+        }
+    }
+
+    /// [`Registry::touch`] for all series.
+    pub(crate) fn touch_all(&mut self, generation: u64) {
+        for mark in &mut self.marks {
+            *mark.used.get_mut() = mark_of(generation);
+        }
+    }
+
+    /// Keeps the series until it is released: somebody holds a reference to it.
+    pub(crate) fn pin(&self, id: u32, pinned: bool) {
+        if let Some(mark) = self.mark(id) {
+            mark.pinned.store(pinned, Ordering::Relaxed);
+        }
+    }
+
     /// Whether frames of `generation` may name the series without its labels.
     pub(crate) fn is_defined(&self, id: u32, generation: u64) -> bool {
-        let defined = self.defined.get(id as usize);
-        defined.is_some_and(|mark| mark.load(Ordering::Acquire) == mark_of(generation))
+        self.mark(id)
+            .is_some_and(|mark| mark.defined.load(Ordering::Acquire) == mark_of(generation))
     }
 
     /// Notes that a frame of `generation` that defines the series was written.
     pub(crate) fn set_defined(&self, id: u32, generation: u64) {
-        if let Some(mark) = self.defined.get(id as usize) {
-            mark.store(mark_of(generation), Ordering::Release);
+        if let Some(mark) = self.mark(id) {
+            mark.defined.store(mark_of(generation), Ordering::Release);
         }
+    }
+
+    /// Ids of the series that nobody asked for in `generation` nor in the one before, and that
+    /// nobody holds a reference to.
+    pub(crate) fn idle(&self, generation: u64) -> Vec<u32> {
+        let recent = [mark_of(generation), mark_of(generation.saturating_sub(1))];
+        let idle = self.marks.iter().enumerate().filter(|(_, mark)| {
+            let at = [
+                mark.used.load(Ordering::Relaxed),
+                mark.defined.load(Ordering::Relaxed),
+            ];
+            !mark.pinned.load(Ordering::Relaxed) && !at.iter().any(|at| recent.contains(at))
+        });
+        idle.map(|(id, _)| id as u32).collect()
+    }
+
+    /// Forgets those of `ids` that are still idle in `generation`; how many.
+    pub(crate) fn forget(&mut self, ids: &[u32], generation: u64) -> usize {
+        let recent = [mark_of(generation), mark_of(generation.saturating_sub(1))];
+        let mut forgotten = 0;
+        for &id in ids {
+            let Some(mark) = self.marks.get_mut(id as usize) else {
+                continue;
+            };
+            let at = [*mark.used.get_mut(), *mark.defined.get_mut()];
+            let idle = !*mark.pinned.get_mut() && !at.iter().any(|at| recent.contains(at));
+            if idle && self.index.remove(id) {
+                *mark = Mark {
+                    epoch: mark.epoch.wrapping_add(1),
+                    ..Mark::default()
+                };
+                forgotten += 1;
+            }
+        }
+        self.account
+            .series
+            .fetch_sub(forgotten as u64, Ordering::Relaxed);
+        self.count();
+        forgotten
+    }
+
+    #[inline]
+    fn mark(&self, id: u32) -> Option<&Mark> {
+        self.marks.get(id as usize)
+    }
+
+    /// Tells the account what the heap has become.
+    fn count(&mut self) {
+        let bytes = self.heap_bytes();
+        if bytes >= self.counted {
+            self.account
+                .bytes
+                .fetch_add(bytes - self.counted, Ordering::Relaxed);
+        } else {
+            self.account
+                .bytes
+                .fetch_sub(self.counted - bytes, Ordering::Relaxed);
+        }
+        self.counted = bytes;
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.account
+            .series
+            .fetch_sub(self.len() as u64, Ordering::Relaxed);
+        self.account
+            .bytes
+            .fetch_sub(self.counted, Ordering::Relaxed);
     }
 }
 

@@ -1,55 +1,113 @@
-//! Frames on their way back into the head, each through the same function as an append.
+//! Frames on their way back into memory, each through the same functions as when it was new.
 //!
-//! Input: payloads of batch frames in order. Output: the registry and the head that they make. Ids
-//! in frames mean something only in their generation; here they become ids of this open.
+//! Input: frames in order. Output: the namespaces, registries and heads that they make, and the
+//! changes that no manifest holds yet. Ids in frames mean something only in their generation; here
+//! they become ids of this open.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use treering_index::Labels;
 
-use crate::error::Result;
-use crate::head::Head;
+use crate::changes::Changes;
+use crate::error::{Error, Result};
 use crate::ingest::push_run;
-use crate::registry::Registry;
+use crate::manifest::format::MetadataChange;
+use crate::namespace::NamespaceChange;
+use crate::space::{Space, Spaces};
+use crate::tombstone::Tombstone;
+use crate::wal::change::{decode_delete, decode_metadata, decode_namespace};
+use crate::wal::format::FrameKind;
 use crate::wal::payload::BatchPayload;
+use crate::wal::reader::Frame;
 
 /// See the head of this file.
-#[derive(Debug)]
-pub(crate) struct Replay<'a> {
-    registry: &'a mut Registry,
-    head: &'a Head,
-    /// Ids of each generation in the files, to ids of this open.
-    ids: HashMap<u64, IdMap>,
+#[derive(Debug, Default)]
+pub(crate) struct Replay {
+    /// Ids of each generation and namespace in the files, to ids of this open.
+    ids: HashMap<(u64, u32), IdMap>,
+    /// What the manifest does not know yet.
+    pub(crate) changes: Changes,
+    /// Namespaces that were dropped.
+    pub(crate) dropped: Vec<u32>,
+    /// Samples in the frames.
+    pub(crate) samples: u64,
 }
 
-impl<'a> Replay<'a> {
-    /// A replay into an empty registry and an empty head.
-    pub(crate) fn new(registry: &'a mut Registry, head: &'a Head) -> Self {
-        Self {
-            registry,
-            head,
-            ids: HashMap::new(),
+/// Makes a namespace: its registry and its head are those of the database.
+pub(crate) type Make<'a> = &'a dyn Fn(u32, &str, crate::namespace::NamespaceOptions) -> Space;
+
+impl Replay {
+    /// Applies one frame.
+    pub(crate) fn apply(
+        &mut self,
+        frame: &Frame<'_>,
+        spaces: &Spaces,
+        make: Make<'_>,
+    ) -> Result<()> {
+        let damaged = |error| Error::codec(frame.file, frame.offset, error);
+        let wrong = |what: &'static str| Error::corrupt(frame.file, frame.offset, what);
+        match frame.kind {
+            FrameKind::Batch => {
+                let payload = BatchPayload::decode(frame.payload).map_err(damaged)?;
+                let space = self.space(spaces, payload.namespace).map_err(wrong)?;
+                if let Some(space) = space {
+                    self.batch(&space, frame.generation, &payload)
+                        .map_err(wrong)?;
+                }
+            }
+            FrameKind::Delete => {
+                let tombstone = decode_delete(frame.payload, frame.sequence).map_err(damaged)?;
+                let space = self.space(spaces, tombstone.namespace).map_err(wrong)?;
+                if let Some(space) = space {
+                    let tombstone = Arc::new(tombstone);
+                    delete(&space, &tombstone, || ());
+                    self.changes.tombstones.push(tombstone);
+                }
+            }
+            FrameKind::Namespace => {
+                let change = decode_namespace(frame.payload).map_err(damaged)?;
+                self.namespace(change, spaces, make).map_err(wrong)?;
+            }
+            FrameKind::Metadata => {
+                let change = decode_metadata(frame.payload).map_err(damaged)?;
+                if let Some(space) = self.space(spaces, change.namespace).map_err(wrong)? {
+                    describe(&space, &change);
+                    self.changes.metadata.push(change);
+                }
+            }
+            FrameKind::Mark => {}
+        }
+        Ok(())
+    }
+
+    /// The namespace of a frame; none when it was dropped later.
+    fn space(&self, spaces: &Spaces, id: u32) -> Result<Option<Arc<Space>>, &'static str> {
+        match spaces.get(id) {
+            None if u64::from(id) >= spaces.next() => {
+                Err("a frame names a namespace that was never made")
+            }
+            found => Ok(found),
         }
     }
 
-    /// Applies one batch; the error says what no writer of ours would have written.
-    pub(crate) fn apply(
+    fn batch(
         &mut self,
+        space: &Space,
         generation: u64,
         payload: &BatchPayload<'_>,
     ) -> Result<(), &'static str> {
-        if payload.namespace != 0 {
-            return Err("a frame names a namespace that does not exist");
-        }
-        let ids = self.ids.entry(generation).or_default();
-        for definition in &payload.definitions {
-            let labels = Labels::from_canonical(definition.labels)
-                .map_err(|_| "a frame defines a series with malformed labels")?;
-            let id = self
-                .registry
-                .insert(&labels)
-                .map_err(|_| "a frame defines too many series")?;
-            ids.set(definition.id, id);
+        let ids = self.ids.entry((generation, space.id)).or_default();
+        if !payload.definitions.is_empty() {
+            let mut registry = space.registry.write();
+            for definition in &payload.definitions {
+                let labels = Labels::from_canonical(definition.labels)
+                    .map_err(|_| "a frame defines a series with malformed labels")?;
+                let id = registry
+                    .insert(&labels)
+                    .map_err(|_| "a frame defines too many series")?;
+                ids.set(definition.id, id);
+            }
         }
         let mut runs = Vec::with_capacity(payload.runs.len());
         for run in &payload.runs {
@@ -60,11 +118,61 @@ impl<'a> Replay<'a> {
                 push_run(&mut runs, id, run.len);
             }
         }
-        let shards = self.head.lock(&runs);
-        self.head
-            .apply(shards, &runs, &payload.timestamps, &payload.values);
+        let head = Arc::clone(&space.view.get().live);
+        let shards = head.lock(&runs);
+        head.apply(shards, &runs, &payload.timestamps, &payload.values);
+        self.samples += payload.values.len() as u64;
         Ok(())
     }
+
+    fn namespace(
+        &mut self,
+        change: NamespaceChange,
+        spaces: &Spaces,
+        make: Make<'_>,
+    ) -> Result<(), &'static str> {
+        match &change {
+            NamespaceChange::Create { id, name, options } => {
+                if spaces.get(*id).is_some() {
+                    return Err("a frame makes a namespace twice");
+                }
+                spaces.insert(Arc::new(make(*id, name, options.clone())));
+            }
+            NamespaceChange::Alter { id, options } => match self.space(spaces, *id)? {
+                Some(space) => space.alter(options.clone()),
+                None => return Ok(()),
+            },
+            NamespaceChange::Drop { id } => {
+                self.space(spaces, *id)?;
+                spaces.remove(*id);
+                self.dropped.push(*id);
+                return Ok(());
+            }
+        }
+        self.changes.namespaces.push(change);
+        Ok(())
+    }
+}
+
+/// Applies a delete to the live head and hides what is older; the one way, for a new one and for
+/// replay. `ordered` is called once later changes cannot overtake it any more.
+pub(crate) fn delete(space: &Space, tombstone: &Arc<Tombstone>, ordered: impl FnOnce()) {
+    let matchers = tombstone.selector.matchers();
+    let ids: Vec<u32> = space.registry.read().index().select(matchers).iter().collect();
+    let head = Arc::clone(&space.view.get().live);
+    let shards = head.lock_all();
+    space.view.hide(Arc::clone(tombstone));
+    ordered();
+    head.delete(shards, &ids, tombstone.first, tombstone.last);
+}
+
+/// Notes what is known of a metric, or forgets it.
+pub(crate) fn describe(space: &Space, change: &MetadataChange) {
+    let mut metadata = space.metadata.write();
+    match &change.metadata {
+        Some(known) => metadata.insert(change.metric.clone(), known.clone()),
+        None => metadata.remove(&change.metric),
+    };
 }
 
 /// A map between ids, in pages, so that a wild id costs one page and not the whole range.

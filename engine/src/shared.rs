@@ -1,49 +1,65 @@
 //! What the foreground and the maintenance of one open database share.
 //!
-//! `db.rs` and `background.rs` join the stages through it; no stage holds it. Locks are taken in
-//! this order and never the other way: the threads of `Db`, `flushing`, `commit`, shards of a head,
-//! `registry`, `manifest`, `view`, then those of the syncer (its turn, its tail). `pressure` and
-//! `lock` are taken alone.
+//! `db.rs` and `background.rs` join the stages through it; no stage holds it. [`Core`] is what
+//! questions need, [`Shared`] adds what changes need. Locks are taken in this order and never the
+//! other way: the threads of `Db`, `flushing`, `compacting`, `commit`, shards of a head, registries,
+//! `manifest`, views, then those of the syncer (its turn, its tail). `pressure` and `lock` are taken
+//! alone.
 
+use std::collections::VecDeque;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::changes::Changes;
 use crate::error::{Error, Result};
-use crate::head::Head;
+use crate::freeze::FrozenSet;
 use crate::manifest::Manifest;
+use crate::memory::Memory;
 use crate::options::Options;
 use crate::poison::Poison;
 use crate::recover::RecoveryReport;
-use crate::registry::Registry;
 use crate::reserve::Reserve;
+use crate::space::Spaces;
 use crate::stats::Counters;
-use crate::sync::{Condvar, Mutex, RwLock};
+use crate::sync::{Condvar, Mutex};
 use crate::vfs::Lock;
-use crate::view::CurrentView;
 use crate::wal::{Syncer, Wal};
 
-/// See the head of this file.
+/// What questions need; all that a read-only open has.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct Core {
     pub(crate) dir: PathBuf,
     pub(crate) options: Options,
     /// Names this open in every `SeriesRef`.
-    pub(crate) open: u64,
-    pub(crate) registry: RwLock<Registry>,
-    pub(crate) commit: Mutex<Commit>,
-    /// `Commit::wal.generation()`, readable without the lock.
-    pub(crate) generation: AtomicU64,
-    pub(crate) syncer: Syncer,
-    pub(crate) view: CurrentView,
-    pub(crate) manifest: Mutex<Manifest>,
-    pub(crate) reserve: Reserve,
+    pub(crate) open: u32,
+    pub(crate) spaces: Spaces,
+    pub(crate) memory: Memory,
     pub(crate) poison: Poison,
     pub(crate) closed: AtomicBool,
     pub(crate) counters: Counters,
     pub(crate) recovery: RecoveryReport,
+}
+
+/// See the head of this file.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) core: Arc<Core>,
+    pub(crate) commit: Mutex<Commit>,
+    /// `Commit::wal.generation()`, readable without the lock.
+    pub(crate) generation: AtomicU64,
+    pub(crate) syncer: Syncer,
+    pub(crate) manifest: Mutex<Manifest>,
+    /// Block ids from here on were never given out.
+    pub(crate) next_block: AtomicU64,
+    pub(crate) reserve: Reserve,
+    /// Heads that take no more samples and are not in blocks yet, oldest first.
+    pub(crate) frozen: Mutex<VecDeque<Arc<FrozenSet>>>,
     /// Held by whoever flushes.
     pub(crate) flushing: Mutex<()>,
+    /// Held by whoever takes blocks away: compaction, retention.
+    pub(crate) compacting: Mutex<()>,
     /// Position of the oldest WAL byte that is not in blocks.
     pub(crate) wal_start: AtomicU64,
     /// Whether the WAL that was replayed ends without a frame that says that it is durable.
@@ -52,13 +68,22 @@ pub(crate) struct Shared {
     pub(crate) lock: Mutex<Option<Box<dyn Lock>>>,
 }
 
-/// What appends change, one at a time.
+impl Deref for Shared {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.core
+    }
+}
+
+/// What changes go through, one at a time.
 #[derive(Debug)]
 pub(crate) struct Commit {
     pub(crate) wal: Wal,
-    pub(crate) head: Arc<Head>,
-    /// Monotonic time of the first sample of the head.
+    /// Monotonic time of the first sample since the heads were frozen last.
     pub(crate) head_since: Option<std::time::Duration>,
+    /// Changes since then that are not samples.
+    pub(crate) changes: Changes,
 }
 
 /// Where appends wait for a flush, and flushes say how they ended.
@@ -77,13 +102,7 @@ pub(crate) struct FlushOutcome {
     pub(crate) error: Option<Error>,
 }
 
-impl Shared {
-    /// Refuses writes after a failure and everything after closing.
-    pub(crate) fn check_writable(&self) -> Result<()> {
-        self.check_open()?;
-        self.poison.check()
-    }
-
+impl Core {
     /// Refuses everything after closing.
     pub(crate) fn check_open(&self) -> Result<()> {
         if self.closed.load(Ordering::Acquire) {
@@ -91,6 +110,19 @@ impl Shared {
         } else {
             Ok(())
         }
+    }
+
+    /// The time that ages are measured by: nanoseconds since the Unix epoch.
+    pub(crate) fn now(&self) -> i64 {
+        self.options.clock.now()
+    }
+}
+
+impl Shared {
+    /// Refuses writes after a failure and everything after closing.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        self.check_open()?;
+        self.poison.check()
     }
 
     /// Waits until everything written to the WAL is durable.
@@ -118,11 +150,6 @@ impl Shared {
         self.poison.set(&cause)
     }
 
-    /// Bytes of heap that heads take.
-    pub(crate) fn head_bytes(&self) -> u64 {
-        self.view.get().heads().map(|head| head.bytes()).sum()
-    }
-
     /// Bytes of the WAL that are not in blocks.
     pub(crate) fn wal_bytes(&self) -> u64 {
         self.syncer
@@ -130,13 +157,19 @@ impl Shared {
             .saturating_sub(self.wal_start.load(Ordering::Acquire))
     }
 
-    /// Heap at which the live head is frozen.
-    pub(crate) fn head_bytes_full(&self) -> u64 {
-        self.options.memory_bytes / 4
+    /// Heap that the heads which still take samples hold, in bytes.
+    pub(crate) fn live_bytes(&self) -> u64 {
+        let spaces = self.spaces.all();
+        spaces.iter().map(|s| s.view.get().live.bytes()).sum()
     }
 
-    /// Heap of all heads at which appends wait.
-    pub(crate) fn head_bytes_max(&self) -> u64 {
-        self.options.memory_bytes / 2
+    /// Size of the WAL at which the heads are flushed, in bytes.
+    pub(crate) fn wal_most(&self) -> u64 {
+        self.options.wal_max_bytes
+    }
+
+    /// `count` block ids that nobody else gets; the first of them.
+    pub(crate) fn take_block_ids(&self, count: u64) -> u64 {
+        self.next_block.fetch_add(count, Ordering::AcqRel)
     }
 }

@@ -1,0 +1,268 @@
+//! Changes that are not samples: deletes, namespaces, metadata.
+//!
+//! Input: what a caller wants changed. Output: a WAL frame and, in order of sequence, its effect in
+//! memory; a later flush carries it into the manifest. All of it works on a full disk: the reserve
+//! is spent before a change is refused.
+
+use std::ops::RangeBounds;
+use std::sync::Arc;
+
+use serde::Serialize;
+use treering_index::Selector;
+
+use crate::append::acknowledge;
+use crate::db::{Db, bounds};
+use crate::error::{Error, Result};
+use crate::limits::MAX_TOMBSTONES;
+use crate::manifest::format::MetadataChange;
+use crate::metadata::{Metadata, check_metric};
+use crate::namespace::{NamespaceChange, NamespaceOptions, check_name};
+use crate::poison::Failure;
+use crate::recover::Maker;
+use crate::replay;
+use crate::shared::{Commit, Shared};
+use crate::space::{DEFAULT, Space};
+use crate::stats::{DbStats, add_space};
+use crate::sync::MutexGuard;
+use crate::tidy;
+use crate::tombstone::Tombstone;
+use crate::wal::Draft;
+use crate::wal::change::{put_delete, put_metadata, put_namespace};
+use crate::wal::format::FrameKind;
+
+/// A namespace and what it holds.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct NamespaceInfo {
+    /// Its name.
+    pub name: String,
+    /// How it is kept.
+    pub options: NamespaceOptions,
+    /// What it holds; counters of the whole database are zero here.
+    pub stats: DbStats,
+}
+
+impl Db {
+    /// Deletes the samples of the series of `selector` in `range`.
+    ///
+    /// When it returns, no question sees them any more, and series without other samples are in no
+    /// list; how durable that is, [`Options::sync`](crate::Options::sync) says, as for an append.
+    /// Samples appended later live, whatever their timestamps. Blocks that lose all of their samples
+    /// go at once; the space of the others comes back as they are compacted. Works on a full disk.
+    pub fn delete(&self, selector: &Selector, range: impl RangeBounds<i64>) -> Result<()> {
+        let shared = self.shared()?;
+        match bounds(&range) {
+            Some(range) => delete(shared, self.space(), selector, range),
+            None => shared.check_writable(),
+        }
+    }
+
+    /// Makes a namespace: a set of series with retention, block window and limits of its own, in
+    /// the same directory and WAL. Names are 1 to 64 letters, digits, `_`, `.` and `-`.
+    pub fn create_namespace(&self, name: &str, options: NamespaceOptions) -> Result<Db> {
+        let shared = self.shared()?;
+        check_name(name)?;
+        options.check()?;
+        let mut commit = shared.commit.lock();
+        if shared.spaces.named(name).is_ok() {
+            return Err(Error::InvalidArgument {
+                argument: "the name of the namespace",
+                why: format!("is taken; open it with Db::namespace(\"{name}\")"),
+            });
+        }
+        let id = u32::try_from(shared.spaces.next()).map_err(|_| Error::InvalidArgument {
+            argument: "the namespace",
+            why: "is one too many: four billion were made".to_owned(),
+        })?;
+        let change = NamespaceChange::Create {
+            id,
+            name: name.to_owned(),
+            options: options.clone(),
+        };
+        let position = write(shared, &mut commit, FrameKind::Namespace, |bytes| {
+            put_namespace(bytes, &change);
+        })?;
+        let maker = Maker {
+            options: &shared.options,
+            memory: &shared.memory,
+            after_sequence: commit.wal.last_sequence(),
+        };
+        let space = Arc::new(maker.make((id, name), options, Vec::new(), Vec::new()));
+        shared.spaces.insert(Arc::clone(&space));
+        commit.changes.namespaces.push(change);
+        drop(commit);
+        acknowledge(shared, position)?;
+        Ok(self.seen_from(space))
+    }
+
+    /// The same database, seen from the namespace `name`: what is appended to the handle, asked of
+    /// it or deleted through it is of that namespace only.
+    pub fn namespace(&self, name: &str) -> Result<Db> {
+        self.core().check_open()?;
+        Ok(self.seen_from(self.core().spaces.named(name)?))
+    }
+
+    /// All namespaces, in the order in which they were made; `default` is the first.
+    pub fn namespaces(&self) -> Vec<NamespaceInfo> {
+        let info = |space: Arc<Space>| {
+            let mut stats = DbStats::default();
+            add_space(&mut stats, &space);
+            NamespaceInfo {
+                name: space.name.clone(),
+                options: NamespaceOptions::clone(&space.options()),
+                stats,
+            }
+        };
+        self.core().spaces.all().into_iter().map(info).collect()
+    }
+
+    /// Changes how a namespace is kept, from now on and for good. A shorter retention hides at once
+    /// what is older, and the disk space comes back soon; a longer one brings nothing back that is
+    /// gone.
+    pub fn alter_namespace(&self, name: &str, options: NamespaceOptions) -> Result<()> {
+        let shared = self.shared()?;
+        options.check()?;
+        let mut commit = shared.commit.lock();
+        let space = shared.spaces.named(name)?;
+        let change = NamespaceChange::Alter {
+            id: space.id,
+            options: options.clone(),
+        };
+        let position = write(shared, &mut commit, FrameKind::Namespace, |bytes| {
+            put_namespace(bytes, &change);
+        })?;
+        space.alter(options);
+        commit.changes.namespaces.push(change);
+        drop(commit);
+        acknowledge(shared, position)
+    }
+
+    /// Drops a namespace with everything in it, at once and for good; `default` stays. Handles on it
+    /// are refused from then on. Its name may be used again, by a new namespace.
+    pub fn drop_namespace(&self, name: &str) -> Result<()> {
+        let shared = self.shared()?;
+        let mut commit = shared.commit.lock();
+        let space = shared.spaces.named(name)?;
+        if space.id == DEFAULT {
+            return Err(Error::InvalidArgument {
+                argument: "the namespace",
+                why: "`default` cannot be dropped; delete its samples with Db::delete".to_owned(),
+            });
+        }
+        let change = NamespaceChange::Drop { id: space.id };
+        write(shared, &mut commit, FrameKind::Namespace, |bytes| {
+            put_namespace(bytes, &change);
+        })?;
+        shared.spaces.remove(space.id);
+        drop(commit);
+        // Makes the drop durable: no block may go before it is certain.
+        shared.sync()?;
+        tidy::drop_namespace(shared, space.id)?;
+        let blocks: Vec<u64> = space.view.get().blocks.iter().map(|b| b.block.id()).collect();
+        let gone = space.view.replace(&blocks, Vec::new());
+        gone.iter().for_each(|block| block.doom());
+        Ok(())
+    }
+
+    /// Keeps type, unit and help of the metric `metric`, in place of what was known of it.
+    pub fn set_metadata(&self, metric: &str, metadata: &Metadata) -> Result<()> {
+        metadata.check()?;
+        self.describe(metric, Some(metadata.clone()))
+    }
+
+    /// Forgets what is known of the metric `metric`.
+    pub fn remove_metadata(&self, metric: &str) -> Result<()> {
+        self.describe(metric, None)
+    }
+
+    fn describe(&self, metric: &str, metadata: Option<Metadata>) -> Result<()> {
+        let shared = self.shared()?;
+        check_metric(metric)?;
+        if self.metadata(metric) == metadata {
+            return shared.check_writable();
+        }
+        let change = MetadataChange {
+            namespace: self.space().id,
+            metric: metric.to_owned(),
+            metadata,
+        };
+        let mut commit = shared.commit.lock();
+        self.space().check()?;
+        let position = write(shared, &mut commit, FrameKind::Metadata, |bytes| {
+            put_metadata(bytes, &change);
+        })?;
+        replay::describe(self.space(), &change);
+        commit.changes.metadata.push(change);
+        drop(commit);
+        acknowledge(shared, position)
+    }
+
+    /// What is known of the metric `metric`.
+    pub fn metadata(&self, metric: &str) -> Option<Metadata> {
+        self.space().metadata.read().get(metric).cloned()
+    }
+
+    /// All metrics of the namespace that something is known of, by name.
+    pub fn all_metadata(&self) -> Vec<(String, Metadata)> {
+        let metadata = self.space().metadata.read();
+        metadata.iter().map(|(m, k)| (m.clone(), k.clone())).collect()
+    }
+}
+
+/// Deletes the samples of `selector` in a closed range.
+pub(crate) fn delete(
+    shared: &Shared,
+    space: &Arc<Space>,
+    selector: &Selector,
+    (first, last): (i64, i64),
+) -> Result<()> {
+    let mut commit = shared.commit.lock();
+    space.check()?;
+    if space.view.get().tombstones.len() as u64 >= MAX_TOMBSTONES {
+        return Err(Error::limit(
+            "delete limit",
+            MAX_TOMBSTONES,
+            format!("the namespace `{}`", space.name),
+            "call Db::compact, which makes deletes final, or delete more with each",
+        ));
+    }
+    let position = write(shared, &mut commit, FrameKind::Delete, |bytes| {
+        put_delete(bytes, space.id, (first, last), selector);
+    })?;
+    let tombstone = Arc::new(Tombstone {
+        sequence: commit.wal.last_sequence(),
+        namespace: space.id,
+        selector: selector.clone(),
+        first,
+        last,
+    });
+    commit.changes.tombstones.push(Arc::clone(&tombstone));
+    replay::delete(space, &tombstone, || drop(commit));
+    acknowledge(shared, position)?;
+    tidy::drop_covered(shared, space, &tombstone)
+}
+
+/// Appends a frame that is no batch; the position behind it. A full disk gives up its reserve.
+fn write(
+    shared: &Shared,
+    commit: &mut MutexGuard<'_, Commit>,
+    kind: FrameKind,
+    payload: impl FnOnce(&mut Vec<u8>),
+) -> Result<u64> {
+    shared.check_writable()?;
+    let mut bytes = Vec::new();
+    Draft::begin(&mut bytes);
+    payload(&mut bytes);
+    let mut draft = Draft::finish(kind, bytes);
+    let mut written = commit.wal.append(&mut draft, &shared.syncer);
+    if let Err(Failure::Refused(error)) = &written
+        && error.is_disk_full()
+        && shared.reserve.spend()
+    {
+        written = commit.wal.append(&mut draft, &shared.syncer);
+    }
+    let written = written.map_err(|failure| failure.report(&shared.poison))?;
+    let now = shared.options.clock.monotonic();
+    shared.syncer.wrote(written.position, now);
+    Ok(written.position)
+}

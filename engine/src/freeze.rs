@@ -1,0 +1,244 @@
+//! From heads to blocks: freezing, flushing, publishing. Joins the stages
+//! *seal -> flush -> block -> manifest -> view*.
+//!
+//! The heads of all namespaces are frozen together, with one rotation of the WAL, and become live
+//! as blocks in one manifest commit, together with the changes that the WAL held until then.
+//! Whatever fails leaves the database as it was before, or poisoned.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::block::Block;
+use crate::changes::Changes;
+use crate::error::{Error, Result};
+use crate::flush::{self, FlushPlan, block_path, write_blocks};
+use crate::head::Head;
+use crate::limits::FLUSH_BLOCKS;
+use crate::manifest::format::BlockEntry;
+use crate::poison::Failure;
+use crate::shared::{Commit, Shared};
+use crate::space::Space;
+use crate::stats::Counters;
+use crate::sync::MutexGuard;
+use crate::{tidy, wal};
+
+/// Heads that were frozen together, and the changes of their time that are not samples.
+#[derive(Debug)]
+pub(crate) struct FrozenSet {
+    heads: Vec<(Arc<Space>, Arc<Head>)>,
+    changes: Changes,
+    /// Sequence of their last change.
+    max_sequence: u64,
+    /// The first WAL file that holds none of them.
+    wal_floor: u64,
+    /// Position at which that file starts.
+    wal_position: u64,
+}
+
+/// Moves everything appended so far into blocks.
+pub(crate) fn flush(shared: &Shared) -> Result<()> {
+    let turn = shared.flushing.lock();
+    // Whoever closes takes the turn as well: after that nothing is flushed any more.
+    shared.check_open()?;
+    flush_in_turn(shared, &turn)
+}
+
+/// As [`flush`], for a caller whose turn it is. Heads that an earlier flush could not write come
+/// first: while they cannot be written, no further head is frozen.
+pub(crate) fn flush_in_turn(shared: &Shared, _turn: &MutexGuard<'_, ()>) -> Result<()> {
+    let flush_frozen = || {
+        while let Some(set) = next(shared) {
+            flush_set(shared, &set)?;
+        }
+        Ok(())
+    };
+    let flushed = flush_frozen()
+        .and_then(|()| freeze(shared))
+        .and_then(|()| flush_frozen());
+    if let Err(error) = &flushed {
+        tracing::error!(%error, "flush failed; its samples stay in memory and in the WAL");
+    }
+    let mut outcome = shared.pressure.last.lock();
+    outcome.ended += 1;
+    outcome.error = flushed.as_ref().err().cloned();
+    shared.pressure.changed.notify_all();
+    flushed
+}
+
+fn next(shared: &Shared) -> Option<Arc<FrozenSet>> {
+    shared.frozen.lock().front().cloned()
+}
+
+/// Ends the live heads, if they hold anything, and lets appends go on in new ones.
+fn freeze(shared: &Shared) -> Result<()> {
+    let mut commit = shared.commit.lock();
+    shared.poison.check()?;
+    let spaces = shared.spaces.all();
+    let mut heads = Vec::new();
+    for space in &spaces {
+        let head = Arc::clone(&space.view.get().live);
+        head.settle();
+        if head.samples() > 0 {
+            heads.push((Arc::clone(space), head));
+        }
+    }
+    if heads.is_empty() && commit.changes.is_empty() {
+        return Ok(());
+    }
+    let Commit {
+        wal,
+        head_since,
+        changes,
+    } = &mut *commit;
+    let generation = wal.generation() + 1;
+    let (through, wal_position) = (wal.last_sequence(), wal.position());
+    let rotated = wal.rotate(generation, &shared.syncer);
+    rotated.map_err(|failure| failure.report(&shared.poison))?;
+    for (space, head) in &heads {
+        head.freeze(through);
+        let account = Arc::clone(&shared.memory.heads);
+        space.view.freeze(Arc::new(Head::new(through, account)));
+    }
+    tracing::debug!(through, heads = heads.len(), "heads frozen");
+    *head_since = None;
+    shared.generation.store(generation, Ordering::Release);
+    shared.frozen.lock().push_back(Arc::new(FrozenSet {
+        heads,
+        changes: std::mem::take(changes),
+        max_sequence: through,
+        wal_floor: wal.number(),
+        wal_position,
+    }));
+    Ok(())
+}
+
+/// The blocks of one namespace, written and not yet live.
+struct Written<'a> {
+    space: &'a Arc<Space>,
+    head: &'a Arc<Head>,
+    entries: Vec<BlockEntry>,
+}
+
+/// Writes the blocks of frozen heads, makes them live, and lets go of their part of the WAL.
+fn flush_set(shared: &Shared, set: &FrozenSet) -> Result<()> {
+    let started = shared.options.clock.monotonic();
+    // A block file never holds what the WAL could still lose: without a manifest record it would
+    // be a file that nothing explains.
+    shared.sync()?;
+    let mut written = Vec::new();
+    let published = write(shared, set, &mut written)
+        .map_err(Failure::Refused)
+        .and_then(|()| publish(shared, set, &written));
+    if let Err(Failure::Refused(_)) = &published {
+        let dir = shared.dir.join(flush::DIR);
+        for entry in written.iter().flat_map(|written| &written.entries) {
+            let _ = shared.options.vfs.remove(&block_path(&dir, entry.id));
+        }
+    }
+    published.map_err(|failure| failure.report(&shared.poison))?;
+    shared.frozen.lock().pop_front();
+    drop_wal_files(shared, set.wal_floor);
+    shared.wal_start.store(set.wal_position, Ordering::Release);
+    Counters::add(&shared.counters.flushes, 1);
+    let took = shared.options.clock.monotonic().saturating_sub(started);
+    let blocks: usize = written.iter().map(|written| written.entries.len()).sum();
+    tracing::info!(blocks, ?took, "heads flushed");
+    shared.reserve.fill();
+    tidy::forget_series(shared);
+    Ok(())
+}
+
+/// Writes the blocks of each head; those written so far are in `written` after an error too.
+fn write<'a>(shared: &Shared, set: &'a FrozenSet, written: &mut Vec<Written<'a>>) -> Result<()> {
+    let dir = shared.dir.join(flush::DIR);
+    let database = shared.manifest.lock().database();
+    for (space, head) in &set.heads {
+        let Some((min_sequence, max_sequence)) = head.frozen().filter(|_| !space.is_dropped())
+        else {
+            continue;
+        };
+        let plan = FlushPlan {
+            vfs: &shared.options.vfs,
+            dir: &dir,
+            database,
+            namespace: space.id,
+            registry: &space.registry,
+            first_block: shared.take_block_ids(FLUSH_BLOCKS as u64),
+            min_sequence,
+            max_sequence,
+            window: flush_window(shared, space, head),
+        };
+        let entries = write_blocks(head, &plan)?;
+        written.push(Written {
+            space,
+            head,
+            entries,
+        });
+    }
+    Ok(())
+}
+
+/// The window that the blocks of a head are cut at: as told, or chosen from how dense it is.
+fn flush_window(shared: &Shared, space: &Space, head: &Head) -> i64 {
+    let told = space.options().block_window.or(shared.options.block_window);
+    if let Some(window) = told {
+        return i64::try_from(window.as_nanos()).unwrap_or(i64::MAX);
+    }
+    let span = head.time_range().map_or(0, |(min, max)| max.saturating_sub(min));
+    crate::compact::choose_base(head.bytes(), span)
+}
+
+/// Commits the blocks and the changes to the manifest, then to the views.
+fn publish(shared: &Shared, set: &FrozenSet, written: &[Written<'_>]) -> Result<(), Failure> {
+    // Opened before they are live: a block that cannot be read must not replace its head.
+    let mut blocks = Vec::new();
+    for written in written {
+        let opened = open_blocks(shared, &written.entries).map_err(Failure::Refused)?;
+        blocks.push(opened);
+    }
+    let mut manifest = shared.manifest.lock();
+    let mut edit = manifest.edit();
+    edit.next_block = shared.next_block.load(Ordering::Acquire);
+    edit.flushed_through = set.max_sequence;
+    edit.wal_floor = set.wal_floor;
+    edit.add = written
+        .iter()
+        .flat_map(|written| written.entries.iter().copied())
+        .collect();
+    set.changes
+        .add_to(&mut edit, |id| shared.spaces.get(id).is_none());
+    manifest.commit(&edit, &shared.reserve)?;
+    for (written, blocks) in written.iter().zip(blocks) {
+        written.space.view.publish(written.head, blocks);
+    }
+    Ok(())
+}
+
+/// Opens blocks that were just written, each with the sequence up to which deletes are applied.
+pub(crate) fn open_blocks(
+    shared: &Shared,
+    entries: &[BlockEntry],
+) -> Result<Vec<(Arc<Block>, u64)>> {
+    let dir = shared.dir.join(flush::DIR);
+    let open = |entry: &BlockEntry| {
+        let path = block_path(&dir, entry.id);
+        let block = Block::open(&shared.options.vfs, &path, shared.options.reads)?;
+        Ok((Arc::new(block), entry.purged))
+    };
+    entries.iter().map(open).collect()
+}
+
+/// Removes the WAL files below `floor`. What cannot be removed is removed by the next open.
+fn drop_wal_files(shared: &Shared, floor: u64) {
+    let dir = shared.dir.join(wal::DIR);
+    let vfs = &shared.options.vfs;
+    let Ok(entries) = vfs.list(&dir) else { return };
+    for number in entries
+        .iter()
+        .filter_map(|entry| wal::parse_name(&entry.name))
+    {
+        if number < floor {
+            let _ = vfs.remove(&wal::file_path(&dir, number));
+        }
+    }
+}
