@@ -14,7 +14,7 @@ use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::flush::{self, FlushPlan, block_path, write_blocks};
 use crate::head::{Frozen, Head};
-use crate::manifest::format::{BlockEntry, Edit};
+use crate::manifest::format::BlockEntry;
 use crate::options::{Maintenance, Sync};
 use crate::poison::Failure;
 use crate::shared::{Commit, Shared};
@@ -291,13 +291,11 @@ fn publish(
         .map_err(Failure::Refused)?;
     let mut manifest = shared.manifest.lock();
     let next_block = entries.iter().map(|entry| entry.id + 1).max();
-    let edit = Edit {
-        next_block: next_block.unwrap_or(manifest.state().next_block),
-        flushed_through: frozen.max_sequence,
-        wal_floor: frozen.wal_floor,
-        add: entries.to_vec(),
-        remove: Vec::new(),
-    };
+    let mut edit = manifest.edit();
+    edit.next_block = next_block.unwrap_or(edit.next_block);
+    edit.flushed_through = frozen.max_sequence;
+    edit.wal_floor = frozen.wal_floor;
+    edit.add = entries.to_vec();
     manifest.commit(&edit, &shared.reserve)?;
     shared.view.publish(head, blocks);
     Ok(())
