@@ -203,6 +203,8 @@ pub(crate) fn entry_of(info: &BlockInfo) -> BlockEntry {
         min_sequence: info.meta.min_sequence,
         max_sequence: info.meta.max_sequence,
         bytes: info.bytes.total,
+        purged: info.meta.max_sequence,
+        step: 0,
     }
 }
 

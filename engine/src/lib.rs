@@ -37,6 +37,7 @@ mod shared;
 mod space;
 mod stats;
 mod sync;
+mod tagged;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tidy;
@@ -51,7 +52,7 @@ pub use batch::{Batch, IntoSeries, SeriesRef};
 pub use db::Db;
 pub use error::{Error, LimitReached, Rejection, Result};
 pub use metadata::{Metadata, MetricKind};
-pub use namespace::{Downsample, NamespaceOptions};
+pub use namespace::options::{Downsample, NamespaceOptions};
 pub use options::{Maintenance, Options, QueryLimits, Reads, Sync};
 pub use query::aggregate::{Aggregate, AggregatedSeries, Function, Point};
 pub use query::group::Grouping;

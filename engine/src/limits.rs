@@ -27,5 +27,38 @@ pub const FLUSH_BLOCKS: usize = 4;
 /// Most series that one database can hold in memory: ids are 32 bits.
 pub const MAX_SERIES: u64 = u32::MAX as u64 - 1;
 
-/// Most deletes in one namespace that are not yet compacted away.
-pub const MAX_TOMBSTONES: u64 = 10_000;
+/// Longest name of a namespace, in bytes.
+pub const MAX_NAMESPACE_NAME_BYTES: usize = 64;
+
+/// Most namespaces in one database.
+pub const MAX_NAMESPACES: usize = 4096;
+
+/// Most steps to which one namespace is downsampled.
+pub const MAX_DOWNSAMPLES: usize = 8;
+
+/// Longest step of downsampling, in seconds: 194 days.
+pub const MAX_STEP_SECONDS: u32 = 194 * 86_400;
+
+/// Longest metric name that metadata is kept for, in bytes.
+pub const MAX_METRIC_NAME_BYTES: usize = 1 << 10;
+
+/// Longest unit in the metadata of a metric, in bytes.
+pub const MAX_UNIT_BYTES: usize = 256;
+
+/// Longest help text in the metadata of a metric, in bytes.
+pub const MAX_HELP_BYTES: usize = 16 << 10;
+
+/// Most bytes of metadata in one database, names of metrics included.
+pub const MAX_METADATA_BYTES: usize = 24 << 20;
+
+/// Longest selector of a delete, in bytes.
+pub const MAX_SELECTOR_BYTES: usize = 1 << 20;
+
+/// Most tombstones of one database that compaction has not yet made unnecessary.
+pub const MAX_TOMBSTONES: usize = 10_000;
+
+/// Most bytes of all tombstones of one database.
+pub const MAX_TOMBSTONE_BYTES: usize = 16 << 20;
+
+/// Most patterns (`=~`, `!~`) in all tombstones of one database: each is kept compiled.
+pub const MAX_TOMBSTONE_PATTERNS: usize = 1024;

@@ -120,13 +120,15 @@ pub fn manifest_of(blocks: &[(i64, i64, u64)]) -> Vec<u8> {
             min_sequence: 1,
             max_sequence,
             bytes: 4096,
+            purged: max_sequence,
+            step: 0,
         };
         let edit = Edit {
             next_block: id + 1,
             flushed_through: max_sequence,
             wal_floor: id,
             add: vec![entry],
-            remove: Vec::new(),
+            ..Edit::default()
         };
         out.extend(encode_record(DATABASE, number, &edit));
     }

@@ -1,173 +1,24 @@
-//! The bytes of the manifest: its header, its records, the state they add up to. Pure, no I/O.
+//! The bytes of the manifest: its header and the frame of a record. Pure, no I/O.
 //!
 //! `docs/format/manifest.md` has the boxes. A record is an [`Edit`]; applying all of them in order
-//! to an empty [`State`] gives the live blocks. A rewritten manifest starts with one edit that
-//! makes the whole state.
+//! to an empty [`State`] gives what is live. A rewritten manifest starts with one edit that makes
+//! the whole state.
 
-use std::collections::BTreeMap;
-
-use treering_codec::varint::{Reader, put_i64, put_u64};
+use treering_codec::varint::Reader;
 use treering_codec::{Error, Result, crc32, crc32_parts};
 
+pub(crate) use super::edit::{BlockEntry, Edit};
+pub(crate) use super::state::State;
 use crate::limits::MAX_MANIFEST_RECORD_BYTES;
 
 /// First bytes of every manifest.
 pub(crate) const MAGIC: [u8; 8] = *b"TREEMAN\0";
 /// Version of the format that this release writes, and the newest it reads.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 /// Length of the file header.
 pub(crate) const HEADER_BYTES: usize = 32;
 /// Length of a record's header.
 pub(crate) const RECORD_HEADER_BYTES: usize = 16;
-
-/// A live block, as far as the manifest tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BlockEntry {
-    pub(crate) id: u64,
-    pub(crate) namespace: u32,
-    pub(crate) level: u8,
-    pub(crate) min_time: i64,
-    pub(crate) max_time: i64,
-    pub(crate) min_sequence: u64,
-    pub(crate) max_sequence: u64,
-    pub(crate) bytes: u64,
-}
-
-/// One atomic change of the set of live blocks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Edit {
-    /// Ids of blocks from here on were never used.
-    pub(crate) next_block: u64,
-    /// Changes up to this sequence are in blocks; the WAL holds the later ones.
-    pub(crate) flushed_through: u64,
-    /// WAL files with lower numbers are no longer needed.
-    pub(crate) wal_floor: u64,
-    pub(crate) add: Vec<BlockEntry>,
-    pub(crate) remove: Vec<u64>,
-}
-
-/// What all edits so far add up to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct State {
-    pub(crate) next_block: u64,
-    pub(crate) flushed_through: u64,
-    pub(crate) wal_floor: u64,
-    pub(crate) blocks: BTreeMap<u64, BlockEntry>,
-}
-
-impl State {
-    /// Applies `edit`; refuses one that no correct sequence of edits holds.
-    pub(crate) fn apply(&mut self, edit: &Edit) -> std::result::Result<(), &'static str> {
-        // Counters that a database cannot reach: arithmetic on the others never overflows.
-        let counters = [edit.next_block, edit.flushed_through, edit.wal_floor];
-        if counters.into_iter().any(|counter| counter > 1 << 62) {
-            return Err("a manifest record counts too far");
-        }
-        if edit.next_block < self.next_block
-            || edit.flushed_through < self.flushed_through
-            || edit.wal_floor < self.wal_floor
-        {
-            return Err("a manifest record goes back in time");
-        }
-        for id in &edit.remove {
-            self.blocks
-                .remove(id)
-                .ok_or("a manifest record removes a block that is not there")?;
-        }
-        for block in &edit.add {
-            if block.id >= edit.next_block || self.blocks.insert(block.id, *block).is_some() {
-                return Err("a manifest record adds a block twice");
-            }
-        }
-        self.next_block = edit.next_block;
-        self.flushed_through = edit.flushed_through;
-        self.wal_floor = edit.wal_floor;
-        Ok(())
-    }
-
-    /// The edit that makes this state from nothing.
-    pub(crate) fn to_edit(&self) -> Edit {
-        Edit {
-            next_block: self.next_block,
-            flushed_through: self.flushed_through,
-            wal_floor: self.wal_floor,
-            add: self.blocks.values().copied().collect(),
-            remove: Vec::new(),
-        }
-    }
-}
-
-impl Edit {
-    fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(32 + self.add.len() * 40);
-        put_u64(&mut out, self.next_block);
-        put_u64(&mut out, self.flushed_through);
-        put_u64(&mut out, self.wal_floor);
-        put_u64(&mut out, self.remove.len() as u64);
-        for id in &self.remove {
-            put_u64(&mut out, *id);
-        }
-        put_u64(&mut out, self.add.len() as u64);
-        for block in &self.add {
-            put_u64(&mut out, block.id);
-            put_u64(&mut out, u64::from(block.namespace));
-            out.push(block.level);
-            put_i64(&mut out, block.min_time);
-            put_i64(&mut out, block.max_time);
-            put_u64(&mut out, block.min_sequence);
-            put_u64(&mut out, block.max_sequence);
-            put_u64(&mut out, block.bytes);
-        }
-        out
-    }
-
-    fn decode(bytes: &[u8]) -> Result<Self> {
-        let mut reader = Reader::new(bytes);
-        let mut edit = Edit {
-            next_block: reader.varint()?,
-            flushed_through: reader.varint()?,
-            wal_floor: reader.varint()?,
-            ..Edit::default()
-        };
-        for _ in 0..reader.length(reader.remaining(), "more blocks removed than bytes")? {
-            edit.remove.push(reader.varint()?);
-        }
-        for _ in 0..reader.length(reader.remaining() / 8, "more blocks added than bytes")? {
-            edit.add.push(block_entry(&mut reader)?);
-        }
-        if !reader.is_empty() {
-            let offset = reader.offset();
-            return Err(Error::Malformed {
-                offset,
-                what: "bytes behind a manifest record",
-            });
-        }
-        Ok(edit)
-    }
-}
-
-fn block_entry(reader: &mut Reader<'_>) -> Result<BlockEntry> {
-    let start = reader.offset();
-    let malformed = |what| Error::Malformed {
-        offset: start,
-        what,
-    };
-    let entry = BlockEntry {
-        id: reader.varint()?,
-        namespace: u32::try_from(reader.varint()?)
-            .map_err(|_| malformed("a namespace over 32 bits"))?,
-        level: reader.u8()?,
-        min_time: reader.varint_i64()?,
-        max_time: reader.varint_i64()?,
-        min_sequence: reader.varint()?,
-        max_sequence: reader.varint()?,
-        bytes: reader.varint()?,
-    };
-    if entry.min_time > entry.max_time || entry.min_sequence > entry.max_sequence {
-        return Err(malformed("a block that ends before it starts"));
-    }
-    Ok(entry)
-}
 
 /// The file header: names the database, whose id seeds every checksum in it.
 pub(crate) fn encode_header(database: u64) -> [u8; HEADER_BYTES] {
@@ -287,6 +138,8 @@ mod tests {
                     min_sequence: sequences[0].min(sequences[1]),
                     max_sequence: sequences[0].max(sequences[1]),
                     bytes: sequences[0],
+                    purged: sequences[0].max(sequences[1]),
+                    step: 0,
                 }
             };
             entries.into_iter().map(make).collect()
@@ -297,7 +150,7 @@ mod tests {
         #[test]
         fn records_come_back(add in entries(), remove: Vec<u64>, counters: [u64; 3], number: u64) {
             let [next_block, flushed_through, wal_floor] = counters;
-            let edit = Edit { next_block, flushed_through, wal_floor, add, remove };
+            let edit = Edit { next_block, flushed_through, wal_floor, add, remove, ..Edit::default() };
             let bytes = encode_record(5, number, &edit);
             let (decoded, len) = decode_record(5, number, &bytes).unwrap();
             prop_assert_eq!((&decoded, len), (&edit, bytes.len()));

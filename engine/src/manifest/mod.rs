@@ -4,7 +4,9 @@
 //! second of the two commit points of the engine. The file is a log of records that is written anew
 //! when most of it is history.
 
+mod edit;
 pub(crate) mod format;
+pub(crate) mod state;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -122,12 +124,22 @@ impl Manifest {
         &self.state
     }
 
+    /// An edit that changes nothing: the counters are those of now.
+    pub(crate) fn edit(&self) -> Edit {
+        Edit {
+            next_block: self.state.next_block,
+            flushed_through: self.state.flushed_through,
+            wal_floor: self.state.wal_floor,
+            next_namespace: self.state.next_namespace,
+            ..Edit::default()
+        }
+    }
+
     /// Makes `edit` durable; what it adds is live from then on. On a full disk the reserve is
     /// spent before giving up.
     pub(crate) fn commit(&mut self, edit: &Edit, reserve: &Reserve) -> Result<(), Failure> {
-        let mut state = self.state.clone();
         let path = self.dir.join(NAME);
-        if let Err(what) = state.apply(edit) {
+        if let Err(what) = self.state.check(edit) {
             return Err(Failure::Refused(Error::corrupt(&path, self.len, what)));
         }
         let record = format::encode_record(self.database, self.next_record, edit);
@@ -149,7 +161,7 @@ impl Manifest {
         if let Err(error) = self.file.sync() {
             return Err(Failure::Unknown(Error::io("fsync", &path, error)));
         }
-        self.state = state;
+        self.state.apply_checked(edit);
         self.len += record.len() as u64;
         self.next_record += 1;
         self.rewrite_if_long()
@@ -157,7 +169,7 @@ impl Manifest {
 
     /// Writes the manifest anew when it is long and mostly history.
     fn rewrite_if_long(&mut self) -> Result<(), Failure> {
-        let live = self.state.blocks.len() as u64 * 64;
+        let live = self.state.record_bytes();
         if self.len < REWRITE_BYTES.max(4 * live) {
             return Ok(());
         }

@@ -20,6 +20,8 @@ fn edit(number: u64) -> Edit {
         min_sequence: number,
         max_sequence: number,
         bytes: id << 20,
+        purged: number,
+        step: 0,
     };
     let ids = |number: u64| number * 100..(number + 1) * 100;
     Edit {
@@ -33,6 +35,7 @@ fn edit(number: u64) -> Edit {
             .into_iter()
             .flatten()
             .collect(),
+        ..Edit::default()
     }
 }
 

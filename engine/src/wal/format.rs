@@ -27,6 +27,12 @@ pub(crate) enum FrameKind {
     Batch = 1,
     /// Nothing: it only tells how far the WAL was fsynced.
     Mark = 2,
+    /// Samples go; see `Delete` in `wal/change.rs`.
+    Delete = 3,
+    /// A namespace comes, changes or goes; see `NamespaceChange` there.
+    Namespace = 4,
+    /// What is known of a metric changes; see `MetadataChange` there.
+    Metadata = 5,
 }
 
 impl FrameKind {
@@ -34,6 +40,9 @@ impl FrameKind {
         match byte {
             1 => Some(Self::Batch),
             2 => Some(Self::Mark),
+            3 => Some(Self::Delete),
+            4 => Some(Self::Namespace),
+            5 => Some(Self::Metadata),
             _ => None,
         }
     }

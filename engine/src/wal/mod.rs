@@ -5,6 +5,7 @@
 //! and tells an unsynced tail from damage. A position counts bytes over the whole WAL, file after
 //! file, so "how far is it fsynced" is one number.
 
+pub(crate) mod change;
 pub(crate) mod format;
 pub(crate) mod payload;
 mod reader;

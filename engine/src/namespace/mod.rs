@@ -1,0 +1,3 @@
+//! Namespaces: series that share retention and resolution.
+
+pub(crate) mod options;

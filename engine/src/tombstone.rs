@@ -1,0 +1,133 @@
+//! Tombstone: a delete not yet compacted away, and its bytes.
+//!
+//! Input: what a delete frame holds, and its sequence. Output: the same, from the manifest. A
+//! tombstone hides samples of lower sequence only, so a selector on labels, which never change, is
+//! as good as the list of series that it selected when it was made, and far smaller.
+
+use treering_codec::varint::{Reader, put_i64, put_u64};
+use treering_codec::{Error as CodecError, Result as CodecResult};
+use treering_index::{MatchOp, Selector};
+
+use crate::error::{Error, Result};
+use crate::limits::{MAX_TOMBSTONE_BYTES, MAX_TOMBSTONE_PATTERNS, MAX_TOMBSTONES};
+use crate::tagged::read_u32;
+use crate::wal::change::{check_selector, put_selector, read_selector_within, selector_bytes};
+
+/// Hides the samples from `first` to `last` (both included) of the series of `namespace` that
+/// `selector` selects, as far as their sequence is lower.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tombstone {
+    pub(crate) sequence: u64,
+    pub(crate) namespace: u32,
+    pub(crate) selector: Selector,
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+}
+
+impl Tombstone {
+    /// Appends the bytes of the tombstone.
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        put_u64(out, self.sequence);
+        put_u64(out, u64::from(self.namespace));
+        put_i64(out, self.first);
+        put_i64(out, self.last);
+        put_selector(out, &self.selector);
+    }
+
+    /// Reads what [`Tombstone::put`] wrote; takes its patterns from `patterns`, how many may still
+    /// be compiled.
+    pub(crate) fn read(reader: &mut Reader<'_>, patterns: &mut usize) -> CodecResult<Self> {
+        let offset = reader.offset();
+        let sequence = reader.varint()?;
+        let namespace = read_u32(reader, "a namespace over 32 bits")?;
+        let (first, last) = read_range(reader)?;
+        if sequence == 0 {
+            let what = "a tombstone without a sequence";
+            return Err(CodecError::Malformed { offset, what });
+        }
+        Ok(Self {
+            sequence,
+            namespace,
+            selector: read_selector_within(reader, patterns)?,
+            first,
+            last,
+        })
+    }
+}
+
+/// First and last timestamp, in order.
+pub(crate) fn read_range(reader: &mut Reader<'_>) -> CodecResult<(i64, i64)> {
+    let offset = reader.offset();
+    let (first, last) = (reader.varint_i64()?, reader.varint_i64()?);
+    if first > last {
+        let what = "a range of time that ends before it starts";
+        return Err(CodecError::Malformed { offset, what });
+    }
+    Ok((first, last))
+}
+
+/// What tombstones take, counted so that their limits can be held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Tally {
+    pub(crate) tombstones: usize,
+    pub(crate) bytes: usize,
+    /// Patterns, each of which is kept compiled.
+    pub(crate) patterns: usize,
+}
+
+impl Tally {
+    /// What the tombstones made of these selectors take.
+    pub(crate) fn of<'a>(selectors: impl Iterator<Item = &'a Selector>) -> Self {
+        let mut tally = Self::default();
+        for selector in selectors {
+            tally.tombstones += 1;
+            tally.bytes += 48 + selector_bytes(selector);
+            tally.patterns += patterns(selector);
+        }
+        tally
+    }
+
+    /// The first limit that is passed: its name, its value, what was counted.
+    pub(crate) fn over(&self) -> Option<(&'static str, usize, usize)> {
+        [
+            ("tombstone limit", MAX_TOMBSTONES, self.tombstones),
+            (
+                "limit of bytes in tombstones",
+                MAX_TOMBSTONE_BYTES,
+                self.bytes,
+            ),
+            (
+                "limit of patterns in tombstones",
+                MAX_TOMBSTONE_PATTERNS,
+                self.patterns,
+            ),
+        ]
+        .into_iter()
+        .find(|(_, max, found)| found > max)
+    }
+}
+
+/// How many patterns `selector` holds.
+fn patterns(selector: &Selector) -> usize {
+    let regex = |op| matches!(op, MatchOp::Regex | MatchOp::NotRegex);
+    let matchers = selector.matchers().iter();
+    matchers.filter(|matcher| regex(matcher.op())).count()
+}
+
+/// Whether one more delete may be made beside those that `pending` holds: everything that the
+/// manifest and the WAL have, of all namespaces. The error names the limit.
+pub(crate) fn admit<'a>(
+    pending: impl Iterator<Item = &'a Tombstone>,
+    selector: &Selector,
+) -> Result<()> {
+    check_selector(selector)?;
+    let pending = pending.map(|tombstone| &tombstone.selector);
+    match Tally::of(pending.chain([selector])).over() {
+        None => Ok(()),
+        Some((limit, max, found)) => {
+            let by = format!("a delete that would make it {found}");
+            let hint = "let compaction apply earlier deletes (Db::compact), then try again";
+            Err(Error::limit(limit, max as u64, by, hint))
+        }
+    }
+}
