@@ -13,21 +13,21 @@ use treering_index::Selector;
 use crate::append::acknowledge;
 use crate::db::{Db, bounds};
 use crate::error::{Error, Result};
-use crate::limits::MAX_TOMBSTONES;
-use crate::manifest::format::MetadataChange;
+use crate::limits::{MAX_METADATA_BYTES, MAX_NAMESPACES};
 use crate::metadata::{Metadata, check_metric};
-use crate::namespace::{NamespaceChange, NamespaceOptions, check_name};
+use crate::namespace::options::{NamespaceOptions, check_name};
 use crate::poison::Failure;
 use crate::recover::Maker;
 use crate::replay;
 use crate::shared::{Commit, Shared};
-use crate::space::{DEFAULT, Space};
+use crate::manifest::state::DEFAULT_NAMESPACE;
+use crate::space::Space;
 use crate::stats::{DbStats, add_space};
 use crate::sync::MutexGuard;
 use crate::tidy;
-use crate::tombstone::Tombstone;
+use crate::tombstone::admit;
 use crate::wal::Draft;
-use crate::wal::change::{put_delete, put_metadata, put_namespace};
+use crate::wal::change::{Delete, MetadataChange, NamespaceChange};
 use crate::wal::format::FrameKind;
 
 /// A namespace and what it holds.
@@ -70,6 +70,14 @@ impl Db {
                 why: format!("is taken; open it with Db::namespace(\"{name}\")"),
             });
         }
+        if shared.spaces.all().len() >= MAX_NAMESPACES {
+            return Err(Error::limit(
+                "namespace limit",
+                MAX_NAMESPACES as u64,
+                format!("`{name}`"),
+                "drop one that is not needed any more, or open another database",
+            ));
+        }
         let id = u32::try_from(shared.spaces.next()).map_err(|_| Error::InvalidArgument {
             argument: "the namespace",
             why: "is one too many: four billion were made".to_owned(),
@@ -79,9 +87,7 @@ impl Db {
             name: name.to_owned(),
             options: options.clone(),
         };
-        let position = write(shared, &mut commit, FrameKind::Namespace, |bytes| {
-            put_namespace(bytes, &change);
-        })?;
+        let position = write(shared, &mut commit, FrameKind::Namespace, &change.encode())?;
         let maker = Maker {
             options: &shared.options,
             memory: &shared.memory,
@@ -128,9 +134,7 @@ impl Db {
             id: space.id,
             options: options.clone(),
         };
-        let position = write(shared, &mut commit, FrameKind::Namespace, |bytes| {
-            put_namespace(bytes, &change);
-        })?;
+        let position = write(shared, &mut commit, FrameKind::Namespace, &change.encode())?;
         space.alter(options);
         commit.changes.namespaces.push(change);
         drop(commit);
@@ -143,16 +147,14 @@ impl Db {
         let shared = self.shared()?;
         let mut commit = shared.commit.lock();
         let space = shared.spaces.named(name)?;
-        if space.id == DEFAULT {
+        if space.id == DEFAULT_NAMESPACE {
             return Err(Error::InvalidArgument {
                 argument: "the namespace",
                 why: "`default` cannot be dropped; delete its samples with Db::delete".to_owned(),
             });
         }
         let change = NamespaceChange::Drop { id: space.id };
-        write(shared, &mut commit, FrameKind::Namespace, |bytes| {
-            put_namespace(bytes, &change);
-        })?;
+        write(shared, &mut commit, FrameKind::Namespace, &change.encode())?;
         shared.spaces.remove(space.id);
         drop(commit);
         // Makes the drop durable: no block may go before it is certain.
@@ -188,9 +190,18 @@ impl Db {
         };
         let mut commit = shared.commit.lock();
         self.space().check()?;
-        let position = write(shared, &mut commit, FrameKind::Metadata, |bytes| {
-            put_metadata(bytes, &change);
-        })?;
+        let spaces = shared.spaces.all();
+        let held: usize = spaces.iter().map(|s| s.metadata.read().bytes()).sum();
+        let more = change.metadata.as_ref().map_or(0, |known| known.bytes(metric));
+        if held + more > MAX_METADATA_BYTES {
+            return Err(Error::limit(
+                "metadata limit",
+                MAX_METADATA_BYTES as u64,
+                format!("`{metric}`"),
+                "remove metadata that is not needed any more, or shorten the help texts",
+            ));
+        }
+        let position = write(shared, &mut commit, FrameKind::Metadata, &change.encode())?;
         replay::describe(self.space(), &change);
         commit.changes.metadata.push(change);
         drop(commit);
@@ -199,13 +210,12 @@ impl Db {
 
     /// What is known of the metric `metric`.
     pub fn metadata(&self, metric: &str) -> Option<Metadata> {
-        self.space().metadata.read().get(metric).cloned()
+        self.space().metadata.read().get(metric)
     }
 
     /// All metrics of the namespace that something is known of, by name.
     pub fn all_metadata(&self) -> Vec<(String, Metadata)> {
-        let metadata = self.space().metadata.read();
-        metadata.iter().map(|(m, k)| (m.clone(), k.clone())).collect()
+        self.space().metadata.read().all()
     }
 }
 
@@ -218,24 +228,17 @@ pub(crate) fn delete(
 ) -> Result<()> {
     let mut commit = shared.commit.lock();
     space.check()?;
-    if space.view.get().tombstones.len() as u64 >= MAX_TOMBSTONES {
-        return Err(Error::limit(
-            "delete limit",
-            MAX_TOMBSTONES,
-            format!("the namespace `{}`", space.name),
-            "call Db::compact, which makes deletes final, or delete more with each",
-        ));
-    }
-    let position = write(shared, &mut commit, FrameKind::Delete, |bytes| {
-        put_delete(bytes, space.id, (first, last), selector);
-    })?;
-    let tombstone = Arc::new(Tombstone {
-        sequence: commit.wal.last_sequence(),
+    let views: Vec<_> = shared.spaces.all().iter().map(|s| s.view.get()).collect();
+    let pending = views.iter().flat_map(|view| &view.tombstones);
+    admit(pending.map(|tombstone| &**tombstone), selector)?;
+    let delete = Delete {
         namespace: space.id,
         selector: selector.clone(),
         first,
         last,
-    });
+    };
+    let position = write(shared, &mut commit, FrameKind::Delete, &delete.encode())?;
+    let tombstone = Arc::new(delete.into_tombstone(commit.wal.last_sequence()));
     commit.changes.tombstones.push(Arc::clone(&tombstone));
     replay::delete(space, &tombstone, || drop(commit));
     acknowledge(shared, position)?;
@@ -247,12 +250,12 @@ fn write(
     shared: &Shared,
     commit: &mut MutexGuard<'_, Commit>,
     kind: FrameKind,
-    payload: impl FnOnce(&mut Vec<u8>),
+    payload: &[u8],
 ) -> Result<u64> {
     shared.check_writable()?;
     let mut bytes = Vec::new();
     Draft::begin(&mut bytes);
-    payload(&mut bytes);
+    bytes.extend_from_slice(payload);
     let mut draft = Draft::finish(kind, bytes);
     let mut written = commit.wal.append(&mut draft, &shared.syncer);
     if let Err(Failure::Refused(error)) = &written

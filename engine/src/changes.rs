@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::manifest::format::{Edit, MetadataChange};
-use crate::namespace::NamespaceChange;
+use crate::manifest::format::Edit;
 use crate::tombstone::Tombstone;
+use crate::wal::change::{MetadataChange, NamespaceChange};
 
 /// See the head of this file.
 #[derive(Debug, Clone, Default)]

@@ -29,7 +29,8 @@ use crate::questions::{Latest, Query};
 use crate::recover::{RecoveryReport, recover};
 use crate::reserve::Reserve;
 use crate::shared::{Commit, Core, Pressure, Shared};
-use crate::space::{DEFAULT_NAME, Space};
+use crate::manifest::state::DEFAULT_NAMESPACE_NAME;
+use crate::space::Space;
 use crate::stats::{Counters, DbStats, stats};
 use crate::sync::{Mutex, RwLock};
 use crate::vfs::MemVfs;
@@ -81,7 +82,7 @@ impl Db {
         let reserve = Reserve::new(Arc::clone(&options.vfs), &dir, options.reserve_bytes);
         reserve.fill();
         let (wal, now) = (recovered.wal, options.clock.monotonic());
-        let space = recovered.spaces.named(DEFAULT_NAME)?;
+        let space = recovered.spaces.named(DEFAULT_NAMESPACE_NAME)?;
         let core = Arc::new(Core {
             dir,
             open: next_open(),

@@ -201,16 +201,25 @@ fn publish(shared: &Shared, set: &FrozenSet, written: &[Written<'_>]) -> Result<
     edit.next_block = shared.next_block.load(Ordering::Acquire);
     edit.flushed_through = set.max_sequence;
     edit.wal_floor = set.wal_floor;
+    edit.next_namespace = u32::try_from(shared.spaces.next()).unwrap_or(u32::MAX);
+    let gone = |id| shared.spaces.get(id).is_none();
     edit.add = written
         .iter()
+        .filter(|written| !gone(written.space.id))
         .flat_map(|written| written.entries.iter().copied())
         .collect();
-    set.changes
-        .add_to(&mut edit, |id| shared.spaces.get(id).is_none());
+    set.changes.add_to(&mut edit, gone);
+    let unneeded = tidy::drop_tombstones(manifest.state(), &mut edit);
     manifest.commit(&edit, &shared.reserve)?;
     for (written, blocks) in written.iter().zip(blocks) {
+        Counters::add(
+            &shared.counters.flushed_bytes,
+            written.entries.iter().map(|entry| entry.bytes).sum(),
+        );
         written.space.view.publish(written.head, blocks);
     }
+    drop(manifest);
+    tidy::forget_tombstones(shared, &unneeded);
     Ok(())
 }
 

@@ -151,3 +151,39 @@ fn check_length(argument: &'static str, len: usize, max: usize) -> Result<()> {
         why: format!("has {len} bytes; at most {max} are allowed"),
     })
 }
+
+/// What is known of the metrics of a namespace.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    metrics: BTreeMap<String, Metadata>,
+    bytes: usize,
+}
+
+impl Known {
+    pub(crate) fn get(&self, metric: &str) -> Option<Metadata> {
+        self.metrics.get(metric).cloned()
+    }
+
+    /// All of it, by name of metric.
+    pub(crate) fn all(&self) -> Vec<(String, Metadata)> {
+        let metrics = self.metrics.iter();
+        metrics.map(|(m, k)| (m.clone(), k.clone())).collect()
+    }
+
+    /// [`Metadata::bytes`] of all metrics.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Notes what is known of a metric, or forgets it.
+    pub(crate) fn set(&mut self, metric: &str, metadata: Option<Metadata>) {
+        if let Some(before) = self.metrics.remove(metric) {
+            self.bytes -= before.bytes(metric);
+        }
+        if let Some(metadata) = metadata {
+            self.bytes += metadata.bytes(metric);
+            self.metrics.insert(metric.to_owned(), metadata);
+        }
+    }
+}
+

@@ -21,7 +21,7 @@ use crate::leftovers::Leftovers;
 use crate::manifest::format::BlockEntry;
 use crate::manifest::{self, Manifest};
 use crate::memory::Memory;
-use crate::namespace::NamespaceOptions;
+use crate::namespace::options::NamespaceOptions;
 use crate::options::Options;
 use crate::publish::renew;
 use crate::registry::{Limits, Registry};
@@ -211,11 +211,11 @@ pub(crate) fn open_spaces(dir: &Path, manifest: &Manifest, maker: &Maker<'_>) ->
             blocks,
             tombstones.cloned().collect(),
         );
-        let metadata = state.metadata.iter();
-        let metadata = metadata.filter(|((namespace, _), _)| *namespace == record.id);
-        *space.metadata.write() = metadata
-            .map(|((_, metric), known)| (metric.clone(), known.clone()))
-            .collect();
+        for ((namespace, metric), known) in &state.metadata {
+            if *namespace == record.id {
+                space.metadata.write().set(metric, Some(known.clone()));
+            }
+        }
         spaces.insert(Arc::new(space));
     }
     Ok(spaces)

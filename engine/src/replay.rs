@@ -12,14 +12,13 @@ use treering_index::Labels;
 use crate::changes::Changes;
 use crate::error::{Error, Result};
 use crate::ingest::push_run;
-use crate::manifest::format::MetadataChange;
-use crate::namespace::NamespaceChange;
+use crate::namespace::options::NamespaceOptions;
 use crate::space::{Space, Spaces};
 use crate::tombstone::Tombstone;
-use crate::wal::change::{decode_delete, decode_metadata, decode_namespace};
+use crate::wal::change::{Delete, MetadataChange, NamespaceChange};
 use crate::wal::format::FrameKind;
 use crate::wal::payload::BatchPayload;
-use crate::wal::reader::Frame;
+use crate::wal::Frame;
 
 /// See the head of this file.
 #[derive(Debug, Default)]
@@ -35,7 +34,7 @@ pub(crate) struct Replay {
 }
 
 /// Makes a namespace: its registry and its head are those of the database.
-pub(crate) type Make<'a> = &'a dyn Fn(u32, &str, crate::namespace::NamespaceOptions) -> Space;
+pub(crate) type Make<'a> = &'a dyn Fn(u32, &str, NamespaceOptions) -> Space;
 
 impl Replay {
     /// Applies one frame.
@@ -57,7 +56,8 @@ impl Replay {
                 }
             }
             FrameKind::Delete => {
-                let tombstone = decode_delete(frame.payload, frame.sequence).map_err(damaged)?;
+                let delete = Delete::decode(frame.payload).map_err(damaged)?;
+                let tombstone = delete.into_tombstone(frame.sequence);
                 let space = self.space(spaces, tombstone.namespace).map_err(wrong)?;
                 if let Some(space) = space {
                     let tombstone = Arc::new(tombstone);
@@ -66,11 +66,11 @@ impl Replay {
                 }
             }
             FrameKind::Namespace => {
-                let change = decode_namespace(frame.payload).map_err(damaged)?;
+                let change = NamespaceChange::decode(frame.payload).map_err(damaged)?;
                 self.namespace(change, spaces, make).map_err(wrong)?;
             }
             FrameKind::Metadata => {
-                let change = decode_metadata(frame.payload).map_err(damaged)?;
+                let change = MetadataChange::decode(frame.payload).map_err(damaged)?;
                 if let Some(space) = self.space(spaces, change.namespace).map_err(wrong)? {
                     describe(&space, &change);
                     self.changes.metadata.push(change);
@@ -169,10 +169,7 @@ pub(crate) fn delete(space: &Space, tombstone: &Arc<Tombstone>, ordered: impl Fn
 /// Notes what is known of a metric, or forgets it.
 pub(crate) fn describe(space: &Space, change: &MetadataChange) {
     let mut metadata = space.metadata.write();
-    match &change.metadata {
-        Some(known) => metadata.insert(change.metric.clone(), known.clone()),
-        None => metadata.remove(&change.metric),
-    };
+    metadata.set(&change.metric, change.metadata.clone());
 }
 
 /// A map between ids, in pages, so that a wild id costs one page and not the whole range.

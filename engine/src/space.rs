@@ -8,16 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
-use crate::metadata::Metadata;
-use crate::namespace::NamespaceOptions;
+use crate::metadata::Known;
+use crate::namespace::options::NamespaceOptions;
 use crate::registry::Registry;
 use crate::sync::RwLock;
 use crate::view::CurrentView;
-
-/// Number of the namespace that is always there.
-pub(crate) const DEFAULT: u32 = 0;
-/// Its name.
-pub(crate) const DEFAULT_NAME: &str = "default";
 
 /// See the head of this file.
 #[derive(Debug)]
@@ -27,7 +22,7 @@ pub(crate) struct Space {
     options: RwLock<Arc<NamespaceOptions>>,
     pub(crate) registry: RwLock<Registry>,
     pub(crate) view: CurrentView,
-    pub(crate) metadata: RwLock<BTreeMap<String, Metadata>>,
+    pub(crate) metadata: RwLock<Known>,
     /// Samples refused because they were older than the retention.
     pub(crate) expired: AtomicU64,
     dropped: AtomicBool,

@@ -14,12 +14,12 @@ use crate::admin;
 use crate::compact;
 use crate::error::Result;
 use crate::manifest::format::{Edit, State};
-use crate::namespace::NamespaceChange;
 use crate::shared::Shared;
 use crate::space::Space;
 use crate::stats::Counters;
 use crate::tombstone::Tombstone;
 use crate::view::LiveBlock;
+use crate::wal::change::NamespaceChange;
 
 /// Drops what is older than the retention of each namespace, or more than it may hold.
 pub(crate) fn expire(shared: &Shared) -> Result<()> {

@@ -25,6 +25,8 @@ const MAX_FILE_BYTES: u64 = (1 << 30) + MAX_FRAME_BYTES as u64 + 4096;
 #[derive(Debug)]
 pub(crate) struct Frame<'a> {
     pub(crate) kind: FrameKind,
+    /// Its place in the order of all change.
+    pub(crate) sequence: u64,
     /// Scope of the series ids in the payload.
     pub(crate) generation: u64,
     /// File and offset of the payload, for errors.
@@ -166,6 +168,7 @@ impl WalReader {
         let current = self.current.as_ref()?;
         Some(Frame {
             kind: header.known_kind()?,
+            sequence: header.sequence,
             generation: current.header.generation,
             file: &current.path,
             offset: start as u64,
