@@ -1,24 +1,27 @@
-//! The live index of a head: labels to series ids and back, growing in memory.
+//! The live index of a head: labels to series ids and back, in memory.
 //!
-//! Input: labels of new series, matchers. Output: ids 0, 1, 2, ... and postings. Invariant: a
-//! label set has one id, found by comparing the labels themselves, never a hash alone; each series
-//! is in the postings of each of its pairs. One writer at a time; the owner does the locking.
+//! Input: labels of new series, series that went, matchers. Output: ids 0, 1, 2, ... and postings.
+//! Invariant: a label set has one id, found by comparing the labels themselves, never a hash alone;
+//! each series is in the postings of each of its pairs, and each pair has a series. One writer at
+//! a time; the owner does the locking.
 
 use std::cmp::Ordering;
 
 use hashbrown::HashTable;
 use treering_codec::varint::put_u64;
 
-use crate::arena::Arena;
+use crate::arena::{Arena, NOWHERE};
 use crate::error::{Error, Result};
 use crate::fast;
+use crate::free::FreeIds;
 use crate::labels::{Labels, METRIC_NAME, RawPairs};
 use crate::limits::LabelLimits;
 use crate::matcher::Matcher;
-use crate::postings::{Form, Postings, SeriesId};
+use crate::pair_lists::PairLists;
+use crate::postings::{Postings, SeriesId};
 use crate::select;
 use crate::stats::{CardinalityStats, top};
-use crate::symbols::Symbols;
+use crate::symbols::{Name, Symbols};
 
 /// Labels to series ids and back, in memory.
 ///
@@ -30,35 +33,38 @@ use crate::symbols::Symbols;
 /// assert_eq!(index.insert(&labels! { "__name__" => "cpu", "host" => "a" })?, (a, false));
 /// let selector = Selector::parse(r#"{host=~"a|b"}"#)?;
 /// assert_eq!(index.select(selector.matchers()).to_vec(), [a]);
+/// assert!(index.remove(a));
+/// assert!(index.is_empty() && index.label_names(None).is_empty());
 /// # Ok::<(), treering_index::Error>(())
 /// ```
 #[derive(Debug, Default)]
 pub struct MemIndex {
     pub(crate) symbols: Symbols,
     /// Series by pair.
-    pub(crate) lists: Vec<Postings>,
+    pub(crate) lists: PairLists,
     /// Packed series: the count of pairs, then their numbers, as varints.
-    packed: Arena,
-    places: Vec<u32>,
-    table: HashTable<Slot>,
-    /// Pairs whose postings are bitmaps.
-    bitmaps: Vec<u32>,
-    list_heap: usize,
-    bitmap_heap: usize,
-    /// Number of series at which the bitmaps are measured again.
-    measure_at: usize,
-    scratch: Vec<u32>,
+    pub(crate) packed: Arena,
+    /// Where the packed form of each series is; [`NOWHERE`] for ids that name none.
+    pub(crate) places: Vec<u32>,
+    /// Ids below the end of `places` that name no series.
+    pub(crate) free: FreeIds,
+    pub(crate) table: HashTable<Slot>,
+    id_bound: usize,
+    /// The series that came last.
+    latest: SeriesId,
+    pub(crate) scratch: Vec<u32>,
 }
 
 /// A series in the hash table; part of the hash is kept so that growing reads no labels.
 #[derive(Debug, Clone, Copy)]
-struct Slot {
-    hash: u32,
-    id: SeriesId,
+pub(crate) struct Slot {
+    pub(crate) hash: u32,
+    pub(crate) id: SeriesId,
 }
 
 impl Slot {
-    fn spread(&self) -> u64 {
+    /// The hash that the table goes by.
+    pub(crate) fn spread(&self) -> u64 {
         u64::from(self.hash) << 32 | u64::from(self.hash)
     }
 }
@@ -69,14 +75,32 @@ impl MemIndex {
         Self::default()
     }
 
-    /// Number of series; their ids are below it.
+    /// Number of series. Their ids are below [`id_bound`](Self::id_bound), but not necessarily
+    /// below this number, once series were removed.
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.places.len() - self.free.len()
     }
 
     /// Whether there are no series.
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.len() == 0
+    }
+
+    /// One more than the highest id ever given: the length of a table with a place for every id.
+    /// Never falls. At most the largest number of series that there were at one time.
+    pub fn id_bound(&self) -> usize {
+        self.id_bound
+    }
+
+    /// Whether `id` names a series.
+    pub fn contains(&self, id: SeriesId) -> bool {
+        self.place(id).is_some()
+    }
+
+    /// Where the packed form of series `id` is.
+    pub(crate) fn place(&self, id: SeriesId) -> Option<u32> {
+        let place = self.places.get(id as usize).copied();
+        place.filter(|place| *place != NOWHERE)
     }
 
     /// The id of the series with exactly these labels.
@@ -107,9 +131,10 @@ impl MemIndex {
         canonical.is_empty()
     }
 
-    /// The id of the series with these labels, and whether it is new. Refuses labels above the
-    /// hard maxima of [`LabelLimits::HARD`] and, with [`Error::Full`], more than about four
-    /// billion series, label pairs, or bytes of either.
+    /// The id of the series with these labels, and whether it is new. A new series gets the lowest
+    /// id that names none: that of a removed one, or else the next. Refuses labels above the hard
+    /// maxima of [`LabelLimits::HARD`] and, with [`Error::Full`], more than about four billion
+    /// series, label pairs, or bytes of either; nothing is changed then.
     pub fn insert(&mut self, labels: &Labels) -> Result<(SeriesId, bool)> {
         let canonical = labels.as_canonical();
         let hash = self.symbols.hash(canonical) as u32;
@@ -126,42 +151,46 @@ impl MemIndex {
     pub(crate) fn append(&mut self, labels: &Labels) -> Result<SeriesId> {
         LabelLimits::HARD.check(labels)?;
         let full = || Error::Full { what: "series" };
-        let id = u32::try_from(self.places.len())
-            .ok()
-            .filter(|id| *id < u32::MAX);
-        let id = id.ok_or_else(full)?;
+        let id = self.free.next(self.places.len()).ok_or_else(full)?;
         let mut pairs = std::mem::take(&mut self.scratch);
         pairs.clear();
-        let interned = self.intern(labels, id, &mut pairs);
+        let interned = self.intern(labels, &mut pairs);
         let mut record = Vec::with_capacity(pairs.len() * 3 + 2);
         put_u64(&mut record, pairs.len() as u64);
         pairs
             .iter()
             .for_each(|pair| put_u64(&mut record, u64::from(*pair)));
         let place = interned.and_then(|()| self.packed.add(&record).ok_or_else(full));
-        if let Ok(place) = place {
-            self.places.push(place);
-            pairs.iter().for_each(|pair| self.push(*pair, id));
-            if self.places.len() >= self.measure_at {
-                self.measure();
-            }
+        match place {
+            Ok(place) => self.enter(id, place, &pairs),
+            Err(_) => self.release_unused(&pairs),
         }
         self.scratch = pairs;
         place.map(|_| id)
     }
 
+    fn enter(&mut self, id: SeriesId, place: u32, pairs: &[u32]) {
+        self.free.fill(id, &mut self.places, place);
+        self.id_bound = self.id_bound.max(self.places.len());
+        self.latest = id;
+        let bound = self.symbols.pair_bound();
+        for &pair in pairs {
+            self.symbols.series_came(pair);
+            self.lists.insert(pair, id, bound);
+        }
+        self.lists.changed(self.len());
+    }
+
     /// The numbers of the pairs of `labels`. Most series share most pairs with the one before, at
     /// the same positions, so those are compared first.
-    fn intern(&mut self, labels: &Labels, id: SeriesId, out: &mut Vec<u32>) -> Result<()> {
+    fn intern(&mut self, labels: &Labels, out: &mut Vec<u32>) -> Result<()> {
         let canonical = labels.as_canonical();
         let mut before = [0u32; 32];
-        let known = id.checked_sub(1).map_or(0, |previous| {
-            before
-                .iter_mut()
-                .zip(self.pairs(previous))
-                .map(|(slot, pair)| *slot = pair)
-                .count()
-        });
+        let known = before
+            .iter_mut()
+            .zip(self.pairs(self.latest))
+            .map(|(slot, pair)| *slot = pair)
+            .count();
         let mut raw = RawPairs::new(canonical);
         loop {
             let start = raw.rest();
@@ -180,47 +209,6 @@ impl MemIndex {
             };
             out.push(pair);
         }
-    }
-
-    /// Adds series `id` to the postings of `pair`.
-    fn push(&mut self, pair: u32, id: SeriesId) {
-        if let Some(name) = self.symbols.name_of(pair) {
-            self.symbols.count_series(name);
-        }
-        if self.lists.len() < self.symbols.pair_count() {
-            self.lists
-                .resize(self.symbols.pair_count(), Postings::EMPTY);
-        }
-        let Some(list) = self.lists.get_mut(pair as usize) else {
-            return;
-        };
-        let heap = |list: &Postings| match &list.form {
-            Form::Range(_) => Some(0),
-            Form::List(ids) => Some(ids.capacity() * 4),
-            Form::Bitmap(_) => None,
-        };
-        let before = heap(list);
-        list.push(id);
-        match (before, heap(list)) {
-            (Some(before), Some(after)) => self.list_heap += after - before,
-            (Some(before), None) => {
-                self.list_heap -= before;
-                self.bitmap_heap += list.heap_bytes();
-                self.bitmaps.push(pair);
-            }
-            // The most an id can cost; corrected when the bitmaps are measured.
-            _ => self.bitmap_heap += 2,
-        }
-    }
-
-    /// Measures the bitmaps, which is done again after a quarter more series.
-    fn measure(&mut self) {
-        let bitmaps = self
-            .bitmaps
-            .iter()
-            .filter_map(|pair| self.lists.get(*pair as usize));
-        self.bitmap_heap = bitmaps.map(Postings::heap_bytes).sum();
-        self.measure_at = self.places.len() + self.places.len() / 4 + 4096;
     }
 
     /// The numbers of the pairs of series `id`, in label order; none for an unknown id.
@@ -252,17 +240,16 @@ impl MemIndex {
         )
     }
 
-    /// The labels of series `id`.
+    /// The labels of series `id`; `None` for an id that names no series.
     pub fn labels(&self, id: SeriesId) -> Option<Labels> {
-        if id as usize >= self.len() {
-            return None;
-        }
+        self.place(id)?;
         let mut canonical = Vec::with_capacity(256);
         self.write_canonical(id, &mut canonical);
         Some(Labels::from_canonical_unchecked(&canonical))
     }
 
-    /// Appends the canonical form of the labels of series `id`; nothing for an unknown id.
+    /// Appends the canonical form of the labels of series `id`; nothing for an id that
+    /// names no series.
     pub fn write_canonical(&self, id: SeriesId, out: &mut Vec<u8>) {
         self.pairs(id)
             .for_each(|pair| out.extend_from_slice(self.symbols.record(pair)));
@@ -277,7 +264,8 @@ impl MemIndex {
         Some(self.symbols.value(pair))
     }
 
-    /// Compares the labels of two series, in the order of [`Labels`].
+    /// Compares the labels of two series, in the order of [`Labels`]. An id that names no series is
+    /// as one without labels.
     pub fn compare(&self, a: SeriesId, b: SeriesId) -> Ordering {
         let (mut a, mut b) = (self.pairs(a), self.pairs(b));
         loop {
@@ -312,22 +300,21 @@ impl MemIndex {
     }
 
     /// Bytes on the heap: labels, tables and postings. O(1). Exact but for bitmaps, whose growth
-    /// since they were last measured is counted at the most it can be.
+    /// since they were last measured is counted at the most it can be, and free ids, which are at
+    /// most an eighth of a byte each.
     pub fn heap_bytes(&self) -> usize {
         self.symbols.heap_bytes()
-            + self.lists.capacity() * size_of::<Postings>()
+            + self.lists.heap_bytes()
             + self.packed.heap_bytes()
             + self.places.capacity() * size_of::<u32>()
+            + self.free.heap_bytes(self.places.len())
             + self.table.allocation_size()
-            + self.bitmaps.capacity() * size_of::<u32>()
             + self.scratch.capacity() * size_of::<u32>()
-            + self.list_heap
-            + self.bitmap_heap
     }
 
     /// What makes this index large; at most `limit` entries per list. O(pairs).
     pub fn stats(&self, limit: usize) -> CardinalityStats {
-        let names = self.symbols.names();
+        let names: Vec<&Name> = self.symbols.names().map(|(_, name)| name).collect();
         let metrics = self
             .symbols
             .find_name(METRIC_NAME)
@@ -336,7 +323,7 @@ impl MemIndex {
             .into_iter()
             .flat_map(|name| name.values.iter())
             .map(|pair| {
-                let series = self.lists.get(pair as usize).map_or(0, Postings::len);
+                let series = self.lists.get(pair).map_or(0, Postings::len);
                 (self.symbols.value(pair), series as u64)
             });
         let values = names
@@ -344,7 +331,7 @@ impl MemIndex {
             .map(|name| (&*name.text, name.values.len() as u64));
         CardinalityStats {
             series: self.len() as u64,
-            label_names: names.len() as u64,
+            label_names: self.symbols.name_count() as u64,
             label_pairs: self.symbols.pair_count() as u64,
             top_metrics: top(metrics, limit),
             top_value_counts: top(values, limit),

@@ -17,13 +17,18 @@ impl Index for MemIndex {
 
     const READ_COST: usize = 4;
 
-    fn series_count(&self) -> u32 {
-        self.len() as u32
+    fn id_end(&self) -> u32 {
+        self.places.len() as u32
+    }
+
+    fn all(&self) -> Postings {
+        self.free.others(self.id_end())
     }
 
     fn names(&self) -> Result<Vec<(String, u32)>, Infallible> {
-        let mut names: Vec<(String, u32)> = (0..)
-            .zip(self.symbols.names())
+        let mut names: Vec<(String, u32)> = self
+            .symbols
+            .names()
             .map(|(id, name)| (name.text.to_string(), id))
             .collect();
         names.sort_unstable();
@@ -42,10 +47,10 @@ impl Index for MemIndex {
         let Some(name) = self.symbols.name(name) else {
             return Ok(Postings::EMPTY);
         };
-        if name.series == self.series_count() {
-            return Ok(Postings::all(name.series));
+        if name.series as usize == self.len() {
+            return Ok(self.all());
         }
-        let mut union = Union::new(self.series_count());
+        let mut union = Union::new(self.id_end());
         for pair in name.values.iter() {
             self.add_series_of(pair, &mut union)?;
         }
@@ -58,11 +63,11 @@ impl Index for MemIndex {
             put_pair(&mut record, name.text.as_bytes(), value.as_bytes());
         }
         let pair = self.symbols.find(&record);
-        Ok(pair.and_then(|pair| Some((pair, self.lists.get(pair as usize)?.len()))))
+        Ok(pair.and_then(|pair| Some((pair, self.lists.get(pair)?.len()))))
     }
 
     fn series_of(&self, pair: u32, within: Option<&Postings>) -> Result<Postings, Infallible> {
-        Ok(match (self.lists.get(pair as usize), within) {
+        Ok(match (self.lists.get(pair), within) {
             (Some(list), Some(within)) => list.and(within),
             (Some(list), None) => list.clone(),
             (None, _) => Postings::EMPTY,
@@ -70,7 +75,7 @@ impl Index for MemIndex {
     }
 
     fn add_series_of(&self, pair: u32, union: &mut Union) -> Result<(), Infallible> {
-        if let Some(list) = self.lists.get(pair as usize) {
+        if let Some(list) = self.lists.get(pair) {
             union.add(list);
         }
         Ok(())
@@ -83,7 +88,7 @@ impl Index for MemIndex {
     fn intersects(&self, pair: u32, within: &Postings) -> Result<bool, Infallible> {
         Ok(self
             .lists
-            .get(pair as usize)
+            .get(pair)
             .is_some_and(|list| list.intersects(within)))
     }
 

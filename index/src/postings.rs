@@ -8,12 +8,16 @@ use std::fmt;
 use std::ops::Range;
 
 use roaring::RoaringBitmap;
+use roaring::bitmap::Statistics;
 
-/// The id of a series inside one index: 0, 1, 2, ... in the order of arrival.
+/// The id of a series inside one index: 0, 1, 2, ... in the order of arrival, but that ids of
+/// series removed since are given first.
 pub type SeriesId = u32;
 
 /// Above this length a list may become a bitmap.
 pub(crate) const MAX_LIST: usize = 4096;
+/// Heap bytes of a container of one bit per id.
+const BITSET_BYTES: usize = 8192;
 
 /// A sorted set of series ids.
 #[derive(Clone)]
@@ -88,37 +92,113 @@ impl Postings {
         }
     }
 
-    /// Adds `id`, which is above every id of the set; otherwise does nothing and returns false.
-    pub(crate) fn push(&mut self, id: SeriesId) -> bool {
+    /// Adds `id`; says whether it is new to the set. Cheapest above every id of the set.
+    pub(crate) fn insert(&mut self, id: SeriesId) -> bool {
         match &mut self.form {
             Form::Range(range) if range.start == range.end => *self = Self::one(id),
+            Form::Range(range) if range.contains(&id) => return false,
             Form::Range(range) if range.end == id && id < u32::MAX => range.end += 1,
-            Form::Range(range) if range.end <= id => {
+            Form::Range(range) if id.checked_add(1) == Some(range.start) => range.start = id,
+            Form::Range(range) => {
                 if range.len() < MAX_LIST / 4 {
                     let mut list = Vec::with_capacity((range.len() + 1).next_power_of_two());
                     list.extend(range.clone());
-                    list.push(id);
+                    let at = if id < range.start { 0 } else { list.len() };
+                    list.insert(at, id);
                     self.form = Form::List(list);
                 } else {
-                    let mut bitmap = RoaringBitmap::new();
-                    bitmap.insert_range(range.clone());
-                    self.form = Form::Bitmap(bitmap);
-                    return self.push(id);
+                    self.form = Form::Bitmap(bitmap_of_range(range.clone()));
+                    return self.insert(id);
                 }
             }
-            Form::List(list) if list.last().is_some_and(|last| *last < id) => {
-                if list.len() < MAX_LIST {
-                    list.push(id);
-                } else {
-                    self.form = Form::Bitmap(bitmap_of(list.iter().copied()));
-                    return self.push(id);
+            Form::List(list) if list.len() >= MAX_LIST => {
+                if list.binary_search(&id).is_ok() {
+                    return false;
                 }
+                self.form = Form::Bitmap(bitmap_of(list.iter().copied()));
+                return self.insert(id);
+            }
+            Form::List(list) if list.last().is_none_or(|last| *last < id) => list.push(id),
+            Form::List(list) => {
+                let Err(at) = list.binary_search(&id) else {
+                    return false;
+                };
+                list.insert(at, id);
+                self.close_up();
             }
             // Not `push`, which looks for the largest id in each bit container.
             Form::Bitmap(bitmap) => return bitmap.insert(id),
-            _ => return false,
         }
         true
+    }
+
+    /// Removes `id`; says whether it was in the set.
+    pub(crate) fn remove(&mut self, id: SeriesId) -> bool {
+        match &mut self.form {
+            Form::Range(range) if !range.contains(&id) => return false,
+            Form::Range(range) if range.len() == 1 => *self = Self::EMPTY,
+            Form::Range(range) if range.start == id => range.start += 1,
+            Form::Range(range) if range.end - 1 == id => range.end -= 1,
+            Form::Range(range) if range.len() <= MAX_LIST / 4 => {
+                let rest = range.clone().filter(|other| *other != id);
+                let mut list = Vec::with_capacity(range.len() - 1);
+                list.extend(rest);
+                self.form = Form::List(list);
+            }
+            Form::Range(range) => {
+                let mut bitmap = bitmap_of_range(range.clone());
+                bitmap.remove(id);
+                self.form = Form::Bitmap(bitmap);
+            }
+            Form::List(list) => {
+                let Ok(at) = list.binary_search(&id) else {
+                    return false;
+                };
+                list.remove(at);
+                if list.capacity() / 4 > list.len() + 1 {
+                    list.shrink_to(list.len() * 2);
+                }
+                self.close_up();
+            }
+            Form::Bitmap(bitmap) => {
+                if !bitmap.remove(id) {
+                    return false;
+                }
+                if bitmap.is_empty() {
+                    *self = Self::EMPTY;
+                }
+            }
+        }
+        true
+    }
+
+    /// Makes a list without gaps a range.
+    fn close_up(&mut self) {
+        let Form::List(list) = &self.form else { return };
+        let (Some(&first), Some(&last)) = (list.first(), list.last()) else {
+            *self = Self::EMPTY;
+            return;
+        };
+        if (last - first) as usize == list.len() - 1 && last < u32::MAX {
+            self.form = Form::Range(first..last + 1);
+        }
+    }
+
+    /// Makes a bitmap of few ids a list, and gives back memory that a bitmap holds but does not
+    /// use: its arrays grow by doubling and keep that when ids go. O(bitmap).
+    pub(crate) fn tighten(&mut self) {
+        let Form::Bitmap(bitmap) = &mut self.form else {
+            return;
+        };
+        if bitmap.len() <= MAX_LIST as u64 / 4 {
+            *self = Self::from_bitmap(std::mem::take(bitmap));
+            return;
+        }
+        let statistics = bitmap.statistics();
+        let used = u64::from(statistics.n_values_array_containers) * 2;
+        if array_bytes(&statistics) as u64 > used * 2 + 4096 {
+            *bitmap = bitmap.clone();
+        }
     }
 
     /// Number of ids.
@@ -178,26 +258,35 @@ impl Postings {
             Form::List(list) => list.capacity() * 4,
             Form::Bitmap(bitmap) => {
                 let statistics = bitmap.statistics();
-                // An array container grows by doubling: a quarter more than used, on average.
                 statistics.n_containers as usize * 40
-                    + statistics.n_bytes_array_containers as usize * 5 / 4
+                    + array_bytes(&statistics)
                     + statistics.n_bytes_run_containers as usize
-                    + statistics.n_bytes_bitset_containers as usize
+                    + statistics.n_bitset_containers as usize * BITSET_BYTES
             }
         }
     }
 
     pub(crate) fn to_bitmap(&self) -> RoaringBitmap {
         match &self.form {
-            Form::Range(range) => {
-                let mut bitmap = RoaringBitmap::new();
-                bitmap.insert_range(range.clone());
-                bitmap
-            }
+            Form::Range(range) => bitmap_of_range(range.clone()),
             Form::List(list) => bitmap_of(list.iter().copied()),
             Form::Bitmap(bitmap) => bitmap.clone(),
         }
     }
+}
+
+/// Bytes of the array containers: `roaring` counts four for each id that they have room for, which
+/// takes two.
+fn array_bytes(statistics: &Statistics) -> usize {
+    statistics.n_bytes_array_containers as usize / 2
+}
+
+/// A bitmap of a range. Not of runs: ids leave those one by one at the cost of a copy of all runs.
+pub(crate) fn bitmap_of_range(range: Range<u32>) -> RoaringBitmap {
+    let mut bitmap = RoaringBitmap::new();
+    bitmap.insert_range(range);
+    bitmap.remove_run_compression();
+    bitmap
 }
 
 /// A bitmap of ids that ascend.

@@ -133,8 +133,12 @@ impl<D: AsRef<[u8]>> Index for IndexReader<D> {
 
     const READ_COST: usize = 16;
 
-    fn series_count(&self) -> u32 {
-        IndexReader::series_count(self)
+    fn id_end(&self) -> u32 {
+        self.series_count()
+    }
+
+    fn all(&self) -> Postings {
+        Postings::all(self.series_count())
     }
 
     fn names(&self) -> Result<Vec<(String, u32)>> {

@@ -24,8 +24,10 @@ pub(crate) trait Index {
     /// A label pair.
     type Pair: Copy;
 
-    /// Number of series; ids are below it.
-    fn series_count(&self) -> u32;
+    /// A number above every id.
+    fn id_end(&self) -> u32;
+    /// All series.
+    fn all(&self) -> Postings;
     /// The label names, sorted.
     fn names(&self) -> Result<Vec<(String, Self::Name)>, Self::Error>;
     /// The label name, if any series has it.
@@ -124,7 +126,7 @@ pub(crate) fn select<I: Index>(index: &I, matchers: &[Matcher]) -> Result<Postin
         found = Some(apply(index, term, found)?);
         rest = others;
     }
-    Ok(found.unwrap_or_else(|| Postings::all(index.series_count())))
+    Ok(found.unwrap_or_else(|| index.all()))
 }
 
 fn apply<I: Index>(
@@ -141,14 +143,12 @@ fn apply<I: Index>(
     Ok(match (term.keep, found) {
         (true, None) => series,
         (true, Some(found)) => found.and(&series),
-        (false, found) => found
-            .unwrap_or_else(|| Postings::all(index.series_count()))
-            .and_not(&series),
+        (false, found) => found.unwrap_or_else(|| index.all()).and_not(&series),
     })
 }
 
 fn series_of_values<I: Index>(index: &I, term: &Term<'_, I>) -> Result<Postings, I::Error> {
-    let mut union = Union::new(index.series_count());
+    let mut union = Union::new(index.id_end());
     match &term.values {
         Values::Every => return index.present(term.name),
         Values::Pairs(pairs) => {

@@ -290,8 +290,8 @@ mod tests {
             let sorted: BTreeSet<u32> = a.into_iter().collect();
             let mut postings = Postings::EMPTY;
             for id in &sorted {
-                prop_assert!(postings.push(*id));
-                prop_assert!(!postings.push(*id));
+                prop_assert!(postings.insert(*id));
+                prop_assert!(!postings.insert(*id));
             }
             prop_assert_eq!(postings.len(), sorted.len());
             prop_assert_eq!(postings.to_vec(), sorted.into_iter().collect::<Vec<_>>());

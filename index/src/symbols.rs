@@ -2,7 +2,8 @@
 //!
 //! Input: pairs. Output: their numbers, which stand for them in packed series, and the values of a
 //! name in order. Invariant: a pair's record is its canonical form, so that the canonical form of a
-//! label set is the records of its pairs one after another.
+//! label set is the records of its pairs one after another. A pair that is released is no longer a
+//! value of its name, and its number and bytes serve later ones; so does a name without pairs.
 
 use std::cmp::Ordering;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -11,9 +12,10 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::arena::Arena;
+use crate::arena::{Arena, NOWHERE};
 use crate::error::{Error, Result};
 use crate::fast;
+use crate::free::{FreeIds, shrink_table};
 use crate::labels::RawPairs;
 use crate::values::ValueOrder;
 
@@ -24,8 +26,10 @@ pub(crate) struct Symbols {
     seed: u64,
     arena: Arena,
     pairs: Vec<Pair>,
+    free_pairs: FreeIds,
     pair_table: HashTable<u32>,
     names: Vec<Name>,
+    free_names: FreeIds,
     name_table: HashTable<u32>,
     name_heap: usize,
 }
@@ -37,8 +41,21 @@ struct Pair {
     name: u32,
 }
 
+impl Pair {
+    /// What stands in for a pair that was released.
+    const NONE: Self = Self {
+        at: NOWHERE,
+        len: 0,
+        name: u32::MAX,
+    };
+
+    fn is_live(&self) -> bool {
+        self.len > 0
+    }
+}
+
 /// What is known of one label name.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Name {
     /// The name.
     pub(crate) text: Box<str>,
@@ -56,8 +73,10 @@ impl Default for Symbols {
             seed: RandomState::new().build_hasher().finish(),
             arena: Arena::default(),
             pairs: Vec::new(),
+            free_pairs: FreeIds::default(),
             pair_table: HashTable::new(),
             names: Vec::new(),
+            free_names: FreeIds::default(),
             name_table: HashTable::new(),
             name_heap: 0,
         }
@@ -72,25 +91,30 @@ impl Symbols {
 
     /// Number of pairs.
     pub(crate) fn pair_count(&self) -> usize {
+        self.pairs.len() - self.free_pairs.len()
+    }
+
+    /// A number above that of every pair.
+    pub(crate) fn pair_bound(&self) -> usize {
         self.pairs.len()
     }
 
-    /// The names in order of arrival.
-    pub(crate) fn names(&self) -> &[Name] {
-        &self.names
+    /// Number of label names.
+    pub(crate) fn name_count(&self) -> usize {
+        self.names.len() - self.free_names.len()
+    }
+
+    /// The names and their numbers.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (u32, &Name)> {
+        (0..)
+            .zip(&self.names)
+            .filter(|(_, name)| name.values.len() > 0)
     }
 
     /// The canonical form of pair `id`; empty for an unknown id.
     #[inline]
     pub(crate) fn record(&self, id: u32) -> &[u8] {
-        match self.pairs.get(id as usize) {
-            Some(pair) => self
-                .arena
-                .from(pair.at)
-                .get(..pair.len as usize)
-                .unwrap_or_default(),
-            None => &[],
-        }
+        bytes_of(&self.arena, &self.pairs, id)
     }
 
     /// The value of pair `id`.
@@ -101,9 +125,7 @@ impl Symbols {
     /// The value of pair `id`, as bytes.
     #[inline]
     pub(crate) fn value_bytes(&self, id: u32) -> &[u8] {
-        RawPairs::new(self.record(id))
-            .next()
-            .map_or(&[], |(_, value)| value)
+        value_of(self.record(id))
     }
 
     /// The name of pair `id`, by number.
@@ -135,11 +157,23 @@ impl Symbols {
         self.names.get(id as usize)
     }
 
-    /// Counts one more series that has the label name `id`.
-    pub(crate) fn count_series(&mut self, id: u32) {
-        if let Some(name) = self.names.get_mut(id as usize) {
+    /// Counts one more series that has `pair`.
+    pub(crate) fn series_came(&mut self, pair: u32) {
+        if let Some(name) = self.name_mut(pair) {
             name.series += 1;
         }
+    }
+
+    /// Counts one series less that has `pair`.
+    pub(crate) fn series_went(&mut self, pair: u32) {
+        if let Some(name) = self.name_mut(pair) {
+            name.series = name.series.saturating_sub(1);
+        }
+    }
+
+    fn name_mut(&mut self, pair: u32) -> Option<&mut Name> {
+        let pair = self.pairs.get(pair as usize)?;
+        self.names.get_mut(pair.name as usize)
     }
 
     /// The number of pair `record`, which is `name="value"`, numbering it if it is new.
@@ -152,16 +186,15 @@ impl Symbols {
         let full = Error::Full {
             what: "label pairs",
         };
-        let id = u32::try_from(self.pairs.len())
-            .ok()
-            .filter(|id| *id < u32::MAX);
-        let id = id.ok_or_else(|| full.clone())?;
-        let at = self.arena.add(record).ok_or(full)?;
-        self.pairs.push(Pair {
-            at,
-            len: record.len() as u32,
-            name,
-        });
+        let len = record.len() as u32;
+        let id = self.free_pairs.next(self.pairs.len());
+        let placed = id.and_then(|id| Some((id, self.arena.add(record)?)));
+        let Some((id, at)) = placed else {
+            self.release_name(name);
+            return Err(full);
+        };
+        let pair = Pair { at, len, name };
+        self.free_pairs.fill(id, &mut self.pairs, pair);
         let Self {
             arena,
             pairs,
@@ -169,22 +202,85 @@ impl Symbols {
             seed,
             ..
         } = self;
-        let bytes_of = |id: u32| {
-            let pair = pairs.get(id as usize);
-            pair.and_then(|p| arena.from(p.at).get(..p.len as usize))
-                .unwrap_or_default()
-        };
+        let bytes_of = |id: u32| bytes_of(arena, pairs, id);
         pair_table.insert_unique(hash, id, |id| xxh3_64_with_seed(bytes_of(*id), *seed));
-        let value_of = |id: u32| {
-            RawPairs::new(bytes_of(id))
-                .next()
-                .map_or(&[][..], |pair| pair.1)
-        };
         if let Some(name) = self.names.get_mut(name as usize) {
             name.bytes += record.len() as u64;
-            self.name_heap += name.values.insert(id, |other| value_of(other).cmp(value));
+            self.name_heap -= name.values.heap_bytes();
+            let compare = |other| value_of(bytes_of(other)).cmp(value);
+            name.values.insert(id, compare);
+            self.name_heap += name.values.heap_bytes();
         }
         Ok(id)
+    }
+
+    /// Forgets pair `id`, which no series has any more, and its name with its last pair.
+    pub(crate) fn release(&mut self, id: u32) {
+        let found = self.pairs.get(id as usize).copied();
+        let Some(pair) = found.filter(Pair::is_live) else {
+            return;
+        };
+        let hash = self.hash(self.record(id));
+        if let Ok(entry) = self.pair_table.find_entry(hash, |other| *other == id) {
+            entry.remove();
+        }
+        let (arena, pairs) = (&self.arena, &self.pairs);
+        let value_of = |id: u32| value_of(bytes_of(arena, pairs, id));
+        if let Some(name) = self.names.get_mut(pair.name as usize) {
+            name.bytes = name.bytes.saturating_sub(u64::from(pair.len));
+            self.name_heap -= name.values.heap_bytes();
+            let value = value_of(id);
+            name.values.remove(id, |other| value_of(other).cmp(value));
+            self.name_heap += name.values.heap_bytes();
+        }
+        self.arena.remove(pair.at, pair.len as usize);
+        if let Some(slot) = self.pairs.get_mut(id as usize) {
+            *slot = Pair::NONE;
+        }
+        self.free_pairs.give_back(id);
+        self.release_name(pair.name);
+    }
+
+    /// Forgets name `id` if it has no pairs.
+    fn release_name(&mut self, id: u32) {
+        let found = self.names.get_mut(id as usize);
+        let Some(name) = found.filter(|name| name.values.len() == 0 && !name.text.is_empty())
+        else {
+            return;
+        };
+        let name = std::mem::take(name);
+        self.name_heap -= name.text.len() + name.values.heap_bytes();
+        let hash = self.hash(name.text.as_bytes());
+        if let Ok(entry) = self.name_table.find_entry(hash, |other| *other == id) {
+            entry.remove();
+        }
+        self.free_names.give_back(id);
+    }
+
+    /// Gives memory back that released pairs took, in one step or in all that are due.
+    pub(crate) fn settle(&mut self, in_full: bool) {
+        let len_of = |bytes: &[u8]| {
+            let mut pairs = RawPairs::new(bytes);
+            let _ = pairs.next();
+            bytes.len() - pairs.rest().len()
+        };
+        while self.arena.is_wasteful(self.pairs.len()) {
+            let places = self.pairs.iter_mut().map(|pair| &mut pair.at);
+            if !self.arena.compact(places, len_of) || !in_full {
+                break;
+            }
+        }
+        self.free_pairs.trim(&mut self.pairs, Pair::is_live);
+        let is_live = |name: &Name| name.values.len() > 0;
+        self.free_names.trim(&mut self.names, is_live);
+        let (arena, pairs, names, seed) = (&self.arena, &self.pairs, &self.names, self.seed);
+        shrink_table(&mut self.pair_table, |id| {
+            xxh3_64_with_seed(bytes_of(arena, pairs, *id), seed)
+        });
+        shrink_table(&mut self.name_table, |id| {
+            let text = names.get(*id as usize).map_or("", |name| &name.text);
+            xxh3_64_with_seed(text.as_bytes(), seed)
+        });
     }
 
     fn intern_name(&mut self, text: &str) -> Result<u32> {
@@ -201,22 +297,20 @@ impl Symbols {
         let id = match name_table.entry(hash, same, rehash) {
             Entry::Occupied(known) => return Ok(*known.get()),
             Entry::Vacant(vacant) => {
-                let id = u32::try_from(names.len()).ok().filter(|id| *id < u32::MAX);
-                let id = id.ok_or(Error::Full {
+                let full = || Error::Full {
                     what: "label names",
-                })?;
+                };
+                let id = self.free_names.next(names.len()).ok_or_else(full)?;
                 vacant.insert(id);
                 id
             }
         };
-        self.name_heap += text.len();
-        let values = ValueOrder::default();
-        self.names.push(Name {
+        let name = Name {
             text: text.into(),
-            values,
-            series: 0,
-            bytes: 0,
-        });
+            ..Name::default()
+        };
+        self.name_heap += name.text.len() + name.values.heap_bytes();
+        self.free_names.fill(id, &mut self.names, name);
         Ok(id)
     }
 
@@ -232,9 +326,25 @@ impl Symbols {
     pub(crate) fn heap_bytes(&self) -> usize {
         self.arena.heap_bytes()
             + self.pairs.capacity() * size_of::<Pair>()
+            + self.free_pairs.heap_bytes(self.pairs.len())
             + self.pair_table.allocation_size()
             + self.names.capacity() * size_of::<Name>()
+            + self.free_names.heap_bytes(self.names.len())
             + self.name_table.allocation_size()
             + self.name_heap
     }
+}
+
+/// The record of pair `id`.
+#[inline]
+fn bytes_of<'a>(arena: &'a Arena, pairs: &[Pair], id: u32) -> &'a [u8] {
+    let pair = pairs.get(id as usize);
+    pair.and_then(|pair| arena.from(pair.at).get(..pair.len as usize))
+        .unwrap_or_default()
+}
+
+/// The value of a record.
+#[inline]
+fn value_of(record: &[u8]) -> &[u8] {
+    RawPairs::new(record).next().map_or(&[], |(_, value)| value)
 }

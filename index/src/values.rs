@@ -14,6 +14,7 @@ const BLOCK: usize = 512;
 pub(crate) struct ValueOrder {
     blocks: Vec<Vec<u32>>,
     len: usize,
+    heap: usize,
 }
 
 impl ValueOrder {
@@ -22,17 +23,23 @@ impl ValueOrder {
         self.len
     }
 
+    /// Bytes on the heap. O(1).
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.heap + self.blocks.capacity() * size_of::<Vec<u32>>()
+    }
+
     /// Adds `id`; `compare` says how the value of an id already here compares to the new one.
-    /// Returns how many bytes of heap that took.
-    pub(crate) fn insert(&mut self, id: u32, compare: impl Fn(u32) -> Ordering) -> usize {
+    pub(crate) fn insert(&mut self, id: u32, compare: impl Fn(u32) -> Ordering) {
         let below = |ids: &Vec<u32>| ids.first().is_some_and(|id| compare(*id).is_lt());
         let number = self.blocks.partition_point(below).saturating_sub(1);
         self.len += 1;
         let Some(block) = self.blocks.get_mut(number) else {
-            self.blocks.push(vec![id]);
-            return size_of::<Vec<u32>>() * self.blocks.capacity() + 4;
+            let block = vec![id];
+            self.heap += heap_of(&block);
+            self.blocks.push(block);
+            return;
         };
-        let before = block.capacity();
+        self.heap -= heap_of(block);
         // Values often arrive in order.
         let at = if block.last().is_some_and(|id| compare(*id).is_lt()) {
             block.len()
@@ -40,7 +47,7 @@ impl ValueOrder {
             block.partition_point(|id| compare(*id).is_lt())
         };
         block.insert(at, id);
-        let mut grown = (block.capacity() - before) * 4;
+        self.heap += heap_of(block);
         if block.len() >= BLOCK {
             // Values in order leave full blocks behind, others two halves.
             let split = if at + 1 == block.len() {
@@ -49,12 +56,62 @@ impl ValueOrder {
                 BLOCK / 2
             };
             let tail = block.split_off(split);
-            let outer = self.blocks.capacity();
-            grown += tail.capacity() * 4;
+            self.heap += heap_of(&tail);
             self.blocks.insert(number + 1, tail);
-            grown += (self.blocks.capacity() - outer) * size_of::<Vec<u32>>();
         }
-        grown
+    }
+
+    /// Removes `id`; `compare` says how the value of an id compares to that of this one. Does
+    /// nothing when it is not here.
+    pub(crate) fn remove(&mut self, id: u32, compare: impl Fn(u32) -> Ordering) {
+        let upto = |ids: &Vec<u32>| ids.first().is_some_and(|id| compare(*id).is_le());
+        let number = self.blocks.partition_point(upto).saturating_sub(1);
+        let Some(block) = self.blocks.get_mut(number) else {
+            return;
+        };
+        let at = block.partition_point(|id| compare(*id).is_lt());
+        if block.get(at) != Some(&id) {
+            return;
+        }
+        block.remove(at);
+        self.len -= 1;
+        if block.len() > BLOCK / 4 {
+            return;
+        }
+        self.heap -= heap_of(block);
+        shrink(block);
+        self.heap += heap_of(block);
+        if block.is_empty() {
+            self.drop_block(number);
+        } else if !self.join(number) && number > 0 {
+            self.join(number - 1);
+        }
+    }
+
+    /// Moves the block after block `number` into it when half a block holds both.
+    fn join(&mut self, number: usize) -> bool {
+        let Some([left, right]) = self
+            .blocks
+            .get_mut(number..)
+            .and_then(<[_]>::first_chunk_mut)
+        else {
+            return false;
+        };
+        if left.len() + right.len() > BLOCK / 2 {
+            return false;
+        }
+        self.heap -= heap_of(left);
+        left.extend_from_slice(right);
+        self.heap += heap_of(left);
+        self.drop_block(number + 1);
+        true
+    }
+
+    fn drop_block(&mut self, number: usize) {
+        if number < self.blocks.len() {
+            self.heap -= heap_of(&self.blocks.remove(number));
+            shrink(&mut self.blocks);
+        }
     }
 
     /// The ids in value order, from the first on whose value is not `below`.
@@ -82,6 +139,17 @@ impl ValueOrder {
     }
 }
 
+fn heap_of(block: &Vec<u32>) -> usize {
+    block.capacity() * size_of::<u32>()
+}
+
+/// Gives memory back when less than a quarter is used.
+fn shrink<T>(table: &mut Vec<T>) {
+    if table.capacity() / 4 > table.len() {
+        table.shrink_to(table.len() * 2);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +169,39 @@ mod tests {
             prop_assert_eq!(order.len(), count);
             prop_assert!(order.iter().eq(0..count as u32));
             prop_assert!(order.from(|id| id < below).eq(below..count as u32));
+        }
+
+        #[test]
+        fn what_goes_leaves_the_rest_in_order(
+            step in 1usize..3000,
+            keep in 1usize..300,
+            below in 0u32..3000,
+        ) {
+            let count = 3001usize;
+            let mut order = ValueOrder::default();
+            for id in 0..count as u32 {
+                order.insert(id, |other| other.cmp(&id));
+            }
+            let full = order.heap_bytes();
+            for id in (0..count).map(|n| (n * step % count) as u32) {
+                if !(id as usize).is_multiple_of(keep) {
+                    order.remove(id, |other| other.cmp(&id));
+                    order.remove(id, |other| other.cmp(&id));
+                }
+            }
+            let left: Vec<u32> = (0..count as u32).step_by(keep).collect();
+            prop_assert_eq!(order.len(), left.len());
+            prop_assert!(order.iter().eq(left.iter().copied()));
+            let from = left.iter().copied().filter(|id| *id >= below);
+            prop_assert!(order.from(|id| id < below).eq(from));
+            let blocks: usize = order.blocks.iter().map(heap_of).sum();
+            prop_assert_eq!(order.heap, blocks);
+            prop_assert!(order.heap_bytes() <= full);
+            for id in left {
+                order.remove(id, |other| other.cmp(&id));
+            }
+            prop_assert_eq!((order.len(), order.heap), (0, 0));
+            prop_assert!(order.iter().next().is_none());
         }
     }
 }

@@ -68,9 +68,9 @@ impl IndexWriter {
     /// The bytes of the index. Fails when a section would exceed 4 GiB.
     pub fn finish(self) -> Result<Vec<u8>> {
         let symbols = &self.index.symbols;
-        let mut names: Vec<&Name> = symbols.names().iter().collect();
+        let mut names: Vec<&Name> = symbols.names().map(|(_, name)| name).collect();
         names.sort_unstable_by(|a, b| a.text.cmp(&b.text));
-        let mut ranks = vec![Rank { name: 0, value: 0 }; symbols.pair_count()];
+        let mut ranks = vec![Rank { name: 0, value: 0 }; symbols.pair_bound()];
         for (name, number) in names.iter().zip(0..) {
             for (pair, value) in name.values.iter().zip(0..) {
                 if let Some(rank) = ranks.get_mut(pair as usize) {
@@ -162,7 +162,7 @@ impl IndexWriter {
         let mut ids = Vec::new();
         for pair in name.values.iter() {
             ids.clear();
-            ids.extend(self.index.lists.get(pair as usize).into_iter().flatten());
+            ids.extend(self.index.lists.get(pair).into_iter().flatten());
             put_list(&ids, &mut places, &mut bytes)?;
         }
         if name.series as usize != self.index.len() {
@@ -170,7 +170,7 @@ impl IndexWriter {
             let lists = name
                 .values
                 .iter()
-                .filter_map(|pair| self.index.lists.get(pair as usize));
+                .filter_map(|pair| self.index.lists.get(pair));
             lists.for_each(|list| ids.extend(list));
             ids.sort_unstable();
         } else {
