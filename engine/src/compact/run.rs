@@ -1,0 +1,249 @@
+//! Carrying compaction out: one job at a time, from the plan to the manifest.
+//!
+//! Input: the live blocks of a namespace. Output: fewer ones with the same samples. Appends, flushes
+//! and queries go on meanwhile: the inputs stay live until the outputs take their place in one
+//! record of the manifest. Whatever stops a job leaves the inputs; an open removes the rest.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::merge::{MergeInput, MergePlan, merge};
+use super::plan::{Job, Knobs, PlanBlock, plan, plan_major};
+use super::windows::Rungs;
+use crate::block::block_path;
+use crate::error::{Error, Result};
+use crate::flush;
+use crate::freeze::open_blocks;
+use crate::manifest::format::BlockEntry;
+use crate::poison::Failure;
+use crate::shared::Shared;
+use crate::space::Space;
+use crate::stats::Counters;
+use crate::tidy;
+use crate::view::{LiveBlock, View};
+
+/// Carries out the most urgent job of all namespaces; whether there was one.
+pub(crate) fn step(shared: &Shared) -> Result<bool> {
+    let _turn = shared.compacting.lock();
+    for space in shared.spaces.all() {
+        shared.check_writable()?;
+        purge(shared, &space)?;
+        let view = space.view.get();
+        let blocks = plan_blocks(&view);
+        if let Some(job) = plan(&blocks, &rungs(shared, &space), newest(&view), &Knobs::default()) {
+            run(shared, &space, &job)?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Carries out everything that can be done.
+pub(crate) fn all(shared: &Shared) -> Result<()> {
+    tidy::expire(shared)?;
+    let _turn = shared.compacting.lock();
+    for space in shared.spaces.all() {
+        purge(shared, &space)?;
+        let blocks = plan_blocks(&space.view.get());
+        for job in plan_major(&blocks, &rungs(shared, &space), &Knobs::default()) {
+            run(shared, &space, &job)?;
+        }
+    }
+    Ok(())
+}
+
+/// The windows of a namespace.
+fn rungs(shared: &Shared, space: &Space) -> Rungs {
+    match space.options().block_window.or(shared.options.block_window) {
+        Some(window) => Rungs::of(i64::try_from(window.as_nanos()).unwrap_or(i64::MAX)),
+        None => Rungs::automatic(),
+    }
+}
+
+fn plan_blocks(view: &View) -> Vec<PlanBlock> {
+    let block = |live: &LiveBlock| {
+        let info = live.block.info();
+        PlanBlock {
+            id: info.meta.id,
+            level: info.meta.level,
+            step: info.meta.step,
+            min_time: info.min_time,
+            max_time: info.max_time,
+            min_sequence: info.meta.min_sequence,
+            max_sequence: info.meta.max_sequence,
+            bytes: info.bytes.total,
+            deleted: live.is_touched(),
+        }
+    };
+    view.blocks.iter().map(block).collect()
+}
+
+/// Timestamp of the newest sample of a view.
+fn newest(view: &View) -> i64 {
+    let blocks = view.blocks.iter().map(|live| live.block.max_time());
+    let heads = view.heads().filter_map(|head| head.time_range());
+    blocks
+        .chain(heads.map(|(_, max)| max))
+        .max()
+        .unwrap_or(i64::MIN)
+}
+
+/// Notes of blocks in which the tombstones that touch their times select no series that they hide
+/// nothing there.
+fn purge(shared: &Shared, space: &Space) -> Result<()> {
+    let view = space.view.get();
+    let Some(newest) = view.tombstones.last().map(|tombstone| tombstone.sequence) else {
+        return Ok(());
+    };
+    let mut marks = Vec::new();
+    for live in view.blocks.iter().filter(|live| live.is_touched()) {
+        if live.hidden()?.iter().all(|hidden| hidden.series.is_empty()) {
+            marks.push((live.block.id(), newest));
+        }
+    }
+    if marks.is_empty() {
+        return Ok(());
+    }
+    let mut manifest = shared.manifest.lock();
+    let mut edit = manifest.edit();
+    // A tombstone that only the WAL holds is not purged before a flush has carried it over.
+    let through = manifest.state().flushed_through;
+    marks.retain(|(id, _)| manifest.state().blocks.contains_key(id));
+    edit.purge = marks.iter().map(|&(id, newest)| (id, newest.min(through))).collect();
+    edit.purge.retain(|(id, through)| {
+        let block = manifest.state().blocks.get(id);
+        block.is_some_and(|block| block.purged < *through)
+    });
+    if edit.purge.is_empty() {
+        return Ok(());
+    }
+    let unneeded = tidy::drop_tombstones(manifest.state(), &mut edit);
+    let committed = manifest.commit(&edit, &shared.reserve);
+    committed.map_err(|failure| failure.report(&shared.poison))?;
+    space.view.purge(&edit.purge);
+    drop(manifest);
+    tidy::forget_tombstones(shared, &unneeded);
+    Ok(())
+}
+
+/// Carries out one job.
+fn run(shared: &Shared, space: &Arc<Space>, job: &Job) -> Result<()> {
+    let started = shared.options.clock.monotonic();
+    let view = space.view.get();
+    let mut inputs = Vec::with_capacity(job.inputs.len());
+    for id in &job.inputs {
+        let Some(live) = view.blocks.iter().find(|live| live.block.id() == *id) else {
+            // Dropped since the job was planned.
+            return Ok(());
+        };
+        inputs.push(MergeInput {
+            block: Arc::clone(&live.block),
+            tombstones: live.hidden()?,
+        });
+    }
+    // All deletes so far are applied in what is written. They are durable before it says so: were
+    // one lost, a later one could get its sequence.
+    let applied = view.tombstones.last().map_or(0, |tombstone| tombstone.sequence);
+    if applied > 0 {
+        shared.sync()?;
+    }
+    let outputs = job.edges.len() as u64 + 1;
+    let first_block = take_ids(shared, outputs)?;
+    let dir = shared.dir.join(flush::DIR);
+    let database = shared.manifest.lock().database();
+    let keep_going = || !shared.closed.load(Ordering::Acquire) && !space.is_dropped();
+    let merged = merge(&MergePlan {
+        vfs: &shared.options.vfs,
+        dir: &dir,
+        database,
+        namespace: space.id,
+        first_block,
+        level: job.level,
+        inputs: &inputs,
+        edges: &job.edges,
+        horizon: horizon(shared, space, &view, job),
+        keep_going: &keep_going,
+    })?;
+    let Some(mut entries) = merged else {
+        return shared.check_open();
+    };
+    for entry in &mut entries {
+        entry.purged = entry.max_sequence.max(applied);
+    }
+    let published = publish(shared, space, &job.inputs, &entries);
+    if !matches!(published, Ok(true) | Err(Failure::Unknown(_))) {
+        for entry in &entries {
+            let _ = shared.options.vfs.remove(&block_path(&dir, entry.id));
+        }
+    }
+    if !published.map_err(|failure| failure.report(&shared.poison))? {
+        return Ok(());
+    }
+    let bytes = entries.iter().map(|entry| entry.bytes).sum();
+    Counters::add(&shared.counters.compactions, 1);
+    Counters::add(&shared.counters.compacted_bytes, bytes);
+    tracing::info!(
+        namespace = space.name,
+        reason = ?job.reason,
+        inputs = job.inputs.len(),
+        outputs = entries.len(),
+        bytes,
+        took = ?shared.options.clock.monotonic().saturating_sub(started),
+        "blocks compacted"
+    );
+    Ok(())
+}
+
+/// The last timestamp that may be left out because it has expired; none where an older block would
+/// come out from under what is left out, were the retention made longer.
+fn horizon(shared: &Shared, space: &Space, view: &View, job: &Job) -> i64 {
+    let last = space.horizon(shared.now()).saturating_sub(1);
+    let newest = view.blocks.iter().filter(|live| job.inputs.contains(&live.block.id()));
+    let newest = newest.map(|live| live.block.max_sequence()).max().unwrap_or(0);
+    let older = |live: &&LiveBlock| {
+        let block = &live.block;
+        let other = !job.inputs.contains(&block.id());
+        other && block.min_time() <= last && block.min_sequence() < newest
+    };
+    match view.blocks.iter().find(older) {
+        Some(_) => i64::MIN,
+        None => last,
+    }
+}
+
+/// Ids for the outputs of a job. The manifest knows of them before the first file is there: what a
+/// crash leaves of them is then known to be replaceable.
+fn take_ids(shared: &Shared, count: u64) -> Result<u64> {
+    let first = shared.take_block_ids(count);
+    let mut manifest = shared.manifest.lock();
+    let mut edit = manifest.edit();
+    edit.next_block = shared.next_block.load(Ordering::Acquire);
+    let committed = manifest.commit(&edit, &shared.reserve);
+    committed.map_err(|failure| failure.report(&shared.poison))?;
+    Ok(first)
+}
+
+/// Puts the outputs in the place of the inputs; `false` when these are not all live any more.
+fn publish(
+    shared: &Shared,
+    space: &Arc<Space>,
+    inputs: &[u64],
+    entries: &[BlockEntry],
+) -> Result<bool, Failure> {
+    let blocks = open_blocks(shared, entries).map_err(Failure::Refused)?;
+    let mut manifest = shared.manifest.lock();
+    let live = |id: &u64| manifest.state().blocks.contains_key(id);
+    if !inputs.iter().all(live) {
+        return Ok(false);
+    }
+    let mut edit = manifest.edit();
+    edit.add = entries.to_vec();
+    edit.remove = inputs.to_vec();
+    let unneeded = tidy::drop_tombstones(manifest.state(), &mut edit);
+    manifest.commit(&edit, &shared.reserve)?;
+    let gone = space.view.replace(inputs, blocks);
+    drop(manifest);
+    tidy::forget_tombstones(shared, &unneeded);
+    gone.iter().for_each(|block| block.doom());
+    Ok(true)
+}
