@@ -240,7 +240,7 @@ pub(crate) fn delete(
     let position = write(shared, &mut commit, FrameKind::Delete, &delete.encode())?;
     let tombstone = Arc::new(delete.into_tombstone(commit.wal.last_sequence()));
     commit.changes.tombstones.push(Arc::clone(&tombstone));
-    replay::delete(space, &tombstone, || drop(commit));
+    replay::hide(space, &tombstone, || drop(commit));
     acknowledge(shared, position)?;
     tidy::drop_covered(shared, space, &tombstone)
 }

@@ -17,7 +17,7 @@ use crate::background::Threads;
 use crate::batch::{Batch, SeriesRef};
 use crate::block::Block;
 use crate::directory;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::freeze;
 use crate::ingest::Refusal;
 use crate::memory::Memory;

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use crate::block::Block;
 use crate::changes::Changes;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::flush::{self, FlushPlan, block_path, write_blocks};
 use crate::head::Head;
 use crate::limits::FLUSH_BLOCKS;

@@ -3,6 +3,8 @@
 //! Input: what a scrape or a program says of a metric. Output: the same, durable with the WAL frame
 //! that carries it, later with the manifest. Invariant: within the limits of `limits.rs`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use treering_codec::varint::{Reader, put_bytes};
 use treering_codec::{Error as CodecError, Result as CodecResult};

@@ -61,7 +61,7 @@ impl Replay {
                 let space = self.space(spaces, tombstone.namespace).map_err(wrong)?;
                 if let Some(space) = space {
                     let tombstone = Arc::new(tombstone);
-                    delete(&space, &tombstone, || ());
+                    hide(&space, &tombstone, || ());
                     self.changes.tombstones.push(tombstone);
                 }
             }
@@ -156,7 +156,7 @@ impl Replay {
 
 /// Applies a delete to the live head and hides what is older; the one way, for a new one and for
 /// replay. `ordered` is called once later changes cannot overtake it any more.
-pub(crate) fn delete(space: &Space, tombstone: &Arc<Tombstone>, ordered: impl FnOnce()) {
+pub(crate) fn hide(space: &Space, tombstone: &Arc<Tombstone>, ordered: impl FnOnce()) {
     let matchers = tombstone.selector.matchers();
     let ids: Vec<u32> = space.registry.read().index().select(matchers).iter().collect();
     let head = Arc::clone(&space.view.get().live);

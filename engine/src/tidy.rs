@@ -56,8 +56,7 @@ fn expire_by_size(shared: &Shared, space: &Arc<Space>) -> Result<()> {
     let Some(most) = space.options().retention_bytes else {
         return Ok(());
     };
-    let view = space.view.get();
-    match compact::over_bytes(&view.blocks, most) {
+    match compact::too_old(&space.view.get(), most) {
         Some(through) => admin::delete(shared, space, &Selector::all(), (i64::MIN, through)),
         None => Ok(()),
     }

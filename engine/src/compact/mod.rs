@@ -5,4 +5,5 @@ mod plan;
 mod run;
 mod windows;
 
-pub(crate) use run::{all, step};
+pub(crate) use run::{all, step, too_old};
+pub(crate) use windows::choose_base;

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::merge::{MergeInput, MergePlan, merge};
-use super::plan::{Job, Knobs, PlanBlock, plan, plan_major};
+use super::plan::{Job, Knobs, PlanBlock, over_bytes, plan, plan_major};
 use super::windows::Rungs;
 use crate::block::block_path;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::flush;
 use crate::freeze::open_blocks;
 use crate::manifest::format::BlockEntry;
@@ -50,6 +50,11 @@ pub(crate) fn all(shared: &Shared) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The timestamp through which data must go so that blocks of `most` bytes stay, if any must.
+pub(crate) fn too_old(view: &View, most: u64) -> Option<i64> {
+    over_bytes(&plan_blocks(view), most)
 }
 
 /// The windows of a namespace.
