@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::merge::{MergeInput, MergePlan, merge};
-use super::plan::{Job, Knobs, PlanBlock, over_bytes, plan, plan_major};
-use super::windows::Rungs;
+use super::{Job, Knobs, PlanBlock, Rungs, over_bytes, plan, plan_major};
 use crate::block::block_path;
 use crate::error::Result;
 use crate::flush;
@@ -30,7 +29,8 @@ pub(crate) fn step(shared: &Shared) -> Result<bool> {
         purge(shared, &space)?;
         let view = space.view.get();
         let blocks = plan_blocks(&view);
-        if let Some(job) = plan(&blocks, &rungs(shared, &space), newest(&view), &Knobs::default()) {
+        let newest = newest(&view).min(shared.now());
+        if let Some(job) = plan(&blocks, &rungs(shared, &space), newest, &Knobs::default()) {
             run(shared, &space, &job)?;
             return Ok(true);
         }

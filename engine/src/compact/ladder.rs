@@ -1,0 +1,84 @@
+//! The windows as they stand at one moment: which contain a block, and which of them are over.
+//!
+//! Input: the rungs and the newest time. Output: the lowest window that contains a block ("home"),
+//! and the edges at which wide blocks are cut. Above the top rung lie two more windows, without an
+//! outer end: for what is so far from the newest time that windows of its own would make too many
+//! files.
+
+use super::windows::Rungs;
+use super::{MAX_OUTPUTS, PlanBlock};
+
+/// See the head of this file.
+pub(super) struct Ladder<'a> {
+    pub(super) rungs: &'a Rungs,
+    newest: i64,
+    /// Ascending edges of the top rung's windows. What is before the first shares a window, and so
+    /// does what is past the last.
+    pub(super) edges: Vec<i64>,
+    /// The same, and the edges below the windows that still grow.
+    pub(super) growing_edges: Vec<i64>,
+}
+
+impl<'a> Ladder<'a> {
+    pub(super) fn new(rungs: &'a Rungs, newest: i64) -> Self {
+        let width = i128::from(rungs.width(rungs.top()));
+        let start = (i128::from(newest) - 1).div_euclid(width) * width;
+        let lower = rungs.top().min(MAX_OUTPUTS / 2);
+        // Past the newest window there is one more, so that little that is early finds a place.
+        let older = i128::try_from(MAX_OUTPUTS - 4 - lower).unwrap_or(0);
+        let edges: Vec<i64> = (-older..=2)
+            .filter_map(|number| i64::try_from(start + number * width).ok())
+            .collect();
+        let mut growing_edges = edges.clone();
+        growing_edges.extend((0..lower).map(|rung| rungs.window_of(newest, rung).0));
+        growing_edges.sort_unstable();
+        growing_edges.dedup();
+        Self {
+            rungs,
+            newest,
+            edges,
+            growing_edges,
+        }
+    }
+
+    /// Number of the rung above the top: the windows without an outer end.
+    pub(super) fn outer(&self) -> usize {
+        self.rungs.len()
+    }
+
+    /// The lowest rung with a window that contains the block; `None` where there is none ("wide").
+    pub(super) fn home(&self, block: &PlanBlock) -> Option<usize> {
+        (0..=self.outer()).find(|&rung| self.end_of(rung, block).is_some())
+    }
+
+    /// End of the window of a rung that contains the block.
+    pub(super) fn end_of(&self, rung: usize, block: &PlanBlock) -> Option<i64> {
+        let (min, max) = (block.min_time, block.max_time);
+        if rung < self.outer() {
+            let end = self.rungs.window_of(max, rung).1;
+            return (self.rungs.window_of(min, rung).1 == end).then_some(end);
+        }
+        match (self.edges.first(), self.edges.last()) {
+            (Some(&old), _) if max <= old => Some(old),
+            (_, Some(&ahead)) if min > ahead => Some(i64::MAX),
+            _ => None,
+        }
+    }
+
+    /// Whether the newest data lie past the end of a window.
+    pub(super) fn is_over(&self, rung: usize, end: i64) -> bool {
+        rung == self.outer() || self.newest > end
+    }
+
+    /// Whether the block lies in the window of `rung` that ends at `end`, or, where that is below the
+    /// top, in the window of the top around it.
+    pub(super) fn is_near(&self, rung: usize, end: i64, block: &PlanBlock) -> bool {
+        let near = rung.max(self.rungs.top());
+        let end = if near == rung {
+            end
+        } else {
+            self.rungs.window_of(end, near).1
+        };
+        self.end_of(near, block) == Some(end)
+    }
+}

@@ -1,0 +1,285 @@
+//! What to compact next: size-tiered ("universal") merging inside windows of time.
+//!
+//! Input: the live blocks of a namespace, the ladder of windows, the newest time, knobs. Output: one
+//! job, or none when nothing is due. Each job leaves fewer wide blocks, or as many and fewer blocks,
+//! or fewer deleted ones: without new blocks the jobs come to an end.
+//!
+//! - A block wider than every window is cut at the edges of the top rung, and of the windows that are
+//!   still growing, so that what comes late does not lie across what is written now.
+//! - A window that is over (the newest data lie past its end) gathers all it contains, the widest
+//!   windows first; one that still grows only blocks that no smaller window contains.
+//! - Neighbours in sequence are merged from [`Knobs::fanout`] on, when none holds most of the bytes:
+//!   so each byte is rewritten about once each time that what lies around it grows by that factor.
+//!
+//! Source of the idea: size-tiered compaction of LSM trees (O'Neil et al. 1996; "universal" in
+//! RocksDB), in windows of time as in Cassandra's date-tiered and Prometheus' ranges.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::ladder::Ladder;
+use super::lawful::close;
+use super::windows::Rungs;
+use super::{Job, Knobs, MAX_OUTPUTS, PlanBlock, Reason};
+
+/// The next job, if any is due.
+///
+/// `newest` is the newest time of the data: pass the clock where data claim to be newer than it, for
+/// windows up to there count as over. `rungs` must not have more than 32 rungs.
+pub(crate) fn plan(blocks: &[PlanBlock], rungs: &Rungs, newest: i64, knobs: &Knobs) -> Option<Job> {
+    let planner = Planner::new(blocks, rungs, newest, knobs);
+    let deleted = blocks.iter().filter(|block| block.deleted).count();
+    let forced = deleted > 0 && deleted >= knobs.deleted_first;
+    let idle = deleted > 0 && deleted >= knobs.deleted_idle;
+    None.or_else(|| forced.then(|| planner.reclaim()).flatten())
+        .or_else(|| planner.cut_wide())
+        .or_else(|| planner.merge_windows())
+        .or_else(|| idle.then(|| planner.reclaim()).flatten())
+}
+
+/// One question to the planner: the blocks in order of precedence, and the windows they lie in.
+pub(super) struct Planner<'a> {
+    pub(super) live: Vec<PlanBlock>,
+    pub(super) knobs: &'a Knobs,
+    pub(super) ladder: Ladder<'a>,
+}
+
+impl<'a> Planner<'a> {
+    pub(super) fn new(
+        blocks: &[PlanBlock],
+        rungs: &'a Rungs,
+        newest: i64,
+        knobs: &'a Knobs,
+    ) -> Self {
+        let mut live = blocks.to_vec();
+        live.sort_unstable_by_key(PlanBlock::precedence);
+        Self {
+            live,
+            knobs,
+            ladder: Ladder::new(rungs, newest),
+        }
+    }
+
+    /// Blocks in no window, of one step together.
+    pub(super) fn wide(&self) -> BTreeMap<u32, Vec<usize>> {
+        let mut wide: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (at, block) in self.live.iter().enumerate() {
+            if self.ladder.home(block).is_none() {
+                wide.entry(block.step).or_default().push(at);
+            }
+        }
+        wide
+    }
+
+    fn cut_wide(&self) -> Option<Job> {
+        let wide = self.wide().into_values();
+        let due = wide.filter(|wide| wide.len() >= self.knobs.fanout.max(1));
+        due.filter_map(|wide| self.cut_run(&wide)).next()
+    }
+
+    /// Cuts as many of the oldest wide blocks as may go together. Alone each may: what would have to
+    /// come along, and is larger than the rest, is not worth it.
+    fn cut_run(&self, wide: &[usize]) -> Option<Job> {
+        let edges = &self.ladder.growing_edges;
+        let most = wide.len().min(self.knobs.max_inputs.max(1));
+        (1..=most).rev().find_map(|count| {
+            let seed = &wide[..count];
+            let set = self.close(seed, edges, &|_| true).ok()?;
+            let more: Vec<_> = outside(&set, seed).collect();
+            let fits = self.bytes(&more) <= self.knobs.max_bytes
+                && set.len() <= self.knobs.max_inputs.max(count)
+                && self.is_balanced(&more, &set);
+            fits.then(|| self.job(&set, edges, Reason::Wide))
+        })
+    }
+
+    fn merge_windows(&self) -> Option<Job> {
+        let windows = self.windows();
+        windows
+            .iter()
+            .find_map(|(window, list)| self.merge_run(window, list))
+    }
+
+    /// What each window may merge, the widest windows first.
+    fn windows(&self) -> BTreeMap<Window, Vec<usize>> {
+        let mut windows: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (at, block) in self.live.iter().enumerate() {
+            let Some(home) = self.ladder.home(block) else {
+                continue;
+            };
+            let rungs = home..=self.ladder.outer();
+            for (rung, end) in
+                rungs.filter_map(|rung| Some((rung, self.ladder.end_of(rung, block)?)))
+            {
+                if rung == home || self.ladder.is_over(rung, end) {
+                    let step = block.step;
+                    let window = Window {
+                        rung: Reverse(rung),
+                        end,
+                        step,
+                    };
+                    windows.entry(window).or_default().push(at);
+                }
+            }
+        }
+        windows
+    }
+
+    /// The best run of neighbours in a window's list that may be merged. Where a block that cannot
+    /// come along lies between, the list is searched on both sides of it.
+    fn merge_run(&self, window: &Window, list: &[usize]) -> Option<Job> {
+        let run = self.best_run(list)?;
+        let seed = &list[run.clone()];
+        let near = |at: usize| {
+            self.ladder
+                .is_near(window.rung.0, window.end, &self.live[at])
+        };
+        let crossed = match self.close(seed, &[], &near) {
+            Ok(set) => {
+                let more: Vec<_> = outside(&set, seed).collect();
+                let fits = self.bytes(&set) <= self.knobs.max_bytes
+                    && set.len() <= self.knobs.max_inputs.max(self.knobs.fanout)
+                    && self.is_balanced(&more, &set);
+                if fits {
+                    return Some(self.job(&set, &[], Reason::Window));
+                }
+                more.into_iter().max_by_key(|&at| self.live[at].bytes)?
+            }
+            Err(crossed) => crossed,
+        };
+        let between = &self.live[crossed];
+        let mut below =
+            list.partition_point(|&at| self.live[at].max_sequence < between.min_sequence);
+        let mut above = list.len()
+            - list
+                .iter()
+                .rev()
+                .take_while(|&&at| self.live[at].min_sequence > between.max_sequence)
+                .count();
+        if below >= run.end || above <= run.start {
+            // It crosses only what would come along.
+            below = run.start + run.len() / 2;
+            above = below;
+        }
+        let (older, newer) = (&list[..below], &list[above..]);
+        self.merge_run(window, newer)
+            .or_else(|| self.merge_run(window, older))
+    }
+
+    /// The longest run of neighbours worth merging; of several, the smallest.
+    fn best_run(&self, list: &[usize]) -> Option<Range<usize>> {
+        let knobs = self.knobs;
+        let mut best: Option<(usize, Reverse<u64>, Range<usize>)> = None;
+        for from in 0..list.len() {
+            let (mut sum, mut largest) = (0u64, 0u64);
+            for (to, &at) in list.iter().enumerate().skip(from).take(knobs.max_inputs) {
+                let bytes = self.live[at].bytes;
+                sum = sum.saturating_add(bytes);
+                largest = largest.max(bytes);
+                if sum > knobs.max_bytes {
+                    break;
+                }
+                let length = to + 1 - from;
+                if length >= knobs.fanout.max(2) && self.is_part(largest, sum) {
+                    let better = best
+                        .as_ref()
+                        .is_none_or(|best| (length, Reverse(sum)) > (best.0, best.1));
+                    if better {
+                        best = Some((length, Reverse(sum), from..to + 1));
+                    }
+                }
+            }
+        }
+        best.map(|(_, _, run)| run)
+    }
+
+    /// Rewrites the oldest deleted block, and neighbours in its window that cost no more than it.
+    fn reclaim(&self) -> Option<Job> {
+        let deleted = (0..self.live.len()).find(|&at| self.live[at].deleted)?;
+        let windows = self.windows();
+        let found = windows.iter().find(|(_, list)| list.contains(&deleted));
+        let Some((_, list)) = found else {
+            return Some(self.job(&[deleted], &self.ladder.edges, Reason::Deleted));
+        };
+        let mut set = vec![deleted];
+        let position = list.iter().position(|&at| at == deleted)?;
+        let newer = list[position + 1..].iter();
+        for &at in newer.chain(list[..position].iter().rev()) {
+            let wanted = self.live[at].deleted || self.live[at].bytes <= self.bytes(&set) / 2;
+            if !wanted || set.contains(&at) {
+                continue;
+            }
+            let seed: Vec<_> = set.iter().copied().chain([at]).collect();
+            let inside = |at: usize| list.contains(&at);
+            let Ok(more) = self.close(&seed, &[], &inside) else {
+                break;
+            };
+            if self.bytes(&more) > self.knobs.max_bytes || more.len() > self.knobs.max_inputs {
+                break;
+            }
+            set = more;
+        }
+        Some(self.job(&set, &[], Reason::Deleted))
+    }
+
+    /// The lawful set around `seed`, all of its step and admitted.
+    pub(super) fn close(
+        &self,
+        seed: &[usize],
+        edges: &[i64],
+        admit: &dyn Fn(usize) -> bool,
+    ) -> Result<Vec<usize>, usize> {
+        let step = seed.first().map_or(0, |&at| self.live[at].step);
+        close(&self.live, seed, edges, &|at| {
+            self.live[at].step == step && admit(at)
+        })
+    }
+
+    pub(super) fn bytes(&self, set: &[usize]) -> u64 {
+        let bytes = set.iter().map(|&at| self.live[at].bytes);
+        bytes.fold(0, u64::saturating_add)
+    }
+
+    /// Whether none of `some` holds too large a part of `all`.
+    fn is_balanced(&self, some: &[usize], all: &[usize]) -> bool {
+        let largest = some.iter().map(|&at| self.live[at].bytes).max();
+        self.is_part(largest.unwrap_or(0), self.bytes(all))
+    }
+
+    fn is_part(&self, largest: u64, sum: u64) -> bool {
+        u128::from(largest) * 100 <= u128::from(sum) * u128::from(self.knobs.largest_percent)
+    }
+
+    /// The job that merges `set` (ascending) and cuts at those of `edges` that lie inside.
+    pub(super) fn job(&self, set: &[usize], edges: &[i64], reason: Reason) -> Job {
+        let inputs = || set.iter().map(|&at| &self.live[at]);
+        let min = inputs().map(|block| block.min_time).min().unwrap_or(0);
+        let max = inputs().map(|block| block.max_time).max().unwrap_or(0);
+        let rungs = self.ladder.rungs;
+        let rung = rungs.rung_of(min, max).unwrap_or(rungs.top());
+        Job {
+            inputs: inputs().map(|block| block.id).collect(),
+            edges: edges
+                .iter()
+                .copied()
+                .filter(|&edge| min <= edge && edge < max)
+                .collect(),
+            level: u8::try_from(rung + 1).unwrap_or(u8::MAX),
+            reason,
+        }
+    }
+}
+
+/// Members of `set` that are not in `seed`.
+fn outside<'s>(set: &'s [usize], seed: &'s [usize]) -> impl Iterator<Item = usize> + 's {
+    set.iter().copied().filter(|at| !seed.contains(at))
+}
+
+/// One window, and the step of the blocks that it gathers; the widest come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Window {
+    rung: Reverse<usize>,
+    end: i64,
+    step: u32,
+}
