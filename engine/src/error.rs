@@ -201,6 +201,23 @@ impl Error {
         )
     }
 
+    /// A decoder's error at `base + offset` of `file`, on bytes whose checksum is right: what is
+    /// unknown in them is a newer release's.
+    pub(crate) fn content(file: &Path, base: u64, error: treering_codec::Error) -> Self {
+        match error {
+            treering_codec::Error::Unsupported {
+                offset,
+                what,
+                found,
+            } => Error::Unsupported {
+                file: file.to_owned(),
+                offset: base.saturating_add(offset as u64),
+                what: format!("{what} {found}"),
+            },
+            error => Error::codec(file, base, error),
+        }
+    }
+
     pub(crate) fn limit(
         limit: &'static str,
         value: u64,

@@ -10,7 +10,7 @@ use treering_codec::varint::{Reader, put_bytes};
 use treering_codec::{Error as CodecError, Result as CodecResult};
 
 use crate::error::{Error, Result};
-use crate::limits::{MAX_HELP_BYTES, MAX_METRIC_NAME_BYTES, MAX_UNIT_BYTES};
+use crate::limits::{MAX_HELP_BYTES, MAX_METADATA_BYTES, MAX_METRIC_NAME_BYTES, MAX_UNIT_BYTES};
 use crate::tagged::read_text;
 
 /// What kind of metric a name stands for: the types of OpenMetrics.
@@ -142,6 +142,31 @@ pub(crate) fn check_metric(metric: &str) -> Result<()> {
         });
     }
     check_length("metric", metric.len(), MAX_METRIC_NAME_BYTES)
+}
+
+/// Whether metadata of `metric` may take the place of `old`, when all metadata of the database
+/// takes `total` bytes ([`Metadata::bytes`]). The error names the limit.
+pub(crate) fn admit(
+    total: usize,
+    metric: &str,
+    old: Option<&Metadata>,
+    new: &Metadata,
+) -> Result<()> {
+    check_metric(metric)?;
+    new.check()?;
+    let old = old.map_or(0, |old| old.bytes(metric));
+    let sum = total.saturating_sub(old) + new.bytes(metric);
+    if sum <= MAX_METADATA_BYTES {
+        return Ok(());
+    }
+    let by = format!("metadata of {metric:?}, which would make it {sum}");
+    let hint = "remove metadata of metrics that are gone, or shorten help texts";
+    Err(Error::limit(
+        "metadata bytes limit",
+        MAX_METADATA_BYTES as u64,
+        by,
+        hint,
+    ))
 }
 
 fn check_length(argument: &'static str, len: usize, max: usize) -> Result<()> {

@@ -131,3 +131,87 @@ pub(crate) fn admit<'a>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wal::change::tests::selectors;
+    use proptest::prelude::*;
+
+    fn tombstone(sequence: u64, selector: Selector) -> Tombstone {
+        Tombstone {
+            sequence,
+            namespace: 0,
+            selector,
+            first: 0,
+            last: 9,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn tombstones_come_back(
+            selector in selectors(),
+            sequence in 1u64..,
+            namespace: u32,
+            times: [i64; 2],
+        ) {
+            let (first, last) = (times[0].min(times[1]), times[0].max(times[1]));
+            let tombstone = Tombstone { sequence, namespace, selector, first, last };
+            let mut bytes = Vec::new();
+            tombstone.put(&mut bytes);
+            let (mut reader, mut left) = (Reader::new(&bytes), 9);
+            prop_assert_eq!(&Tombstone::read(&mut reader, &mut left).unwrap(), &tombstone);
+            prop_assert!(reader.is_empty());
+            prop_assert!(bytes.len() <= Tally::of([&tombstone.selector].into_iter()).bytes);
+            for cut in 0..bytes.len() {
+                prop_assert!(Tombstone::read(&mut Reader::new(&bytes[..cut]), &mut 9).is_err());
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            if let Ok(read) = Tombstone::read(&mut Reader::new(&bytes), &mut 9) {
+                prop_assert!(read.first <= read.last && read.sequence > 0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_delete_past_a_limit_is_refused_with_its_numbers() {
+        let refused = |pending: Vec<Selector>, new: Selector| {
+            let pending: Vec<_> = (1..)
+                .zip(pending)
+                .map(|(at, one)| tombstone(at, one))
+                .collect();
+            admit(pending.iter(), &new).map_err(|error| error.to_string())
+        };
+        let plain = || Selector::metric("cpu");
+        let regex = || Selector::all().regex("host", "a|b").unwrap();
+        assert_eq!(refused(vec![], plain()), Ok(()));
+        assert_eq!(refused(vec![plain(); MAX_TOMBSTONES - 1], plain()), Ok(()));
+        let error = refused(vec![plain(); MAX_TOMBSTONES], plain()).unwrap_err();
+        assert!(
+            error.starts_with("tombstone limit 10000 reached by"),
+            "{error}"
+        );
+        assert!(
+            error.contains("make it 10001") && error.contains("Db::compact"),
+            "{error}"
+        );
+        let most = vec![regex(); MAX_TOMBSTONE_PATTERNS];
+        assert_eq!(refused(most.clone(), plain()), Ok(()));
+        let error = refused(most, regex()).unwrap_err();
+        assert!(
+            error.starts_with("limit of patterns in tombstones 1024"),
+            "{error}"
+        );
+        let large = (0..15).fold(plain(), |all, _| all.ne("a", &"v".repeat(60_000)));
+        assert_eq!(refused(vec![large.clone(); 17], plain()), Ok(()));
+        let error = refused(vec![large.clone(); 18], large).unwrap_err();
+        assert!(
+            error.starts_with("limit of bytes in tombstones 16777216"),
+            "{error}"
+        );
+    }
+}

@@ -31,8 +31,9 @@ pub(crate) fn encode_header(database: u64) -> [u8; HEADER_BYTES] {
     out
 }
 
-/// The database that a manifest belongs to; `Unsupported` for a newer version.
-pub(crate) fn decode_header(bytes: &[u8]) -> Result<u64> {
+/// The database that a manifest belongs to, and the version it is written in; `Unsupported` for a
+/// newer one.
+pub(crate) fn decode_header(bytes: &[u8]) -> Result<(u64, u32)> {
     let mut reader = Reader::new(bytes);
     let magic = reader.array::<8>()?;
     let version = reader.u32()?;
@@ -62,7 +63,7 @@ pub(crate) fn decode_header(bytes: &[u8]) -> Result<u64> {
             found,
         });
     }
-    Ok(database)
+    Ok((database, version))
 }
 
 /// The bytes of record `number` (they count up from 0 in a file).
@@ -77,37 +78,44 @@ pub(crate) fn encode_record(database: u64, number: u64, edit: &Edit) -> Vec<u8> 
     out
 }
 
-/// Record `number` at the start of `bytes`: the edit and how many bytes it takes.
-pub(crate) fn decode_record(database: u64, number: u64, bytes: &[u8]) -> Result<(Edit, usize)> {
-    let mut reader = Reader::new(bytes);
-    let expected = reader.u32()?;
-    let offset = reader.offset();
-    let len = reader.u32()? as usize;
-    let found_number = reader.u64()?;
-    if len > MAX_MANIFEST_RECORD_BYTES {
-        return Err(Error::Malformed {
-            offset,
-            what: "a manifest record that is too long",
-        });
+/// A record whose checksum is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Record<'a> {
+    pub(crate) number: u64,
+    /// The bytes of an [`Edit`].
+    pub(crate) payload: &'a [u8],
+}
+
+impl<'a> Record<'a> {
+    /// Bytes that the record takes in the file.
+    pub(crate) fn len(&self) -> usize {
+        RECORD_HEADER_BYTES + self.payload.len()
     }
-    let payload = reader.take(len)?;
-    let end = reader.offset();
-    let found = record_crc(database, &bytes[4..end]);
-    if found != expected {
-        return Err(Error::Checksum {
-            offset: 4,
-            expected,
-            found,
-        });
+
+    /// The record at the start of `bytes`, if a whole one is there.
+    pub(crate) fn open(database: u64, bytes: &'a [u8]) -> Result<Self> {
+        let mut reader = Reader::new(bytes);
+        let expected = reader.u32()?;
+        let offset = reader.offset();
+        let len = reader.u32()? as usize;
+        let number = reader.u64()?;
+        if len > MAX_MANIFEST_RECORD_BYTES {
+            return Err(Error::Malformed {
+                offset,
+                what: "a manifest record that is too long",
+            });
+        }
+        let payload = reader.take(len)?;
+        let found = record_crc(database, &bytes[4..reader.offset()]);
+        if found != expected {
+            return Err(Error::Checksum {
+                offset: 4,
+                expected,
+                found,
+            });
+        }
+        Ok(Self { number, payload })
     }
-    if found_number != number {
-        return Err(Error::Malformed {
-            offset,
-            what: "a manifest record out of order",
-        });
-    }
-    let edit = Edit::decode(payload).map_err(|error| error.shifted(RECORD_HEADER_BYTES))?;
-    Ok((edit, end))
 }
 
 fn record_crc(database: u64, bytes: &[u8]) -> u32 {
@@ -152,12 +160,12 @@ mod tests {
             let [next_block, flushed_through, wal_floor] = counters;
             let edit = Edit { next_block, flushed_through, wal_floor, add, remove, ..Edit::default() };
             let bytes = encode_record(5, number, &edit);
-            let (decoded, len) = decode_record(5, number, &bytes).unwrap();
-            prop_assert_eq!((&decoded, len), (&edit, bytes.len()));
-            prop_assert!(decode_record(6, number, &bytes).is_err());
-            prop_assert!(decode_record(5, number.wrapping_add(1), &bytes).is_err());
+            let record = Record::open(5, &bytes).unwrap();
+            prop_assert_eq!((record.number, record.len()), (number, bytes.len()));
+            prop_assert_eq!(&Edit::decode(record.payload).unwrap(), &edit);
+            prop_assert!(Record::open(6, &bytes).is_err());
             for cut in 0..bytes.len() {
-                prop_assert!(decode_record(5, number, &bytes[..cut]).is_err());
+                prop_assert!(Record::open(5, &bytes[..cut]).is_err());
             }
         }
 
@@ -165,14 +173,14 @@ mod tests {
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
             let _ = Edit::decode(&bytes);
             let _ = decode_header(&bytes);
-            let _ = decode_record(1, 0, &bytes);
+            let _ = Record::open(1, &bytes);
         }
     }
 
     #[test]
     fn header_names_the_database() {
         let bytes = encode_header(99);
-        assert_eq!(decode_header(&bytes), Ok(99));
+        assert_eq!(decode_header(&bytes), Ok((99, VERSION)));
         for bit in 0..HEADER_BYTES * 8 {
             let mut damaged = bytes;
             damaged[bit / 8] ^= 1 << (bit % 8);

@@ -6,17 +6,19 @@
 
 mod edit;
 pub(crate) mod format;
+pub(crate) mod pending;
 pub(crate) mod state;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Error, Result, is_full};
+use crate::limits::MAX_MANIFEST_RECORD_BYTES;
 use crate::poison::Failure;
 use crate::publish::{publish, renew};
 use crate::reserve::Reserve;
 use crate::vfs::{File, Vfs};
-use format::{Edit, HEADER_BYTES, State, VERSION};
+use format::{Edit, HEADER_BYTES, RECORD_HEADER_BYTES, Record, State, VERSION};
 
 /// Name of the manifest in the database directory.
 pub(crate) const NAME: &str = "manifest";
@@ -35,6 +37,8 @@ pub(crate) struct Manifest {
     dir: PathBuf,
     file: Arc<dyn File>,
     database: u64,
+    /// Version of the format that the file is written in.
+    version: u32,
     state: State,
     /// Where the next record goes.
     len: u64,
@@ -56,6 +60,7 @@ impl Manifest {
             dir: dir.to_owned(),
             file,
             database,
+            version: VERSION,
             state,
             len,
             next_record: 1,
@@ -76,7 +81,7 @@ impl Manifest {
         let bytes = vfs
             .read(&path, MAX_BYTES)
             .map_err(|error| Error::io("read", &path, error))?;
-        let database = format::decode_header(&bytes).map_err(|error| match error {
+        let (database, version) = format::decode_header(&bytes).map_err(|error| match error {
             treering_codec::Error::Unsupported { found, .. } => Error::Version {
                 file: path.clone(),
                 found: found as u32,
@@ -97,6 +102,7 @@ impl Manifest {
             dir: dir.to_owned(),
             file,
             database,
+            version,
             state: read.state,
             len: read.len,
             next_record: read.next_record,
@@ -142,7 +148,11 @@ impl Manifest {
         if let Err(what) = self.state.check(edit) {
             return Err(Failure::Refused(Error::corrupt(&path, self.len, what)));
         }
+        if self.version < VERSION {
+            return self.commit_whole(edit, reserve);
+        }
         let record = format::encode_record(self.database, self.next_record, edit);
+        check_length(&path, self.len, record.len())?;
         let mut written = self.file.write_all_at(&record, self.len);
         if written.as_ref().is_err_and(is_full) && reserve.spend() {
             written = self.file.write_all_at(&record, self.len);
@@ -165,6 +175,21 @@ impl Manifest {
         self.len += record.len() as u64;
         self.next_record += 1;
         self.rewrite_if_long()
+    }
+
+    /// Commits by writing the manifest anew: records of this version must not follow the header of
+    /// an older one, whose releases would take them for damage.
+    fn commit_whole(&mut self, edit: &Edit, reserve: &Reserve) -> Result<(), Failure> {
+        let mut state = self.state.clone();
+        state.apply_checked(edit);
+        let write = || write_whole(&*self.vfs, &self.dir, self.database, &state);
+        let written = match write() {
+            Err(Failure::Refused(error)) if error.is_disk_full() && reserve.spend() => write(),
+            written => written,
+        };
+        (self.file, self.len) = written?;
+        (self.version, self.state, self.next_record) = (VERSION, state, 1);
+        Ok(())
     }
 
     /// Writes the manifest anew when it is long and mostly history.
@@ -199,8 +224,26 @@ fn write_whole(
     let (temporary, path) = (dir.join(TEMPORARY_NAME), dir.join(NAME));
     let mut bytes = format::encode_header(database).to_vec();
     bytes.extend(format::encode_record(database, 0, &state.to_edit()));
+    check_length(&path, 0, bytes.len() - HEADER_BYTES)?;
     let file = publish(vfs, &temporary, &path, &bytes)?;
     Ok((file, bytes.len() as u64))
+}
+
+/// Refuses to write what would not be read: a record that is too long, or one too far into the file.
+fn check_length(path: &Path, at: u64, record: usize) -> Result<(), Failure> {
+    let max = (RECORD_HEADER_BYTES + MAX_MANIFEST_RECORD_BYTES) as u64;
+    let record = record as u64;
+    if record <= max && at.saturating_add(record) <= MAX_BYTES {
+        return Ok(());
+    }
+    let by = format!("a record of {record} bytes at {at} of {}", path.display());
+    let hint = "drop namespaces or metadata, or let compaction make fewer blocks";
+    Err(Failure::Refused(Error::limit(
+        "manifest record limit",
+        max,
+        by,
+        hint,
+    )))
 }
 
 struct Records {
@@ -210,29 +253,37 @@ struct Records {
 }
 
 /// Reads all records. The last may be torn, as it was being written; one that others follow, and
-/// the first of a file, were durable: damage to them is an error.
+/// the first of a file, were durable: damage to them is an error. So is a whole record that makes
+/// no sense: no crash leaves a right checksum behind.
 fn read_records(path: &Path, database: u64, bytes: &[u8]) -> Result<Records> {
     let mut records = Records {
         state: State::default(),
         len: HEADER_BYTES as u64,
         next_record: 0,
     };
-    let mut at = HEADER_BYTES;
-    while at < bytes.len() {
-        let rest = bytes.get(at..).unwrap_or_default();
-        match format::decode_record(database, records.next_record, rest) {
-            Ok((edit, len)) => {
-                let applied = records.state.apply(&edit);
-                applied.map_err(|what| Error::corrupt(path, at as u64, what))?;
-                at += len;
-                records.len = at as u64;
-                records.next_record += 1;
-            }
+    loop {
+        let at = records.len;
+        let rest = usize::try_from(at).ok().and_then(|at| bytes.get(at..));
+        let rest = rest.unwrap_or_default();
+        if rest.is_empty() {
+            break;
+        }
+        let record = match Record::open(database, rest) {
+            Ok(record) => record,
             Err(error) if records.next_record == 0 || record_follows(database, &records, rest) => {
-                return Err(Error::codec(path, at as u64, error));
+                return Err(Error::codec(path, at, error));
             }
             Err(_) => return Ok(records),
+        };
+        if record.number != records.next_record {
+            return Err(Error::corrupt(path, at, "a manifest record out of order"));
         }
+        let content = |error| Error::content(path, at + RECORD_HEADER_BYTES as u64, error);
+        let edit = Edit::decode(record.payload).map_err(content)?;
+        let applied = records.state.apply(&edit);
+        applied.map_err(|what| Error::corrupt(path, at, what))?;
+        records.len += record.len() as u64;
+        records.next_record += 1;
     }
     if records.next_record == 0 {
         return Err(Error::corrupt(
@@ -253,7 +304,7 @@ fn record_follows(database: u64, records: &Records, rest: &[u8]) -> bool {
         let number = tail.get(8..16).and_then(|bytes| bytes.try_into().ok());
         let number = number.map_or(0, u64::from_le_bytes);
         let near = number > records.next_record && number - records.next_record <= 1 << 20;
-        near && format::decode_record(database, number, tail).is_ok()
+        near && Record::open(database, tail).is_ok()
     })
 }
 

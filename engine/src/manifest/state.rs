@@ -239,43 +239,42 @@ impl State {
     }
 
     fn check_metadata(&self, edit: &Edit, after: &Namespaces<'_>) -> Checked {
-        let mut bytes = self.metadata_bytes;
+        if edit.metadata.is_empty() {
+            return Ok(());
+        }
+        // Bytes of each entry that the edit changes, as they are at the end.
+        let mut changed = BTreeMap::new();
         for change in &edit.metadata {
-            let MetadataChange {
-                namespace, metric, ..
-            } = change;
-            if !after.has(*namespace) {
+            if !after.has(change.namespace) {
                 return Err("a manifest record has metadata of no namespace");
             }
-            let Some(metadata) = &change.metadata else {
-                continue;
-            };
-            if check_metric(metric).is_err() || metadata.check().is_err() {
-                return Err("a manifest record has metadata that none can be");
+            let metric = &change.metric;
+            let mut bytes = 0;
+            if let Some(metadata) = &change.metadata {
+                if check_metric(metric).is_err() || metadata.check().is_err() {
+                    return Err("a manifest record has metadata that none can be");
+                }
+                bytes = metadata.bytes(metric);
             }
-            bytes += metadata.bytes(metric);
+            changed.insert((change.namespace, metric.clone()), bytes);
         }
-        // What is replaced or goes is not counted off before it must be.
-        if bytes > MAX_METADATA_BYTES && self.metadata_bytes_after(edit) > MAX_METADATA_BYTES {
+        let new: usize = changed.values().sum();
+        let replaced = changed.keys().filter_map(|key| {
+            let old = self.metadata.get(key)?;
+            Some(old.bytes(&key.1))
+        });
+        let gone = after.dropped().map(|id| self.metadata_bytes_of(id));
+        let old = replaced.sum::<usize>() + gone.sum::<usize>();
+        if self.metadata_bytes + new > MAX_METADATA_BYTES + old {
             return Err("a manifest record adds more metadata than allowed");
         }
         Ok(())
     }
 
-    fn metadata_bytes_after(&self, edit: &Edit) -> usize {
-        let mut after = Self {
-            namespaces: self.namespaces.clone(),
-            metadata: self.metadata.clone(),
-            metadata_bytes: self.metadata_bytes,
-            ..Self::default()
-        };
-        edit.namespaces
-            .iter()
-            .for_each(|one| after.change_namespace(one));
-        edit.metadata
-            .iter()
-            .for_each(|one| after.change_metadata(one));
-        after.metadata_bytes
+    fn metadata_bytes_of(&self, namespace: u32) -> usize {
+        let from = self.metadata.range((namespace, String::new())..);
+        let entries = from.take_while(|(key, _)| key.0 == namespace);
+        entries.map(|(key, metadata)| metadata.bytes(&key.1)).sum()
     }
 
     /// Applies an edit that [`State::check`] accepts.
@@ -419,6 +418,12 @@ impl Namespaces<'_> {
     fn has(&self, id: u32) -> bool {
         let changed = self.changed.get(&id).copied();
         changed.unwrap_or_else(|| self.before.namespaces.contains_key(&id))
+    }
+
+    /// Those that the edit drops.
+    fn dropped(&self) -> impl Iterator<Item = u32> + '_ {
+        let gone = self.changed.iter().filter(|(_, live)| !**live);
+        gone.map(|(id, _)| *id)
     }
 }
 

@@ -263,3 +263,6 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
         why: format!("must be 1 to 64 of A-Z, a-z, 0-9, '_', '.' and '-', not {shown:?}"),
     })
 }
+
+#[cfg(test)]
+mod tests;

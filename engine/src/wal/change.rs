@@ -11,6 +11,7 @@ use treering_index::limits::{
 };
 use treering_index::{MatchOp, Matcher, Selector};
 
+use super::format::FrameKind;
 use crate::error::{Error, Result};
 use crate::limits::{
     MAX_METRIC_NAME_BYTES, MAX_NAMESPACE_NAME_BYTES, MAX_SELECTOR_BYTES, MAX_TOMBSTONE_PATTERNS,
@@ -19,6 +20,35 @@ use crate::metadata::Metadata;
 use crate::namespace::options::{NamespaceOptions, check_name};
 use crate::tagged::{read_text, read_u32, read_whole};
 use crate::tombstone::{Tombstone, read_range};
+
+/// What a frame other than a batch or a mark holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Change {
+    Delete(Delete),
+    Namespace(NamespaceChange),
+    Metadata(MetadataChange),
+}
+
+impl Change {
+    /// The kind of the frame and its payload.
+    pub(crate) fn encode(&self) -> (FrameKind, Vec<u8>) {
+        match self {
+            Self::Delete(delete) => (FrameKind::Delete, delete.encode()),
+            Self::Namespace(change) => (FrameKind::Namespace, change.encode()),
+            Self::Metadata(change) => (FrameKind::Metadata, change.encode()),
+        }
+    }
+
+    /// Reads the payload of a frame of `kind`; `None` for kinds that hold no change.
+    pub(crate) fn decode(kind: FrameKind, payload: &[u8]) -> CodecResult<Option<Self>> {
+        Ok(Some(match kind {
+            FrameKind::Batch | FrameKind::Mark => return Ok(None),
+            FrameKind::Delete => Self::Delete(Delete::decode(payload)?),
+            FrameKind::Namespace => Self::Namespace(NamespaceChange::decode(payload)?),
+            FrameKind::Metadata => Self::Metadata(MetadataChange::decode(payload)?),
+        }))
+    }
+}
 
 /// A delete: the payload of a frame of kind `Delete`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -336,3 +366,6 @@ pub(crate) fn check_selector(selector: &Selector) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
