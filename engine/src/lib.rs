@@ -7,6 +7,7 @@ mod background;
 mod batch;
 mod block;
 mod clock;
+mod compact;
 mod db;
 mod directory;
 mod error;

@@ -1,0 +1,3 @@
+//! Compaction: blocks of many flushes into fewer ones.
+
+mod merge;
