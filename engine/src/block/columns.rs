@@ -4,6 +4,7 @@
 //! numbers counted from 0, and timestamps. Invariant: two chunks have the same number only when
 //! their timestamps are equal; a column read back is strictly increasing and not empty.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -38,19 +39,21 @@ pub(super) struct ColumnSet {
 impl ColumnSet {
     /// The number of the column `timestamps`, which is added when it is not there yet.
     pub(super) fn add(&mut self, timestamps: &[i64]) -> Result<u32> {
-        self.candidate.clear();
-        self.candidate.extend(
-            timestamps
-                .iter()
-                .flat_map(|timestamp| timestamp.to_le_bytes()),
-        );
-        let hash = xxh3_64(&self.candidate);
-        self.candidate.clear();
-        encode_timestamps(timestamps, &mut self.candidate);
-        // The encoder is deterministic, so equal bytes are equal timestamps; unequal columns with
+        let mut encoded = std::mem::take(&mut self.candidate);
+        encoded.clear();
+        encode_timestamps(timestamps, &mut encoded);
+        let column = self.add_encoded(&encoded);
+        self.candidate = encoded;
+        column
+    }
+
+    /// The number of a column that is encoded already.
+    pub(super) fn add_encoded(&mut self, encoded: &[u8]) -> Result<u32> {
+        // The encoder is deterministic, so equal timestamps are equal bytes; unequal columns with
         // the same hash are merely stored without sharing.
+        let hash = xxh3_64(encoded);
         if let Some(&column) = self.by_hash.get(&hash)
-            && self.encoded(column as usize) == self.candidate
+            && self.encoded(column as usize) == encoded
         {
             return Ok(column);
         }
@@ -63,14 +66,14 @@ impl ColumnSet {
                 hint,
             )
         })?;
-        if self.candidate.len() > u16::MAX.into() {
+        if encoded.len() > u16::MAX.into() {
             let why = "make a column of more than 64 KiB".to_owned();
             return Err(Error::InvalidArgument {
                 argument: "timestamps",
                 why,
             });
         }
-        self.bytes.extend_from_slice(&self.candidate);
+        self.bytes.extend_from_slice(encoded);
         self.ends.push(self.bytes.len());
         self.by_hash.entry(hash).or_insert(column);
         Ok(column)
@@ -174,6 +177,12 @@ impl Columns {
             return Err(Error::corrupt(pages.path(), offset, what));
         }
         Ok(timestamps)
+    }
+
+    /// The bytes of a column, as they are in the file.
+    pub(super) fn encoded<'a>(&self, pages: &'a PagedReader, column: u32) -> Result<Cow<'a, [u8]>> {
+        let (offset, bytes) = self.locate(pages, column)?;
+        pages.read(offset, bytes)
     }
 
     /// Heap held by decoded columns and a copy of the table.

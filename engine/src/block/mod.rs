@@ -4,12 +4,15 @@
 //! by matchers, chunks by time, samples by chunk. Invariant: what is read is what was written, bit
 //! for bit, or an error that names file and offset. `docs/format/block.md` is the format.
 
+mod chunks;
 mod columns;
 mod cursor;
 mod cut;
 mod directory;
 mod format;
+mod outputs;
 mod paged;
+mod pending;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -19,5 +22,7 @@ mod write;
 pub(crate) use cursor::ChunkRef;
 pub(crate) use cursor::Cursor;
 pub(crate) use format::{BlockInfo, BlockMeta};
-pub(crate) use read::Block;
-pub(crate) use write::{BlockWriter, publish};
+pub(crate) use outputs::{Outputs, block_path, is_temporary_name, parse_block_name};
+pub(crate) use read::{Block, BlockLabels};
+#[cfg(test)]
+pub(crate) use write::BlockWriter;

@@ -5,6 +5,7 @@
 //! else is read and checked when it is first asked for, and damage is an error that names the
 //! offset, never a panic or other data.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -206,6 +207,22 @@ impl Block {
         lookup.chunks(cursor, ordinal, (first, last), out)
     }
 
+    /// Appends all chunks of one series, which follow each other in time.
+    pub(crate) fn all_chunks(
+        &self,
+        cursor: &mut Cursor,
+        ordinal: u32,
+        out: &mut Vec<ChunkRef>,
+    ) -> Result<()> {
+        let start = out.len();
+        self.chunks_with(cursor, ordinal, i64::MIN, i64::MAX, out)?;
+        let chunks = out.get(start..).unwrap_or_default();
+        match chunks.is_sorted_by(|before, after| before.max_time < after.min_time) {
+            true => Ok(()),
+            false => Err(self.wrong("the chunks of a series overlap")),
+        }
+    }
+
     /// Appends the samples of a chunk of this block.
     pub(crate) fn decode(
         &self,
@@ -245,6 +262,16 @@ impl Block {
                     .map_err(|error| Error::codec(self.path(), offset, error))
             }
         }
+    }
+
+    /// The bytes of a timestamp column, as they are in the file.
+    pub(super) fn encoded_column(&self, column: u32) -> Result<Cow<'_, [u8]>> {
+        self.columns.encoded(&self.pages, column)
+    }
+
+    /// The bytes of encoded values, as they are in the file.
+    pub(super) fn encoded_values(&self, offset: u64, bytes: u32) -> Result<Cow<'_, [u8]>> {
+        self.pages.read(offset, bytes as usize)
     }
 
     /// Heap held by this open block: decoded columns and, when it is not mapped, copies of tables,

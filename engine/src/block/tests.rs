@@ -11,7 +11,8 @@ use proptest::prelude::*;
 use treering_codec::{Stats, stale_marker};
 use treering_index::{Labels, Selector};
 
-use super::{Block, BlockInfo, BlockMeta, BlockWriter, ChunkRef, Cursor, publish};
+use super::outputs::publish;
+use super::{Block, BlockInfo, BlockMeta, BlockWriter, ChunkRef, Cursor};
 use crate::error::{Error, Result};
 use crate::limits::CHUNK_SAMPLES;
 use crate::options::Reads;
@@ -54,7 +55,8 @@ fn write(vfs: &Arc<dyn Vfs>, path: &Path, meta: BlockMeta, series: &[Plain]) -> 
         writer.add_series(&one.labels, &one.timestamps, &one.values)?;
     }
     let info = writer.finish()?;
-    publish(&**vfs, &temporary, path)?;
+    let names = [(temporary, path.to_owned())];
+    publish(&**vfs, path.parent().unwrap(), names)?;
     Ok(info)
 }
 

@@ -39,7 +39,7 @@ impl Block {
             }
             before = Some(labels);
             chunks.clear();
-            self.chunks_with(&mut cursor, ordinal, i64::MIN, i64::MAX, &mut chunks)?;
+            self.all_chunks(&mut cursor, ordinal, &mut chunks)?;
             self.verify_series(&chunks, &mut totals)?;
         }
         let info = self.info();
@@ -58,9 +58,6 @@ impl Block {
     fn verify_series(&self, chunks: &[ChunkRef], totals: &mut Totals) -> Result<()> {
         if chunks.is_empty() {
             return Err(self.wrong("a series has no chunks"));
-        }
-        if !chunks.is_sorted_by(|before, after| before.max_time < after.min_time) {
-            return Err(self.wrong("the chunks of a series overlap"));
         }
         let mut values = Vec::new();
         for chunk in chunks {
@@ -85,7 +82,8 @@ impl Block {
         Ok(())
     }
 
-    fn wrong(&self, what: &str) -> Error {
+    /// Damage of the directory.
+    pub(super) fn wrong(&self, what: &str) -> Error {
         Error::corrupt(self.path(), self.footer.sections.directory.start, what)
     }
 

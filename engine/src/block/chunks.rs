@@ -1,0 +1,172 @@
+//! The chunks of a block that is being written: encoded, summed up, sent to the file.
+//!
+//! Input: the samples of a chunk, or a chunk of another block. Output: bytes in the values section,
+//! columns, and an entry per chunk of the series at hand. Invariant: entries and columns have one
+//! element for each chunk of that series, in order.
+
+use treering_codec::{Stats, encode_values, is_stale};
+
+use super::columns::ColumnSet;
+use super::cursor::{ChunkRef, Values};
+use super::directory::{DirectoryWriter, Entry};
+use super::paged::PagedWriter;
+use super::read::Block;
+use crate::error::Result;
+
+/// Chunks of fewer samples carry no statistics: decoding them costs no more than reading those.
+const SUMMED_SAMPLES: usize = 32;
+
+/// Columns of the series before that are kept, at most 8 KiB each.
+const RECENT_COLUMNS: usize = 64;
+
+/// Writes chunks, series by series.
+#[derive(Debug)]
+pub(super) struct ChunkWriter {
+    pub(super) out: PagedWriter,
+    pub(super) columns: ColumnSet,
+    pub(super) counts: Counts,
+    recent: Recent,
+    encoded: Vec<u8>,
+    /// Column and entry of each chunk of the series at hand.
+    series_columns: Vec<u32>,
+    entries: Vec<Entry>,
+}
+
+/// What was written so far.
+#[derive(Debug)]
+pub(super) struct Counts {
+    pub(super) min_time: i64,
+    pub(super) max_time: i64,
+    pub(super) series: u64,
+    pub(super) samples: u64,
+    pub(super) chunks: u64,
+}
+
+impl ChunkWriter {
+    /// Writes the values to `out`.
+    pub(super) fn new(out: PagedWriter) -> Self {
+        Self {
+            out,
+            columns: ColumnSet::default(),
+            counts: Counts {
+                min_time: i64::MAX,
+                max_time: i64::MIN,
+                series: 0,
+                samples: 0,
+                chunks: 0,
+            },
+            recent: Recent::default(),
+            encoded: Vec::new(),
+            series_columns: Vec::new(),
+            entries: Vec::new(),
+        }
+    }
+
+    /// Adds a chunk of these samples, at least one.
+    pub(super) fn put(&mut self, timestamps: &[i64], values: &[f64]) -> Result<()> {
+        let column = self
+            .recent
+            .column(self.entries.len(), timestamps, &mut self.columns)?;
+        self.encoded.clear();
+        let entry = encode(values, &mut self.encoded);
+        self.out.append(&self.encoded)?;
+        if let (Some(&first), Some(&last)) = (timestamps.first(), timestamps.last()) {
+            self.add(column, entry, (first, last), timestamps.len());
+        }
+        Ok(())
+    }
+
+    /// Adds a chunk of `block` as it is, without decoding it.
+    pub(super) fn copy(&mut self, block: &Block, chunk: &ChunkRef) -> Result<()> {
+        let column = self
+            .columns
+            .add_encoded(&block.encoded_column(chunk.column)?)?;
+        let entry = match (chunk.values, chunk.stats) {
+            (Values::Constant(value), stats) => {
+                Entry::Constant(stats.unwrap_or_else(|| Stats::of_constant(value, chunk.count)))
+            }
+            (Values::Encoded { offset, bytes }, stats) => {
+                self.out.append(&block.encoded_values(offset, bytes)?)?;
+                let bytes = bytes.into();
+                Entry::Values { bytes, stats }
+            }
+        };
+        let ends = (chunk.min_time, chunk.max_time);
+        self.add(column, entry, ends, chunk.count as usize);
+        Ok(())
+    }
+
+    /// Ends the series at hand; returns whether it has chunks.
+    pub(super) fn end_series(&mut self, directory: &mut DirectoryWriter) -> Result<bool> {
+        if self.entries.is_empty() {
+            return Ok(false);
+        }
+        directory.add(&self.series_columns, &self.entries)?;
+        self.counts.series += 1;
+        self.series_columns.clear();
+        self.entries.clear();
+        Ok(true)
+    }
+
+    fn add(&mut self, column: u32, entry: Entry, (first, last): (i64, i64), samples: usize) {
+        self.series_columns.push(column);
+        self.entries.push(entry);
+        self.counts.min_time = self.counts.min_time.min(first);
+        self.counts.max_time = self.counts.max_time.max(last);
+        self.counts.samples += samples as u64;
+        self.counts.chunks += 1;
+    }
+}
+
+/// The columns of the series before, by the number of the chunk: the next series mostly has the
+/// same timestamps.
+#[derive(Debug, Default)]
+struct Recent {
+    columns: Vec<(Vec<i64>, u32)>,
+}
+
+impl Recent {
+    /// The column of the chunk `index` of a series.
+    fn column(&mut self, index: usize, timestamps: &[i64], columns: &mut ColumnSet) -> Result<u32> {
+        if let Some((known, column)) = self.columns.get(index)
+            && known == timestamps
+        {
+            return Ok(*column);
+        }
+        let column = columns.add(timestamps)?;
+        match self.columns.get_mut(index) {
+            Some((known, number)) => {
+                known.clear();
+                known.extend_from_slice(timestamps);
+                *number = column;
+            }
+            None if index < RECENT_COLUMNS => self.columns.push((timestamps.to_vec(), column)),
+            None => {}
+        }
+        Ok(column)
+    }
+}
+
+/// Encodes the values of a chunk; a constant appends nothing, its statistics hold it.
+fn encode(values: &[f64], encoded: &mut Vec<u8>) -> Entry {
+    let constant = values
+        .first()
+        .filter(|first| !is_stale(**first))
+        .is_some_and(|first| {
+            values
+                .iter()
+                .all(|value| value.to_bits() == first.to_bits())
+        });
+    if constant {
+        return Entry::Constant(Stats::of(values));
+    }
+    encode_values(values, encoded);
+    // Without a sample that is not stale there is nothing to sum up.
+    let stats = (values.len() >= SUMMED_SAMPLES)
+        .then(|| Stats::of(values))
+        .filter(|stats| stats.count > 0);
+    Entry::Values {
+        bytes: encoded.len() as u64,
+        stats,
+    }
+}
