@@ -43,10 +43,19 @@ pub(crate) fn all(shared: &Shared) -> Result<()> {
     tidy::expire(shared)?;
     let _turn = shared.compacting.lock();
     for space in shared.spaces.all() {
-        purge(shared, &space)?;
-        let blocks = plan_blocks(&space.view.get());
-        for job in plan_major(&blocks, &rungs(shared, &space), &Knobs::default()) {
-            run(shared, &space, &job)?;
+        loop {
+            shared.check_writable()?;
+            purge(shared, &space)?;
+            let view = space.view.get();
+            let newest = newest(&view).min(shared.now());
+            let rungs = rungs(shared, &space);
+            let jobs = plan_major(&plan_blocks(&view), &rungs, newest, &Knobs::default());
+            if jobs.is_empty() {
+                break;
+            }
+            for job in jobs {
+                run(shared, &space, &job)?;
+            }
         }
     }
     Ok(())
