@@ -15,7 +15,8 @@ use crate::options::QueryLimits;
 use crate::query::aggregate::{Aggregate, AggregatedSeries, aggregate};
 use crate::query::guard::{Buffers, CancelToken, Guard};
 use crate::query::labels::{Listing, list};
-use crate::query::merge::merge_columns;
+use crate::query::newest::Newest;
+use crate::query::run::SeriesRuns;
 use crate::query::select::{SeriesSet, select};
 use crate::shared::Core;
 use crate::space::Space;
@@ -99,39 +100,12 @@ impl<'a> Query<'a> {
         let Some((first, last)) = range else {
             return Ok(Vec::new());
         };
-        let mut buffers = Buffers::new(&series.guard());
+        let mut newest = Newest::new(Buffers::new(&series.guard()));
         let mut found = Vec::new();
-        let (mut timestamps, mut values) = (Vec::new(), Vec::new());
         while let Some(runs) = series.next_runs() {
-            let mut series = runs?;
-            // Only runs that reach as far as the newest start can hold the newest sample.
-            let newest_start = series
-                .runs
-                .iter()
-                .map(|run| run.min_time)
-                .filter(|&at| at <= last);
-            let from = newest_start.max().unwrap_or(first).max(first);
-            series.runs.retain(|run| run.overlaps(from, last));
-            if let [run] = &series.runs[..]
-                && let Some(sample) = run.last_sample().filter(|sample| sample.timestamp <= last)
-            {
-                found.push(Latest {
-                    labels: series.labels,
-                    sample,
-                });
-                continue;
-            }
-            // All of them reach the newest start, so they are one cluster.
-            let samples = series.runs.iter().map(|run| run.count as u64).sum();
-            buffers.read(samples, 0, series.runs.len() > 1)?;
-            timestamps.clear();
-            values.clear();
-            merge_columns(&series.runs, first, last, &mut timestamps, &mut values)?;
-            if let (Some(&timestamp), Some(&value)) = (timestamps.last(), values.last()) {
-                found.push(Latest {
-                    labels: series.labels,
-                    sample: Sample { timestamp, value },
-                });
+            let SeriesRuns { labels, runs } = runs?;
+            if let Some(sample) = newest.of(&runs, first, last)? {
+                found.push(Latest { labels, sample });
             }
         }
         Ok(found)

@@ -1,23 +1,60 @@
-//! What one reader sees: the live blocks, the heads that are being flushed, the head that grows.
+//! What one reader sees: the live blocks, the heads that are being flushed, the head that grows,
+//! and the tombstones that hide samples of them.
 //!
-//! Input: publications by flush. Output: an `Arc` that stays as it is for as long as it is held; a
-//! head and the block made of it are never in the same view.
+//! Input: publications by flush, compaction and deletes. Output: an `Arc` that stays as it is for
+//! as long as it is held; a head and the block made of it are never in the same view. Invariant: a
+//! block carries those tombstones of the view that are above what was purged from it and meet it
+//! in time; what a tombstone was found to select in a block is kept for as long as it stays there.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use treering_index::Postings;
 
 use crate::block::Block;
+use crate::error::Result;
 use crate::head::Head;
 use crate::sync::RwLock;
+use crate::tombstone::Tombstone;
 
 /// See the head of this file.
 #[derive(Debug, Clone)]
 pub(crate) struct View {
     /// In order of sequence: of two that hold the same sample, the later one wins.
-    pub(crate) blocks: Vec<Arc<Block>>,
+    pub(crate) blocks: Vec<LiveBlock>,
     /// Heads that take no more samples and are not in blocks yet, oldest first.
     pub(crate) frozen: Vec<Arc<Head>>,
-    /// The head that appends go to.
+    /// The head that appends go to. Deletes are applied to it at once.
     pub(crate) live: Arc<Head>,
+    /// In order of sequence.
+    pub(crate) tombstones: Vec<Arc<Tombstone>>,
+}
+
+/// A block of a view, and what is hidden in it.
+#[derive(Debug, Clone)]
+pub(crate) struct LiveBlock {
+    pub(crate) block: Arc<Block>,
+    /// Tombstones up to this sequence hide nothing in it.
+    pub(crate) purged: u64,
+    hides: Vec<Arc<Hide>>,
+}
+
+/// A tombstone in one block.
+#[derive(Debug)]
+struct Hide {
+    tombstone: Arc<Tombstone>,
+    /// The series of the block that it selects, once somebody asked.
+    postings: OnceLock<Arc<Postings>>,
+}
+
+/// What a tombstone hides in one block.
+#[derive(Debug, Clone)]
+pub(crate) struct Hidden {
+    /// Ordinals of the series.
+    pub(crate) series: Arc<Postings>,
+    /// Timestamp of the first sample that may be hidden.
+    pub(crate) first: i64,
+    /// Timestamp of the last one.
+    pub(crate) last: i64,
 }
 
 /// The current view.
@@ -27,8 +64,20 @@ pub(crate) struct CurrentView {
 }
 
 impl CurrentView {
-    pub(crate) fn new(mut view: View) -> Self {
-        view.sort();
+    /// A view of `blocks`, each with the sequence through which it was purged.
+    pub(crate) fn new(
+        blocks: Vec<(Arc<Block>, u64)>,
+        tombstones: Vec<Arc<Tombstone>>,
+        live: Arc<Head>,
+    ) -> Self {
+        let mut view = View {
+            blocks: Vec::new(),
+            frozen: Vec::new(),
+            live,
+            tombstones,
+        };
+        view.tombstones.sort_by_key(|tombstone| tombstone.sequence);
+        view.add(blocks);
         Self {
             view: RwLock::new(Arc::new(view)),
         }
@@ -41,20 +90,90 @@ impl CurrentView {
 
     /// Freezes the live head and lets appends go on in `live`.
     pub(crate) fn freeze(&self, live: Arc<Head>) {
-        let mut current = self.view.write();
-        let mut view = View::clone(&current);
-        view.frozen.push(std::mem::replace(&mut view.live, live));
-        *current = Arc::new(view);
+        self.change(|view| {
+            view.frozen.push(std::mem::replace(&mut view.live, live));
+        });
     }
 
-    /// Replaces the frozen head `flushed` by the blocks made of it.
-    pub(crate) fn publish(&self, flushed: &Arc<Head>, blocks: Vec<Arc<Block>>) {
+    /// Replaces the frozen head `flushed` by the blocks made of it, each with the sequence through
+    /// which it was purged.
+    pub(crate) fn publish(&self, flushed: &Arc<Head>, blocks: Vec<(Arc<Block>, u64)>) {
+        self.change(|view| {
+            view.frozen.retain(|head| !Arc::ptr_eq(head, flushed));
+            view.add(blocks);
+        });
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut View) -> T) -> T {
         let mut current = self.view.write();
         let mut view = View::clone(&current);
-        view.frozen.retain(|head| !Arc::ptr_eq(head, flushed));
-        view.blocks.extend(blocks);
-        view.sort();
-        *current = Arc::new(view);
+        let outcome = change(&mut view);
+        let before = std::mem::replace(&mut *current, Arc::new(view));
+        drop(current);
+        // Readers do not wait while a head is freed, or the file of a block removed.
+        drop(before);
+        outcome
+    }
+}
+
+/// What compaction and deletes change.
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "nothing deletes or compacts yet")
+)]
+impl CurrentView {
+    /// Puts `added` (each with the sequence through which it was purged) in the place of the blocks
+    /// with the ids `removed`, which are returned.
+    pub(crate) fn replace(
+        &self,
+        removed: &[u64],
+        added: Vec<(Arc<Block>, u64)>,
+    ) -> Vec<Arc<Block>> {
+        self.change(|view| {
+            let is_removed = |live: &mut LiveBlock| removed.contains(&live.block.id());
+            let gone = view.blocks.extract_if(.., is_removed);
+            let gone = gone.map(|live| live.block).collect();
+            view.add(added);
+            gone
+        })
+    }
+
+    /// Hides what `tombstone` selects. In the live head it must have been applied, and it has a
+    /// sequence above those of all that went before.
+    pub(crate) fn hide(&self, tombstone: Arc<Tombstone>) {
+        self.change(|view| {
+            for live in &mut view.blocks {
+                live.attach(&tombstone);
+            }
+            view.tombstones.push(tombstone);
+            view.tombstones.sort_by_key(|tombstone| tombstone.sequence);
+        });
+    }
+
+    /// Lets go of the tombstones with these sequences, which hide nothing any more.
+    pub(crate) fn forget(&self, sequences: &[u64]) {
+        let gone = |tombstone: &Tombstone| sequences.contains(&tombstone.sequence);
+        self.change(|view| {
+            view.tombstones.retain(|tombstone| !gone(tombstone));
+            for live in &mut view.blocks {
+                live.hides.retain(|hide| !gone(&hide.tombstone));
+            }
+        });
+    }
+
+    /// Notes for each (block id, sequence) that tombstones through the sequence hide nothing in the
+    /// block.
+    pub(crate) fn purge(&self, blocks: &[(u64, u64)]) {
+        self.change(|view| {
+            for live in &mut view.blocks {
+                let through = blocks.iter().filter(|(id, _)| *id == live.block.id());
+                if let Some(through) = through.map(|(_, through)| *through).max() {
+                    live.purged = live.purged.max(through);
+                    let purged = live.purged;
+                    live.hides.retain(|hide| hide.tombstone.sequence > purged);
+                }
+            }
+        });
     }
 }
 
@@ -64,8 +183,87 @@ impl View {
         self.frozen.iter().chain(std::iter::once(&self.live))
     }
 
-    fn sort(&mut self) {
-        self.blocks
-            .sort_by_key(|block| (block.max_sequence(), block.min_time(), block.id()));
+    /// The tombstones that may hide samples of `head` in `first..=last`; none of the live head.
+    pub(crate) fn hiding(&self, head: &Head, first: i64, last: i64) -> Vec<Arc<Tombstone>> {
+        let (Some(frozen), Some((min, max))) = (head.frozen(), head.time_range()) else {
+            return Vec::new();
+        };
+        let (first, last) = (first.max(min), last.min(max));
+        let hiding = self.tombstones.iter().rev();
+        hiding
+            .take_while(|tombstone| tombstone.sequence > frozen.max_sequence)
+            .filter(|tombstone| tombstone.first <= last && tombstone.last >= first)
+            .cloned()
+            .collect()
+    }
+
+    fn add(&mut self, blocks: Vec<(Arc<Block>, u64)>) {
+        for (block, purged) in blocks {
+            let mut live = LiveBlock {
+                block,
+                purged,
+                hides: Vec::new(),
+            };
+            for tombstone in &self.tombstones {
+                live.attach(tombstone);
+            }
+            self.blocks.push(live);
+        }
+        self.blocks.sort_by_key(|LiveBlock { block, .. }| {
+            (block.max_sequence(), block.min_time(), block.id())
+        });
+    }
+}
+
+impl LiveBlock {
+    /// What tombstones hide in it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "nothing compacts yet"))]
+    pub(crate) fn hidden(&self) -> Result<Vec<Hidden>> {
+        self.hidden_in(i64::MIN, i64::MAX)
+    }
+
+    /// What tombstones hide in it that meet `first..=last`. Their series are looked up once; an
+    /// error is of this call only.
+    pub(crate) fn hidden_in(&self, first: i64, last: i64) -> Result<Vec<Hidden>> {
+        let mut hidden = Vec::new();
+        for hide in &self.hides {
+            let tombstone = &hide.tombstone;
+            if tombstone.first > last || tombstone.last < first {
+                continue;
+            }
+            let series = hide.postings(&self.block)?;
+            if !series.is_empty() {
+                hidden.push(Hidden {
+                    series,
+                    first: tombstone.first,
+                    last: tombstone.last,
+                });
+            }
+        }
+        Ok(hidden)
+    }
+
+    /// Takes note of a tombstone, if it can hide anything here.
+    fn attach(&mut self, tombstone: &Arc<Tombstone>) {
+        let meets = tombstone.first <= self.block.max_time()
+            && tombstone.last >= self.block.min_time()
+            && tombstone.first <= tombstone.last;
+        if tombstone.sequence > self.purged && meets {
+            self.hides.push(Arc::new(Hide {
+                tombstone: Arc::clone(tombstone),
+                postings: OnceLock::new(),
+            }));
+        }
+    }
+}
+
+impl Hide {
+    fn postings(&self, block: &Block) -> Result<Arc<Postings>> {
+        if let Some(postings) = self.postings.get() {
+            return Ok(Arc::clone(postings));
+        }
+        let postings = block.select(self.tombstone.selector.matchers())?;
+        let postings = self.postings.get_or_init(|| Arc::new(postings));
+        Ok(Arc::clone(postings))
     }
 }

@@ -44,22 +44,30 @@ impl Holes {
         self.ranges.iter().flat_map(|ranges| ranges.iter().copied())
     }
 
+    /// The range that `timestamp` lies in, if it is hidden.
+    pub(crate) fn around(&self, timestamp: i64) -> Option<(i64, i64)> {
+        let ranges = self.ranges.as_deref()?;
+        let after = ranges.partition_point(|range| range.0 <= timestamp);
+        let range = ranges.get(after.checked_sub(1)?).copied();
+        range.filter(|range| timestamp <= range.1)
+    }
+
     /// Whether the sample at `timestamp` is hidden.
     pub(crate) fn hide(&self, timestamp: i64) -> bool {
-        self.ranges.as_ref().is_some_and(|ranges| {
-            let after = ranges.partition_point(|range| range.0 <= timestamp);
-            after > 0 && timestamp <= ranges[after - 1].1
-        })
+        self.around(timestamp).is_some()
     }
 
     /// Whether everything in `first..=last` is hidden.
     pub(crate) fn cover(&self, first: i64, last: i64) -> bool {
-        self.iter().any(|(from, to)| from <= first && last <= to)
+        self.around(first).is_some_and(|range| last <= range.1)
     }
 
     /// Whether anything in `first..=last` is hidden.
     pub(crate) fn touch(&self, first: i64, last: i64) -> bool {
-        self.iter().any(|(from, to)| from <= last && first <= to)
+        self.ranges.as_deref().is_some_and(|ranges| {
+            let at = ranges.partition_point(|range| range.1 < first);
+            ranges.get(at).is_some_and(|range| range.0 <= last)
+        })
     }
 
     /// Takes the hidden samples out of what the two columns, sorted by time, hold from `start` on.

@@ -2,13 +2,15 @@
 //!
 //! Input: a view and a selector. Output: sorted names or values. A block counts when its time range
 //! meets the one asked for, a series of a head when one of its runs does: a name may be listed whose
-//! samples lie just outside the range, none is left out.
+//! samples lie just outside the range, none is left out. Series whose runs in the range are deleted
+//! whole do not count.
 
 use std::collections::BTreeSet;
 
 use treering_index::{Postings, Selector};
 
 use super::guard::Guard;
+use super::hiding::Hiding;
 use crate::error::Result;
 use crate::registry::Registry;
 use crate::sync::RwLock;
@@ -33,15 +35,17 @@ pub(crate) fn list(
     guard: &Guard,
 ) -> Result<Vec<String>> {
     let mut found = BTreeSet::new();
-    for block in &view.blocks {
+    let hiding = Hiding::of(view, (first, last), guard)?;
+    for (number, live) in view.blocks.iter().enumerate() {
         guard.check()?;
+        let block = &live.block;
         if block.min_time() > last || block.max_time() < first {
             continue;
         }
-        let within = match selector.matchers() {
-            [] => None,
-            matchers => Some(block.select(matchers)?),
-        };
+        let within = hiding.shown_in_block(number, live, selector, guard)?;
+        if within.as_ref().is_some_and(Postings::is_empty) {
+            continue;
+        }
         let more = match listing {
             Listing::Names => block.label_names(within.as_ref())?,
             Listing::Values(name) => block.label_values(name, within.as_ref())?,
@@ -49,19 +53,10 @@ pub(crate) fn list(
         add(&mut found, more, guard)?;
     }
     guard.check()?;
-    let mut active: Vec<u32> = view
-        .heads()
-        .flat_map(|head| head.active(first, last))
-        .collect();
+    let active = hiding.shown_in_heads(view, registry, selector, guard)?;
     if !active.is_empty() {
-        active.sort_unstable();
-        active.dedup();
         let registry = registry.read();
         let index = registry.index();
-        if !selector.matchers().is_empty() {
-            let selected = index.select(selector.matchers());
-            active.retain(|&id| selected.contains(id));
-        }
         // All series at once needs no set of them.
         let within = (active.len() < registry.len()).then(|| Postings::from_ids(active));
         let more = match listing {

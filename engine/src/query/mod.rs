@@ -1,15 +1,20 @@
 //! Questions: which series, their samples, aggregates of them.
 //!
 //! Input: a view and a selector. `select` plans (which series, where), `run` is a piece of a series,
-//! `merge` joins pieces, `aggregate` (with `window` and `group`) computes, `guard` counts what a
-//! query uses. Nothing here writes.
+//! `hiding` knows what deletes took out of it (its `holes`), `merge` joins pieces, `newest` finds
+//! the last sample, `labels` lists names, `aggregate` (with `window` and `group`) computes, `guard`
+//! counts what a query uses. Nothing here writes.
 
 pub(crate) mod aggregate;
 pub(crate) mod group;
 pub(crate) mod guard;
+pub(crate) mod hiding;
 pub(crate) mod holes;
 pub(crate) mod labels;
 pub(crate) mod merge;
+pub(crate) mod newest;
 pub(crate) mod run;
 pub(crate) mod select;
+#[cfg(test)]
+mod tests;
 pub(crate) mod window;

@@ -24,7 +24,8 @@ pub(crate) struct Run {
     pub(crate) count: usize,
     /// Where they are.
     pub(crate) source: RunSource,
-    /// What deletes took out of it. `min_time`, `max_time` and `count` are then bounds only.
+    /// What deletes took out of it. `min_time`, `max_time` and `count` are then bounds only: no
+    /// sample need lie at either end, nor any between them.
     pub(crate) holes: Holes,
 }
 
@@ -72,6 +73,35 @@ impl Run {
     /// Whether any of its samples may lie in `first..=last`.
     pub(crate) fn overlaps(&self, first: i64, last: i64) -> bool {
         self.min_time <= last && self.max_time >= first
+    }
+
+    /// Whether any of its samples may lie in `first..=last` and is not deleted.
+    pub(crate) fn shows(&self, first: i64, last: i64) -> bool {
+        let (from, to) = (first.max(self.min_time), last.min(self.max_time));
+        from <= to && (self.holes.is_empty() || !self.holes.cover(from, to))
+    }
+
+    /// The run without what lies in `holes`; none when that is all of it.
+    pub(crate) fn without(mut self, holes: &Holes) -> Option<Self> {
+        if !holes.touch(self.min_time, self.max_time) {
+            return Some(self);
+        }
+        self.holes = if self.holes.is_empty() {
+            holes.clone()
+        } else {
+            Holes::of(self.holes.iter().chain(holes.iter()))
+        };
+        // Tighter bounds let runs stand apart that overlapped only in what was deleted.
+        let min_time = match self.holes.around(self.min_time) {
+            Some((_, last)) => last.checked_add(1)?,
+            None => self.min_time,
+        };
+        let max_time = match self.holes.around(self.max_time) {
+            Some((first, _)) => first.checked_sub(1)?,
+            None => self.max_time,
+        };
+        (self.min_time, self.max_time) = (min_time, max_time);
+        (min_time <= max_time).then_some(self)
     }
 
     /// Appends all samples that are not deleted to the two columns.

@@ -10,6 +10,7 @@ use treering_codec::Sample;
 use treering_index::{Labels, Selector};
 
 use super::guard::{Buffers, Guard, Held};
+use super::hiding::{CHECK_EVERY, Hiding};
 use super::holes::Holes;
 use super::merge::{Clusters, Merger};
 use super::run::{Run, RunSource, SeriesRuns};
@@ -30,6 +31,7 @@ pub struct SeriesSet {
     places: std::iter::Peekable<std::vec::IntoIter<Place>>,
     /// Where the last series was found in the directory of each block.
     cursors: Vec<Cursor>,
+    hiding: Hiding,
 }
 
 /// One series in one block, or in the heads.
@@ -92,11 +94,14 @@ pub(crate) fn select(
         places: Vec::new(),
         held: guard.hold(),
     };
-    for (number, block) in view.blocks.iter().enumerate() {
+    let hiding = Hiding::of(&view, (first, last), &guard)?;
+    for (number, live) in view.blocks.iter().enumerate() {
+        let block = &live.block;
         if block.min_time() > last || block.max_time() < first {
             continue;
         }
         let ordinals = block.select(selector.matchers())?;
+        let ordinals = hiding.outside(number, live, ordinals);
         plan.held.add(ordinals.len() as u64 * PLACE_BYTES)?;
         let mut labels = block.labels_cursor()?;
         for (done, ordinal) in ordinals.iter().enumerate() {
@@ -124,13 +129,12 @@ pub(crate) fn select(
         held,
         places: places.into_iter().peekable(),
         cursors,
+        hiding,
     })
 }
 
 /// Estimate of what one place of the plan takes, labels included.
 const PLACE_BYTES: u64 = 256;
-/// Deadline and cancellation are looked at, and the registry is let go, once in so many series.
-const CHECK_EVERY: usize = 1024;
 
 /// The ids of the series with samples in the heads that may lie in `first..=last`, ascending.
 fn active(view: &View, first: i64, last: i64) -> Vec<u32> {
@@ -199,6 +203,7 @@ impl SeriesSet {
             held: guard.hold(),
             places,
             cursors: Vec::new(),
+            hiding: Hiding::default(),
         }
     }
 
@@ -207,9 +212,9 @@ impl SeriesSet {
         loop {
             let place = self.places.next()?;
             let mut runs = Vec::new();
-            let mut found = self.add_runs(place.source, &mut runs);
+            let mut found = self.add_runs(&place, &mut runs);
             while let Some(same) = self.places.next_if(|next| next.labels == place.labels) {
-                found = found.and_then(|()| self.add_runs(same.source, &mut runs));
+                found = found.and_then(|()| self.add_runs(&same, &mut runs));
             }
             if let Err(error) = found.and_then(|()| self.held.guard().check()) {
                 return Some(Err(error));
@@ -228,13 +233,14 @@ impl SeriesSet {
         self.held.guard().clone()
     }
 
-    fn add_runs(&mut self, source: Source, runs: &mut Vec<Run>) -> Result<()> {
+    fn add_runs(&mut self, place: &Place, runs: &mut Vec<Run>) -> Result<()> {
         let (first, last) = (self.first, self.last);
-        match source {
+        match place.source {
             Source::Block(number, ordinal) => {
-                let block = &self.view.blocks[number as usize];
+                let (number, start) = (number as usize, runs.len());
+                let block = &self.view.blocks[number].block;
                 let mut chunks = Vec::new();
-                let cursor = &mut self.cursors[number as usize];
+                let cursor = &mut self.cursors[number];
                 block.chunks_with(cursor, ordinal, first, last, &mut chunks)?;
                 runs.extend(chunks.into_iter().map(|chunk| Run {
                     min_time: chunk.min_time,
@@ -246,10 +252,15 @@ impl SeriesSet {
                     },
                     holes: Holes::default(),
                 }));
+                let holes = self.hiding.in_block(number, ordinal);
+                self.hiding.hide(runs, start, &holes);
             }
             Source::Heads(id) => {
-                for head in self.view.heads() {
+                for (number, head) in self.view.heads().enumerate() {
+                    let start = runs.len();
                     head.runs(id, first, last, runs);
+                    let holes = self.hiding.in_head(number, &place.labels);
+                    self.hiding.hide(runs, start, &holes);
                 }
             }
         }
@@ -324,10 +335,11 @@ impl Series {
     /// Whether any sample lies in the range; decodes only where the ends of a run do not tell.
     fn has_samples(&self) -> Result<bool> {
         let inside = |time| (self.first..=self.last).contains(&time);
+        let tells = |run: &Run| run.holes.is_empty();
         if self
             .runs
             .iter()
-            .any(|run| inside(run.min_time) || inside(run.max_time))
+            .any(|run| tells(run) && (inside(run.min_time) || inside(run.max_time)))
         {
             return Ok(true);
         }
