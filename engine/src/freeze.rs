@@ -153,8 +153,7 @@ fn write<'a>(shared: &Shared, set: &'a FrozenSet, written: &mut Vec<Written<'a>>
     let dir = shared.dir.join(flush::DIR);
     let database = shared.manifest.lock().database();
     for (space, head) in &set.heads {
-        let Some((min_sequence, max_sequence)) = head.frozen().filter(|_| !space.is_dropped())
-        else {
+        let Some(frozen) = head.frozen().filter(|_| !space.is_dropped()) else {
             continue;
         };
         let plan = FlushPlan {
@@ -164,8 +163,8 @@ fn write<'a>(shared: &Shared, set: &'a FrozenSet, written: &mut Vec<Written<'a>>
             namespace: space.id,
             registry: &space.registry,
             first_block: shared.take_block_ids(FLUSH_BLOCKS as u64),
-            min_sequence,
-            max_sequence,
+            min_sequence: frozen.min_sequence,
+            max_sequence: frozen.max_sequence,
             window: flush_window(shared, space, head),
         };
         let entries = write_blocks(head, &plan)?;

@@ -117,10 +117,6 @@ impl CurrentView {
 }
 
 /// What compaction and deletes change.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "nothing deletes or compacts yet")
-)]
 impl CurrentView {
     /// Puts `added` (each with the sequence through which it was purged) in the place of the blocks
     /// with the ids `removed`, which are returned.
@@ -216,8 +212,12 @@ impl View {
 }
 
 impl LiveBlock {
+    /// Whether any tombstone meets its times that is not known to hide nothing in it.
+    pub(crate) fn is_touched(&self) -> bool {
+        !self.hides.is_empty()
+    }
+
     /// What tombstones hide in it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing compacts yet"))]
     pub(crate) fn hidden(&self) -> Result<Vec<Hidden>> {
         self.hidden_in(i64::MIN, i64::MAX)
     }
