@@ -4,6 +4,8 @@
 //! Input: bytes. Output: how much was read, or the error that an open would give. Not part of the
 //! stable interface.
 
+mod change;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,9 +15,12 @@ use crate::manifest::Manifest;
 use crate::manifest::format::{BlockEntry, Edit, encode_header, encode_record};
 use crate::options::Reads;
 use crate::vfs::{MemVfs, Vfs};
+use crate::wal::change::Change;
 use crate::wal::format::{FileHeader, FrameHeader, FrameKind};
 use crate::wal::payload::{BatchPayload, Definition, IdRun, put_definitions, put_samples};
 use crate::wal::{WalReader, file_path};
+
+pub use change::{WalChange, manifest_record_of, read_wal_changes, rewrite_manifest_record};
 
 /// The database that the files made and read here belong to.
 pub const DATABASE: u64 = 0x7265_6574;
@@ -37,17 +42,24 @@ pub fn read_wal_files(files: &[&[u8]]) -> Result<(u64, u64)> {
     let mut reader = WalReader::open(vfs, dir, DATABASE, 1)?;
     let mut frames = 0;
     while let Some(frame) = reader.next()? {
-        if frame.kind == FrameKind::Batch {
-            // Any payload is read or refused; what it holds does not matter here.
-            let _ = BatchPayload::decode(frame.payload);
-        }
+        // Any payload is read or refused; what it holds does not matter here.
+        let _ = BatchPayload::decode(frame.payload);
+        let _ = Change::decode(frame.kind, frame.payload);
         frames += 1;
     }
     Ok((frames, reader.cut().map_or(0, |cut| cut.bytes)))
 }
 
-/// A WAL file with one frame around each payload, all checksums right.
+/// A WAL file with a batch frame around each payload, all checksums right.
 pub fn wal_file_of(payloads: &[&[u8]]) -> Vec<u8> {
+    let frames = payloads
+        .iter()
+        .map(|payload| (FrameKind::Batch as u8, *payload));
+    wal_file_of_frames(&frames.collect::<Vec<_>>())
+}
+
+/// A WAL file with a frame of the given kind around each payload, all checksums right.
+pub fn wal_file_of_frames(frames: &[(u8, &[u8])]) -> Vec<u8> {
     let header = FileHeader {
         database: DATABASE,
         number: 1,
@@ -57,10 +69,10 @@ pub fn wal_file_of(payloads: &[&[u8]]) -> Vec<u8> {
     };
     let seed = FileHeader::seed(DATABASE, 1);
     let mut out = header.encode().to_vec();
-    for (sequence, payload) in (1..).zip(payloads) {
+    for (sequence, (kind, payload)) in (1..).zip(frames) {
         let frame = FrameHeader {
             len: payload.len() as u32,
-            kind: FrameKind::Batch as u8,
+            kind: *kind,
             flags: [0; 7],
             sequence,
             synced: out.len() as u64,

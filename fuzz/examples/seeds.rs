@@ -5,8 +5,10 @@
 #![forbid(unsafe_code)]
 
 use std::path::Path;
+use std::time::Duration;
 
-use treering::testing;
+use treering::testing::{self, WalChange};
+use treering::{Metadata, MetricKind, NamespaceOptions, Selector};
 use treering_codec::{
     Stats, StreamEncoder, encode_timestamps, encode_values, stale_marker, varint,
 };
@@ -167,7 +169,7 @@ fn write_files() -> std::io::Result<()> {
     };
     let first = payload(64);
     let second = payload(64 + 32 + first.len().next_multiple_of(8));
-    let framed = |payload: &[u8]| [&(payload.len() as u16).to_le_bytes(), payload].concat();
+    let framed = |payload: &[u8]| framed(1, payload);
     write("wal_frames", "one", &framed(first))?;
     write(
         "wal_frames",
@@ -175,6 +177,7 @@ fn write_files() -> std::io::Result<()> {
         &[framed(first), framed(second)].concat(),
     )?;
     write("wal_frames", "empty", &framed(&[]))?;
+    write_changes(&framed(first))?;
     write(
         "manifest_open",
         "made",
@@ -184,12 +187,19 @@ fn write_files() -> std::io::Result<()> {
     write("manifest_open", "cut", &manifest[..manifest.len() - 5])?;
     write("manifest_open", "header", &manifest[..32])?;
     // Next block id, flushed through, WAL floor, nothing removed, nothing added.
-    write("manifest_records", "nothing", &[9, 1, 2, 0, 0])?;
-    write("manifest_records", "removed", &[9, 1, 2, 1, 0, 0])?;
+    write("manifest_records", "nothing", &[9, 1, 3, 0, 0])?;
+    write("manifest_records", "removed", &[9, 1, 3, 1, 1, 0])?;
+    write("manifest_records", "newer", &[9, 1, 3, 0, 0, 9, 1, 0])?;
     write(
         "manifest_records",
         "added",
-        &[9, 1, 2, 0, 1, 7, 0, 0, 2, 4, 1, 1, 90],
+        &[9, 1, 3, 0, 1, 7, 0, 0, 2, 4, 1, 1, 90],
+    )?;
+    // The same, purged up to three sequences later and with a step of a minute.
+    write(
+        "manifest_records",
+        "stepped",
+        &[9, 1, 3, 0, 1, 7, 0, 0, 2, 4, 1, 1, 90, 1, 2, 3, 60],
     )?;
     write("block_open", "whole", block)?;
     write("block_open", "cut", &block[..block.len() - 40])?;
@@ -199,6 +209,67 @@ fn write_files() -> std::io::Result<()> {
     write("block_patched", "values", &[40, 0, 0xff, 90, 0, 1])?;
     let [low, high] = middle.to_le_bytes();
     write("block_patched", "middle", &[low, high, 0x80])
+}
+
+/// Changes other than samples: alone, in frames behind a batch, and in manifest records.
+fn write_changes(batch: &[u8]) -> std::io::Result<()> {
+    let hour = Duration::from_secs(3600);
+    let options = NamespaceOptions::default()
+        .retention(365 * 24 * hour)
+        .retention_bytes(1 << 30)
+        .downsample(hour, Duration::from_secs(60))
+        .downsample(24 * hour, hour);
+    let selector = Selector::parse(r#"up{host=~"host_[0-3]",job!="x",dc!~"(?i:b)+"}"#);
+    let selector = selector.expect("a selector of ours");
+    let metadata = Metadata::new(MetricKind::Counter)
+        .unit("bytes")
+        .help("Sent.");
+    let changes = [
+        ("delete", WalChange::delete(0, selector, 0, i64::MAX)),
+        (
+            "delete_all",
+            WalChange::delete(0, Selector::all(), i64::MIN, -1),
+        ),
+        (
+            "create",
+            WalChange::create_namespace(1, "Team-7_x.y", options.clone()),
+        ),
+        (
+            "alter",
+            WalChange::alter_namespace(0, options.max_series(1000)),
+        ),
+        ("metadata", WalChange::metadata(0, "up", Some(metadata))),
+        ("no_metadata", WalChange::metadata(0, "up", None)),
+        ("drop", WalChange::drop_namespace(1)),
+    ];
+    let mut frames = batch.to_vec();
+    let mut before = Vec::new();
+    for (name, change) in changes {
+        let (kind, payload) = change.encode();
+        let alone = [&[kind - 3], &payload[..]].concat();
+        write("wal_change", name, &alone)?;
+        frames.extend(framed(kind, &payload));
+        write(
+            "wal_frames",
+            name,
+            &[batch, &framed(kind, &payload)].concat(),
+        )?;
+        let one = [(1, change.clone())];
+        let record = testing::manifest_record_of([9, 1, 3], &one, &[(1, 1)], &[]);
+        write("manifest_records", name, &record)?;
+        before.push((1 + before.len() as u64, change));
+    }
+    write("wal_frames", "changes", &[&frames[..], batch].concat())?;
+    // All but the last, which would undo some.
+    before.pop();
+    let record = testing::manifest_record_of([9, 8, 3], &before, &[(1, 7)], &[]);
+    write("manifest_records", "changes", &record)
+}
+
+/// A frame as the target `wal_frames` reads it.
+fn framed(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let head = (payload.len() as u16) | u16::from(kind - 1) << 13;
+    [&head.to_le_bytes(), payload].concat()
 }
 
 fn labels(number: u32) -> Labels {

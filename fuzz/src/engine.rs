@@ -34,18 +34,36 @@ pub fn wal_replay(data: &[u8]) {
     );
 }
 
-/// Payloads of frames with right checksums: two bytes of length before each.
+/// Frames with right checksums. Two bytes before each payload: its length, and in the upper three
+/// bits the kind, counted from that of a batch.
 pub fn wal_frames(data: &[u8]) {
-    let mut payloads = Vec::new();
+    let mut frames = Vec::new();
     let mut rest = data;
     while let Some((head, tail)) = rest.split_first_chunk::<2>() {
-        let len = usize::from(u16::from_le_bytes(*head)).min(tail.len());
+        let head = u16::from_le_bytes(*head);
+        let len = usize::from(head & 0x1fff).min(tail.len());
         let (payload, next) = tail.split_at(len);
-        payloads.push(payload);
+        frames.push((1 + (head >> 13) as u8, payload));
         rest = next;
     }
     let base = Base::get();
-    survive(base.with("wal", &base.wal(1, &payloads)), data.len());
+    survive(base.with("wal", &base.wal(&frames)), data.len());
+}
+
+/// The payload of a frame that holds a change, its kind before it.
+pub fn wal_change(data: &[u8]) {
+    let Some((kind, payload)) = data.split_first() else {
+        return;
+    };
+    let kind = 3 + kind % 3;
+    if let Ok(Some(change)) = testing::WalChange::decode(kind, payload) {
+        let (again, bytes) = change.encode();
+        assert_eq!(again, kind);
+        // We write numbers in their shortest form.
+        assert!(bytes.len() <= payload.len(), "{change:?}");
+        let read = testing::WalChange::decode(kind, &bytes).expect("what we wrote");
+        assert_eq!(read, Some(change));
+    }
 }
 
 /// The bytes as a manifest.
@@ -59,6 +77,10 @@ pub fn manifest_open(data: &[u8]) {
 
 /// The payload of one more record of the manifest, with a right checksum.
 pub fn manifest_records(data: &[u8]) {
+    if let Ok(bytes) = testing::rewrite_manifest_record(data) {
+        let again = testing::rewrite_manifest_record(&bytes).expect("what we wrote");
+        assert_eq!(again, bytes);
+    }
     let base = Base::get();
     survive(base.with("manifest", &base.manifest(data)), data.len());
 }

@@ -78,17 +78,17 @@ impl Base {
         Arc::new(store)
     }
 
-    /// The WAL file with frames of these payloads in place of its own, all of kind `kind`.
-    pub fn wal(&self, kind: u8, payloads: &[&[u8]]) -> Vec<u8> {
+    /// The WAL file with frames of these kinds and payloads in place of its own.
+    pub fn wal(&self, frames: &[(u8, &[u8])]) -> Vec<u8> {
         let mut file = self.file("wal")[..WAL_HEADER].to_vec();
         let field = |at: usize| word(&file, at);
         let (database, number) = (field(16), field(24));
         let (position, mut sequence) = (field(40), field(48));
         let seed = crc32_parts(0, &[b"wal", &database.to_le_bytes(), &number.to_le_bytes()]);
-        for payload in payloads {
+        for (kind, payload) in frames {
             let mut frame = [0u8; FRAME];
             frame[4..8].copy_from_slice(&(payload.len() as u32).to_le_bytes());
-            frame[8] = kind;
+            frame[8] = *kind;
             frame[16..24].copy_from_slice(&sequence.to_le_bytes());
             frame[24..32].copy_from_slice(&position.to_le_bytes());
             let mut padded = payload.to_vec();

@@ -14,7 +14,7 @@ pub use codec::{
     codec_roundtrip, codec_stats, codec_stream, codec_timestamps, codec_values, varint,
 };
 pub use engine::{
-    block_open, block_patched, manifest_open, manifest_records, wal_frames, wal_replay,
+    block_open, block_patched, manifest_open, manifest_records, wal_change, wal_frames, wal_replay,
 };
 pub use files::Base;
 pub use index::{index_open, labels_parse, selector_parse};
@@ -37,6 +37,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("manifest_records", manifest_records),
     ("selector_parse", selector_parse),
     ("varint", varint),
+    ("wal_change", wal_change),
     ("wal_frames", wal_frames),
     ("wal_replay", wal_replay),
 ];

@@ -3,17 +3,30 @@
 //! Blocks come and go a hundred at a time, so that the file is mostly history and is written anew
 //! several times; a flush alone never gets there.
 
+mod damage;
+mod flushes;
+mod golden;
+mod model;
+mod records;
+mod upgrade;
+
 use super::*;
+use crate::metadata::{Metadata, MetricKind};
+use crate::namespace::options::NamespaceOptions;
+use crate::tombstone::Tombstone;
 use crate::vfs::{CrashVfs, MemVfs};
+use crate::wal::change::{MetadataChange, NamespaceChange};
 use format::BlockEntry;
+use treering_index::Selector;
 
 const IMAGES: u64 = 12;
 
-/// Edit number `number`: a hundred blocks take the place of the last hundred.
+/// Edit number `number`: a hundred blocks take the place of the last hundred, and with them the
+/// namespace they were in, its tombstone and its metadata.
 fn edit(number: u64) -> Edit {
     let block = |id| BlockEntry {
         id,
-        namespace: 0,
+        namespace: number as u32 + 1,
         level: 0,
         min_time: -(id as i64) << 40,
         max_time: (id as i64) << 40,
@@ -24,6 +37,20 @@ fn edit(number: u64) -> Edit {
         step: 0,
     };
     let ids = |number: u64| number * 100..(number + 1) * 100;
+    let id = number as u32 + 1;
+    let create = NamespaceChange::Create {
+        id,
+        name: format!("n{}", number % 3),
+        options: NamespaceOptions::default().max_series(1 + number),
+    };
+    let drop = (number > 0).then(|| NamespaceChange::Drop { id: id - 1 });
+    let tombstone = Tombstone {
+        sequence: number,
+        namespace: id,
+        selector: Selector::metric("cpu"),
+        first: -1,
+        last: number as i64,
+    };
     Edit {
         next_block: (number + 1) * 100,
         flushed_through: number,
@@ -35,8 +62,28 @@ fn edit(number: u64) -> Edit {
             .into_iter()
             .flatten()
             .collect(),
+        purge: ids(number).step_by(50).map(|id| (id, number + 1)).collect(),
+        namespaces: drop.into_iter().chain([create]).collect(),
+        tombstones: (number > 0).then_some(tombstone).into_iter().collect(),
+        metadata: vec![metadata(id, "cpu", 9)],
         ..Edit::default()
     }
+}
+
+fn metadata(namespace: u32, metric: &str, help: usize) -> MetadataChange {
+    MetadataChange {
+        namespace,
+        metric: metric.to_owned(),
+        metadata: Some(Metadata::new(MetricKind::Gauge).help("h".repeat(help))),
+    }
+}
+
+/// A manifest of database 7 in a new store.
+fn new_manifest() -> (Manifest, Reserve, Arc<dyn Vfs>) {
+    let vfs: Arc<dyn Vfs> = Arc::new(MemVfs::new());
+    let reserve = Reserve::new(Arc::clone(&vfs), Path::new("/"), 0);
+    let made = Manifest::create(Arc::clone(&vfs), Path::new("/"), 7, State::default());
+    (made.unwrap(), reserve, vfs)
 }
 
 /// What the manifest of an image says; `None` without one.
@@ -110,4 +157,58 @@ fn a_rewrite_that_fails_keeps_the_long_manifest() {
     assert_ne!(manifest.state, state);
     let opened = Manifest::open(vfs, Path::new("/")).unwrap();
     assert_eq!(opened.unwrap().0.state, manifest.state);
+}
+
+#[test]
+fn metadata_is_written_anew_when_it_is_mostly_history_and_only_then() {
+    let (mut manifest, reserve, vfs) = new_manifest();
+    let mut commit = |change: MetadataChange| {
+        let len = manifest.len;
+        let mut edit = manifest.edit();
+        edit.metadata.push(change);
+        manifest.commit(&edit, &reserve).unwrap();
+        assert_eq!(
+            manifest.len,
+            vfs.open(Path::new("/manifest")).unwrap().len().unwrap()
+        );
+        manifest.len < len
+    };
+    let grown = (0..500).filter(|number| commit(metadata(0, &format!("m{number}"), 1000)));
+    assert_eq!(grown.count(), 0, "everything is live");
+    let replaced =
+        (0..4000).filter(|number| commit(metadata(0, &format!("m{}", number % 500), 1000)));
+    let replaced = replaced.count();
+    assert!(
+        (2..=4).contains(&replaced),
+        "{replaced} times for eight times the live bytes"
+    );
+    assert_eq!(manifest.state.metadata.len(), 500);
+}
+
+#[test]
+fn an_edit_starts_from_the_counters_of_now() {
+    let (mut manifest, reserve, _) = new_manifest();
+    manifest.commit(&edit(0), &reserve).unwrap();
+    manifest.commit(&edit(1), &reserve).unwrap();
+    let before = manifest.state.clone();
+    manifest.commit(&manifest.edit(), &reserve).unwrap();
+    assert_eq!(manifest.state, before);
+    assert_eq!(
+        (manifest.edit().next_block, manifest.edit().next_namespace),
+        (200, 3)
+    );
+}
+
+#[test]
+fn what_would_not_be_read_is_not_written() {
+    let path = Path::new("/manifest");
+    let most = RECORD_HEADER_BYTES + MAX_MANIFEST_RECORD_BYTES;
+    check_length(path, 0, most).unwrap();
+    check_length(path, MAX_BYTES - most as u64, most).unwrap();
+    for (at, record) in [(0, most + 1), (MAX_BYTES - 99, 100), (u64::MAX, 1)] {
+        match check_length(path, at, record) {
+            Err(Failure::Refused(error)) if error.is_limit() => (),
+            other => panic!("{at}, {record}: {other:?}"),
+        }
+    }
 }

@@ -36,7 +36,8 @@ pub(crate) enum FrameKind {
 }
 
 impl FrameKind {
-    fn from_byte(byte: u8) -> Option<Self> {
+    /// The kind of this byte, if this release knows it.
+    pub(crate) fn from_byte(byte: u8) -> Option<Self> {
         match byte {
             1 => Some(Self::Batch),
             2 => Some(Self::Mark),
