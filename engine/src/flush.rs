@@ -50,6 +50,7 @@ pub(crate) fn write_blocks(head: &Head, plan: &FlushPlan<'_>) -> Result<Vec<Bloc
         max_sequence: plan.max_sequence,
         level: 0,
         database: plan.database,
+        step: 0,
     };
     let mut outputs = Outputs::new(plan.vfs, plan.dir, meta, edges);
     write_head(head, plan, &mut outputs)?;

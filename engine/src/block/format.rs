@@ -16,8 +16,14 @@ use treering_codec::{MAX_CHUNK_SAMPLES, crc32, crc32_parts};
 use crate::error::{Error, Result};
 use crate::limits::MAX_SERIES;
 
-/// The format version that this release writes, and the newest that it reads.
-pub(crate) const VERSION: u32 = 1;
+/// The newest format version that this release reads; it writes the oldest that will do.
+pub(crate) const VERSION: u32 = 2;
+
+/// Version of blocks that hold samples as they came.
+const VERSION_RAW: u32 = 1;
+
+/// Longest step of a block in seconds: 3 bytes of the footer.
+pub(crate) const MAX_STEP_SECONDS: u32 = (1 << 24) - 1;
 
 /// First bytes of every block.
 pub(super) const MAGIC: [u8; 8] = *b"TRblock\n";
@@ -74,12 +80,19 @@ pub(crate) struct BlockMeta {
     pub(crate) level: u8,
     /// Id of the database; with `id` it seeds the checksums.
     pub(crate) database: u64,
+    /// Seconds of one step of a downsampled block; 0 where samples are as they came.
+    pub(crate) step: u32,
 }
 
 impl BlockMeta {
     /// Seed of the checksums, so that intact bytes of another block do not pass for ours.
     pub(super) fn seed(&self) -> u32 {
         crc32_parts(0, &[&self.database.to_le_bytes(), &self.id.to_le_bytes()])
+    }
+
+    /// The format version of the block.
+    fn version(&self) -> u32 {
+        if self.step == 0 { VERSION_RAW } else { VERSION }
     }
 }
 
@@ -229,7 +242,7 @@ pub(super) struct Footer {
 pub(super) fn header(meta: &BlockMeta) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEADER_BYTES);
     out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(&meta.version().to_le_bytes());
     out.extend_from_slice(&meta.namespace.to_le_bytes());
     out.extend_from_slice(&meta.id.to_le_bytes());
     out.extend_from_slice(&meta.database.to_le_bytes());
@@ -257,12 +270,13 @@ impl Footer {
         for count in [info.series, info.samples, info.chunks, info.columns] {
             out.extend_from_slice(&count.to_le_bytes());
         }
-        out.extend_from_slice(&[meta.level, 0, 0, 0]);
+        let [first, second, third, _] = meta.step.to_le_bytes();
+        out.extend_from_slice(&[meta.level, first, second, third]);
         out.extend_from_slice(&meta.namespace.to_le_bytes());
         for number in [meta.id, meta.database, info.bytes.total] {
             out.extend_from_slice(&number.to_le_bytes());
         }
-        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&meta.version().to_le_bytes());
         let crc = crc32(meta.seed(), &out);
         out.extend_from_slice(&crc.to_le_bytes());
         out.extend_from_slice(&END_MAGIC);
@@ -279,14 +293,19 @@ impl Footer {
         footer: &[u8],
     ) -> Result<Footer> {
         let start = file_bytes.saturating_sub(FOOTER_BYTES as u64);
-        let (namespace, id, database) =
+        let (version, namespace, id, database) =
             parse_header(header).map_err(|fault| fault.at(path, 0, file_bytes))?;
         let parsed = Self::parse_parts(
             footer,
+            version,
             crc32_parts(0, &[&database.to_le_bytes(), &id.to_le_bytes()]),
         );
         let footer = parsed.map_err(|fault| fault.at(path, start, file_bytes))?;
         let meta = &footer.info.meta;
+        if meta.version() != version {
+            let what = "the version of the block is not that of its step";
+            return Err(Error::corrupt(path, start, what));
+        }
         if (meta.namespace, meta.id, meta.database) != (namespace, id, database) {
             return Err(Error::corrupt(
                 path,
@@ -305,7 +324,7 @@ impl Footer {
         Ok(footer)
     }
 
-    fn parse_parts(bytes: &[u8], seed: u32) -> std::result::Result<Footer, Fault> {
+    fn parse_parts(bytes: &[u8], named: u32, seed: u32) -> std::result::Result<Footer, Fault> {
         let mut reader = Reader::new(bytes);
         let covered = reader.take(FOOTER_BYTES - 12)?;
         let stored = reader.u32()?;
@@ -325,11 +344,11 @@ impl Footer {
         let (min_time, max_time) = (reader.i64()?, reader.i64()?);
         let (series, samples) = (reader.u64()?, reader.u64()?);
         let (chunks, columns) = (reader.u64()?, reader.u64()?);
-        let [level, ..] = reader.array::<4>()?;
+        let [level, first, second, third] = reader.array::<4>()?;
         let namespace = reader.u32()?;
         let (id, database, total) = (reader.u64()?, reader.u64()?, reader.u64()?);
         let version = reader.u32()?;
-        if version != VERSION {
+        if version != named {
             return Err(Fault::What("header and footer name different versions"));
         }
         let sections = Sections::of_lengths(lengths)
@@ -342,6 +361,7 @@ impl Footer {
             max_sequence,
             level,
             database,
+            step: u32::from_le_bytes([first, second, third, 0]),
         };
         let bytes = sections.bytes();
         let info = BlockInfo {
@@ -400,14 +420,14 @@ impl Footer {
     }
 }
 
-/// Namespace, id and database of a header.
-fn parse_header(bytes: &[u8]) -> std::result::Result<(u32, u64, u64), Fault> {
+/// Version, namespace, id and database of a header.
+fn parse_header(bytes: &[u8]) -> std::result::Result<(u32, u32, u64, u64), Fault> {
     let mut reader = Reader::new(bytes);
     if reader.array()? != MAGIC {
         return Err(Fault::What("the file does not begin as a block"));
     }
     let version = reader.u32()?;
-    let facts = (reader.u32()?, reader.u64()?, reader.u64()?);
+    let facts = (version, reader.u32()?, reader.u64()?, reader.u64()?);
     let covered = bytes.get(..reader.offset()).unwrap_or_default();
     if reader.u32()? != crc32(0, covered) {
         return Err(Fault::What("the checksum of the header does not match"));

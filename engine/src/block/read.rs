@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -29,6 +30,9 @@ pub(crate) struct Block {
     pub(super) directory: Directory,
     pub(super) footer: Footer,
     index: OnceLock<IndexReader<Bytes>>,
+    vfs: Arc<dyn Vfs>,
+    /// Whether the file goes with this.
+    doomed: AtomicBool,
 }
 
 /// Reads the labels of the series of one block.
@@ -95,7 +99,15 @@ impl Block {
             directory: Directory::new(&footer.sections, footer.info.series),
             footer,
             index: OnceLock::new(),
+            vfs: Arc::clone(vfs),
+            doomed: AtomicBool::new(false),
         })
+    }
+
+    /// Lets the file go when the last one who reads this block is done. For a block that no
+    /// manifest names any more.
+    pub(crate) fn doom(&self) {
+        self.doomed.store(true, Ordering::Release);
     }
 
     /// What the footer tells.
@@ -312,6 +324,15 @@ impl Block {
                 Error::codec(self.path(), self.footer.sections.index.start, damage)
             }
             other => Error::Labels(other),
+        }
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        if *self.doomed.get_mut() {
+            // What stays is harmless: opening the database removes it.
+            let _ = self.vfs.remove(self.pages.path());
         }
     }
 }

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use treering_codec::{Stats, stale_marker};
 use treering_index::{Labels, Selector};
 
+use super::format::MAX_STEP_SECONDS;
 use super::outputs::publish;
 use super::{Block, BlockInfo, BlockMeta, BlockWriter, ChunkRef, Cursor};
 use crate::error::{Error, Result};
@@ -27,6 +28,7 @@ const META: BlockMeta = BlockMeta {
     max_sequence: 19,
     level: 2,
     database: 99,
+    step: 0,
 };
 
 /// A series of the model.
@@ -421,4 +423,38 @@ fn what_is_no_series_is_refused_and_leaves_no_file() {
     );
     drop(BlockWriter::create(&vfs, path(), META).unwrap());
     assert!(!vfs.exists(path()).unwrap());
+}
+
+#[test]
+fn the_file_of_a_doomed_block_goes_with_its_last_reader() {
+    for reads in [Reads::Mmap, Reads::Pread] {
+        let vfs = store();
+        write(&vfs, path(), META, &[plain(1, vec![1, 2, 3], |_| 0.5)]).unwrap();
+        drop(Block::open(&vfs, path(), reads).unwrap());
+        assert!(vfs.exists(path()).unwrap());
+        let block = Arc::new(Block::open(&vfs, path(), reads).unwrap());
+        let reader = Arc::clone(&block);
+        block.doom();
+        drop(block);
+        assert_eq!(read(&reader).unwrap()[0].1, [1, 2, 3]);
+        assert!(vfs.exists(path()).unwrap());
+        drop(reader);
+        assert!(!vfs.exists(path()).unwrap());
+    }
+}
+
+/// The step stands in a footer of version 2; blocks of samples as they came stay of version 1.
+#[test]
+fn a_step_makes_a_block_of_version_two() {
+    for (step, version) in [(0, 1), (300, 2), (MAX_STEP_SECONDS, 2)] {
+        let vfs = store();
+        let meta = BlockMeta { step, ..META };
+        write(&vfs, path(), meta, &[plain(1, vec![1, 2, 3], |_| 0.5)]).unwrap();
+        assert_eq!(vfs.map(path()).unwrap()[8..12], [version, 0, 0, 0]);
+        let block = Block::open(&vfs, path(), Reads::Mmap).unwrap();
+        assert_eq!(block.info().meta, meta);
+    }
+    let step = MAX_STEP_SECONDS + 1;
+    let refused = BlockWriter::create(&store(), path(), BlockMeta { step, ..META });
+    assert!(matches!(refused, Err(Error::InvalidArgument { .. })));
 }

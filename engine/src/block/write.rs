@@ -14,7 +14,9 @@ use treering_index::{IndexWriter, Labels};
 use super::chunks::{ChunkWriter, Counts};
 use super::cursor::ChunkRef;
 use super::directory::DirectoryWriter;
-use super::format::{BlockInfo, BlockMeta, Footer, HEADER_BYTES, Sections, header};
+use super::format::{
+    BlockInfo, BlockMeta, Footer, HEADER_BYTES, MAX_STEP_SECONDS, Sections, header,
+};
 use super::paged::PagedWriter;
 use super::pending::Pending;
 use super::read::Block;
@@ -38,6 +40,11 @@ pub(crate) struct BlockWriter {
 impl BlockWriter {
     /// Starts a block in a new file at `path`, which is its temporary name.
     pub(crate) fn create(vfs: &Arc<dyn Vfs>, path: &Path, meta: BlockMeta) -> Result<Self> {
+        if meta.step > MAX_STEP_SECONDS {
+            let why = format!("must be at most {MAX_STEP_SECONDS} seconds");
+            let argument = "step";
+            return Err(Error::InvalidArgument { argument, why });
+        }
         let file = vfs
             .create(path)
             .map_err(|error| Error::io("create", path, error))?;

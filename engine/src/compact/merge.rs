@@ -82,6 +82,7 @@ pub(crate) fn merge(plan: &MergePlan<'_>) -> Result<Option<Vec<BlockEntry>>> {
             .unwrap_or(0),
         level: plan.level,
         database: plan.database,
+        step: 0,
     };
     let mut outputs = Outputs::new(plan.vfs, plan.dir, meta, plan.edges.to_vec());
     let mut readers = Readers::open(plan.inputs)?;

@@ -42,6 +42,7 @@ fn write(vfs: &Arc<dyn Vfs>, id: u64, series: &Model) -> Arc<Block> {
         max_sequence: 10 * id + 9,
         level: 0,
         database: 5,
+        step: 0,
     };
     let path = folder().join(format!("input-{id}"));
     let mut writer = BlockWriter::create(vfs, &path, meta).unwrap();

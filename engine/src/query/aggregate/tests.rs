@@ -72,6 +72,7 @@ fn chunks(series: &[&[(i64, f64)]]) -> Vec<Vec<Run>> {
         max_sequence: 1,
         level: 0,
         database: 7,
+        step: 0,
     };
     let mut writer = BlockWriter::create(&vfs, path, meta).unwrap();
     for (number, samples) in series.iter().enumerate() {
