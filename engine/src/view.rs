@@ -117,10 +117,6 @@ impl CurrentView {
 }
 
 /// What compaction and deletes change.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "nothing deletes or compacts yet")
-)]
 impl CurrentView {
     /// Puts `added` (each with the sequence through which it was purged) in the place of the blocks
     /// with the ids `removed`, which are returned.
@@ -185,13 +181,13 @@ impl View {
 
     /// The tombstones that may hide samples of `head` in `first..=last`; none of the live head.
     pub(crate) fn hiding(&self, head: &Head, first: i64, last: i64) -> Vec<Arc<Tombstone>> {
-        let (Some(frozen), Some((min, max))) = (head.frozen(), head.time_range()) else {
+        let (Some((_, through)), Some((min, max))) = (head.frozen(), head.time_range()) else {
             return Vec::new();
         };
         let (first, last) = (first.max(min), last.min(max));
         let hiding = self.tombstones.iter().rev();
         hiding
-            .take_while(|tombstone| tombstone.sequence > frozen.max_sequence)
+            .take_while(|tombstone| tombstone.sequence > through)
             .filter(|tombstone| tombstone.first <= last && tombstone.last >= first)
             .cloned()
             .collect()
@@ -216,8 +212,12 @@ impl View {
 }
 
 impl LiveBlock {
+    /// Whether any tombstone may hide something in it.
+    pub(crate) fn is_touched(&self) -> bool {
+        !self.hides.is_empty()
+    }
+
     /// What tombstones hide in it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing compacts yet"))]
     pub(crate) fn hidden(&self) -> Result<Vec<Hidden>> {
         self.hidden_in(i64::MIN, i64::MAX)
     }

@@ -22,6 +22,7 @@ use crate::flush::entry_of;
 use crate::manifest::format::BlockEntry;
 use crate::query::holes::Holes;
 use crate::vfs::Vfs;
+use crate::view::Hidden;
 use sweep::Sweep;
 
 /// What a merge needs to know.
@@ -52,16 +53,6 @@ pub(crate) struct MergeInput {
     pub(crate) block: Arc<Block>,
     /// What deletes took out of it.
     pub(crate) tombstones: Vec<Hidden>,
-}
-
-/// What a delete hides in one block.
-#[derive(Debug, Clone)]
-pub(crate) struct Hidden {
-    /// Ordinals of the series in that block.
-    pub(crate) series: Arc<Postings>,
-    /// First and last timestamp of what is hidden.
-    pub(crate) first: i64,
-    pub(crate) last: i64,
 }
 
 /// Writes the blocks that the inputs become; none when nothing is left of them. `Ok(None)` when it
