@@ -181,13 +181,13 @@ impl View {
 
     /// The tombstones that may hide samples of `head` in `first..=last`; none of the live head.
     pub(crate) fn hiding(&self, head: &Head, first: i64, last: i64) -> Vec<Arc<Tombstone>> {
-        let (Some(frozen), Some((min, max))) = (head.frozen(), head.time_range()) else {
+        let (Some((_, through)), Some((min, max))) = (head.frozen(), head.time_range()) else {
             return Vec::new();
         };
         let (first, last) = (first.max(min), last.min(max));
         let hiding = self.tombstones.iter().rev();
         hiding
-            .take_while(|tombstone| tombstone.sequence > frozen.max_sequence)
+            .take_while(|tombstone| tombstone.sequence > through)
             .filter(|tombstone| tombstone.first <= last && tombstone.last >= first)
             .cloned()
             .collect()
@@ -212,7 +212,7 @@ impl View {
 }
 
 impl LiveBlock {
-    /// Whether any tombstone meets its times that is not known to hide nothing in it.
+    /// Whether any tombstone may hide something in it.
     pub(crate) fn is_touched(&self) -> bool {
         !self.hides.is_empty()
     }

@@ -3,12 +3,16 @@
 //! Input: resolved batches, in order of sequence. Output: runs per series. Series are spread over
 //! shards by id, sixty-four neighbours to a page, so that a scrape touches memory in order and no
 //! map is searched. Appends take the locks of their shards before they let go of the WAL, so every
-//! shard sees batches in order of sequence; readers hold one shard's lock while they copy.
+//! shard sees batches in order of sequence; readers hold one shard's lock while they copy. Deletes
+//! take all shards at once and let them go one by one. A head counts its bytes in an account of the
+//! database for as long as anybody holds it.
 
 mod series;
+#[cfg(test)]
+mod tests;
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::query::run::Run;
 use crate::sync::{Mutex, MutexGuard};
@@ -25,25 +29,15 @@ const PAGE_SERIES: usize = 64;
 pub(crate) struct Head {
     shards: [Mutex<Shard>; SHARDS],
     bytes: AtomicU64,
+    /// Bytes of all heads that anybody holds.
+    account: Arc<AtomicU64>,
     samples: AtomicU64,
     min_time: AtomicI64,
     max_time: AtomicI64,
     /// Sequence of the last change before this head.
     after_sequence: u64,
-    /// Set when it takes no more samples.
-    frozen: OnceLock<Frozen>,
-}
-
-/// Where a head ended.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Frozen {
-    /// Sequences that it holds.
-    pub(crate) min_sequence: u64,
-    pub(crate) max_sequence: u64,
-    /// The first WAL file that holds none of them.
-    pub(crate) wal_floor: u64,
-    /// Position at which that file starts.
-    pub(crate) wal_position: u64,
+    /// First and last sequence that it holds, set when it takes no more samples.
+    frozen: OnceLock<(u64, u64)>,
 }
 
 #[derive(Debug, Default)]
@@ -54,18 +48,19 @@ struct Shard {
 
 type Page = [HeadSeries; PAGE_SERIES];
 
-/// The shards that a batch touches, locked, lowest first.
+/// The shards that a change touches, locked, lowest first.
 #[derive(Debug)]
 pub(crate) struct LockedShards<'a> {
     guards: [Option<MutexGuard<'a, Shard>>; SHARDS],
 }
 
 impl Head {
-    /// An empty head for the changes after `after_sequence`.
-    pub(crate) fn new(after_sequence: u64) -> Self {
+    /// An empty head for the changes after `after_sequence`, whose bytes count in `account`.
+    pub(crate) fn new(after_sequence: u64, account: Arc<AtomicU64>) -> Self {
         Self {
             shards: Default::default(),
             bytes: AtomicU64::new(0),
+            account,
             samples: AtomicU64::new(0),
             min_time: AtomicI64::new(i64::MAX),
             max_time: AtomicI64::new(i64::MIN),
@@ -74,21 +69,15 @@ impl Head {
         }
     }
 
-    /// Notes where it ended: `through_sequence` is its last change, and the WAL goes on in file
-    /// `wal_floor`, which starts at `wal_position`.
-    pub(crate) fn freeze(&self, through_sequence: u64, wal_floor: u64, wal_position: u64) {
+    /// Notes that `through_sequence` is its last change.
+    pub(crate) fn freeze(&self, through_sequence: u64) {
         let min_sequence = self.after_sequence + 1;
         let max_sequence = through_sequence.max(min_sequence);
-        let _ = self.frozen.set(Frozen {
-            min_sequence,
-            max_sequence,
-            wal_floor,
-            wal_position,
-        });
+        let _ = self.frozen.set((min_sequence, max_sequence));
     }
 
-    /// Where it ended, once it takes no more samples.
-    pub(crate) fn frozen(&self) -> Option<Frozen> {
+    /// First and last sequence that it holds, once it takes no more samples.
+    pub(crate) fn frozen(&self) -> Option<(u64, u64)> {
         self.frozen.get().copied()
     }
 
@@ -112,6 +101,13 @@ impl Head {
             wanted.then(|| self.shards[index - 1].lock())
         });
         LockedShards { guards }
+    }
+
+    /// Locks all shards. Call it while the WAL is still locked.
+    pub(crate) fn lock_all(&self) -> LockedShards<'_> {
+        LockedShards {
+            guards: self.shards.each_ref().map(|shard| Some(shard.lock())),
+        }
     }
 
     /// Waits until every batch that took its shards before has been applied.
@@ -144,7 +140,7 @@ impl Head {
                 at += len;
             }
         }
-        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.grow(bytes);
         self.samples
             .fetch_add(values.len() as u64, Ordering::Relaxed);
         // Written while the shards are locked, so a reader that sees a sample sees its range.
@@ -154,17 +150,47 @@ impl Head {
         }
     }
 
+    /// Takes the samples in `first..=last` of the series `ids` out: the one way, for deletes and for
+    /// replay. Each of the shards (all of them) is let go when its series are done. `samples` and
+    /// `time_range` stay as they are.
+    pub(crate) fn delete(&self, shards: LockedShards<'_>, ids: &[u32], first: i64, last: i64) {
+        if first > last {
+            return;
+        }
+        for (number, guard) in shards.guards.into_iter().enumerate() {
+            let Some(mut shard) = guard else { continue };
+            let mut bytes = 0isize;
+            for &id in ids {
+                let page = id as usize / PAGE_SERIES;
+                if page % SHARDS != number {
+                    continue;
+                }
+                if let Some(Some(page)) = shard.pages.get_mut(page / SHARDS) {
+                    bytes += page[id as usize % PAGE_SERIES].delete(first, last);
+                }
+            }
+            self.grow(bytes);
+        }
+    }
+
+    /// Counts bytes that the heap grew by.
+    fn grow(&self, bytes: isize) {
+        // Both wrap around, so that a negative number is taken away.
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.account.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
     /// Heap that it takes, in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Samples appended, duplicates counted.
+    /// Samples appended, duplicates and deleted ones counted.
     pub(crate) fn samples(&self) -> u64 {
         self.samples.load(Ordering::Relaxed)
     }
 
-    /// Times of the oldest and newest sample.
+    /// Times of the oldest and newest sample appended.
     pub(crate) fn time_range(&self) -> Option<(i64, i64)> {
         let (min, max) = (
             self.min_time.load(Ordering::Acquire),
@@ -203,6 +229,12 @@ impl Head {
         }
         ids.sort_unstable();
         ids
+    }
+}
+
+impl Drop for Head {
+    fn drop(&mut self) {
+        self.account.fetch_sub(self.bytes(), Ordering::Relaxed);
     }
 }
 

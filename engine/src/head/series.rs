@@ -2,9 +2,11 @@
 //!
 //! Input: samples in any order. Output: [`Run`]s in order of sequence. In-order samples are encoded
 //! as they come; those at or before the newest one wait in a small unsorted list, which becomes a
-//! sorted run when it is full. Invariant: a late sample is newer in sequence than any in-order
-//! sample with its timestamp, because in-order samples are always the newest in time; so runs of
-//! late samples come after the in-order ones, and among themselves in the order they were made.
+//! sorted run when it is full. Deletes drop runs, or leave holes in them. Invariant: a late sample
+//! is newer in sequence than any in-order sample with its timestamp, because in-order samples are
+//! always the newest in time; so runs of late samples come after the in-order ones, and among
+//! themselves in the order they were made. A delete may take the newest samples away: the late ones
+//! that it leaves then keep a floor, at or below which every sample is late as before.
 
 use bytes::Bytes;
 use treering_codec::{Sample, StreamEncoder};
@@ -18,7 +20,7 @@ use crate::query::run::{Run, RunSource};
 pub(crate) struct HeadSeries {
     open: StreamEncoder,
     closed: Vec<Run>,
-    /// Bytes of the closed streams.
+    /// Bytes of the closed streams and their holes.
     closed_bytes: u32,
     late: Option<Box<Late>>,
 }
@@ -29,9 +31,14 @@ struct Late {
     samples: Vec<Sample>,
     /// Sorted, oldest first.
     runs: Vec<Run>,
-    /// Bytes of the runs.
+    /// Bytes of the runs and their holes.
     run_bytes: u32,
+    /// None of its samples is later than this; meaningless without any.
+    floor: i64,
 }
+
+/// Holes after which a run is encoded anew without what lies in them.
+const MOST_HOLES: usize = 16;
 
 impl HeadSeries {
     /// Appends `timestamps` and `values`; returns by how many bytes the heap use grew.
@@ -46,10 +53,8 @@ impl HeadSeries {
 
     #[inline]
     fn push(&mut self, timestamp: i64, value: f64) {
-        let newest = self
-            .open
-            .last_timestamp()
-            .or_else(|| self.closed.last().map(|run| run.max_time));
+        // An open stream reaches as far as all else, or further.
+        let newest = self.open.last_timestamp().or_else(|| self.newest_closed());
         if newest.is_some_and(|newest| timestamp <= newest) {
             self.push_late(Sample { timestamp, value });
             return;
@@ -58,6 +63,13 @@ impl HeadSeries {
         if self.open.len() >= HEAD_CHUNK_SAMPLES {
             self.close();
         }
+    }
+
+    /// The latest timestamp outside the open stream, or one beyond it.
+    #[cold]
+    fn newest_closed(&self) -> Option<i64> {
+        let closed = self.closed.last().map(|run| run.max_time);
+        closed.max(self.late.as_ref().map(|late| late.floor))
     }
 
     /// Ends the open stream.
@@ -83,6 +95,9 @@ impl HeadSeries {
     #[cold]
     fn push_late(&mut self, sample: Sample) {
         let late = self.late.get_or_insert_default();
+        if late.is_empty() || sample.timestamp > late.floor {
+            late.floor = sample.timestamp;
+        }
         late.samples.push(sample);
         if late.samples.len() >= LATE_SAMPLES {
             if let Some((run, bytes)) = encoded(sorted(&late.samples)) {
@@ -93,6 +108,29 @@ impl HeadSeries {
         }
     }
 
+    /// Takes the samples in `first..=last` out; returns by how many bytes the heap use grew.
+    pub(crate) fn delete(&mut self, first: i64, last: i64) -> isize {
+        let before = self.heap_bytes();
+        if let (Some(min_time), Some(max_time)) =
+            (self.open.first_timestamp(), self.open.last_timestamp())
+            && min_time <= last
+            && max_time >= first
+        {
+            self.close();
+        }
+        let holes = Holes::default().and(first, last);
+        if cut(&mut self.closed, &holes) {
+            self.closed_bytes = bytes_of(&self.closed);
+        }
+        if let Some(late) = &mut self.late {
+            late.delete(&holes);
+            if late.is_empty() {
+                self.late = None;
+            }
+        }
+        self.heap_bytes() as isize - before as isize
+    }
+
     /// Whether it holds no samples.
     pub(crate) fn is_empty(&self) -> bool {
         self.open.is_empty() && self.closed.is_empty() && self.late.is_none()
@@ -101,7 +139,7 @@ impl HeadSeries {
     /// Copies what overlaps `first..=last` as runs in order of sequence. Closed runs are shared,
     /// the open stream and the late samples copied: a few KiB at most.
     pub(crate) fn runs(&self, first: i64, last: i64, out: &mut Vec<Run>) {
-        let wanted = |run: &&Run| run.overlaps(first, last);
+        let wanted = |run: &&Run| run.shows(first, last);
         out.extend(self.closed.iter().filter(wanted).cloned());
         if let (Some(min_time), Some(max_time)) =
             (self.open.first_timestamp(), self.open.last_timestamp())
@@ -127,7 +165,7 @@ impl HeadSeries {
 
     /// Whether any run may hold samples of `first..=last`, without copying.
     pub(crate) fn overlaps(&self, first: i64, last: i64) -> bool {
-        let wanted = |run: &Run| run.overlaps(first, last);
+        let wanted = |run: &Run| run.shows(first, last);
         let open = self.open.first_timestamp().is_some_and(|min| min <= last)
             && self.open.last_timestamp().is_some_and(|max| max >= first);
         open || self.closed.iter().any(wanted)
@@ -138,6 +176,19 @@ impl HeadSeries {
                         .iter()
                         .any(|sample| (first..=last).contains(&sample.timestamp))
             })
+    }
+
+    /// [`HeadSeries::heap_bytes`], with every run looked at.
+    #[cfg(test)]
+    pub(super) fn measured_bytes(&self) -> usize {
+        let late = self.late.as_ref();
+        let counted = (self.closed_bytes, late.map_or(0, |late| late.run_bytes));
+        let measured = (
+            bytes_of(&self.closed),
+            late.map_or(0, |late| bytes_of(&late.runs)),
+        );
+        assert_eq!(counted, measured);
+        self.heap_bytes()
     }
 
     /// Heap that it takes, in bytes, without itself.
@@ -151,6 +202,71 @@ impl HeadSeries {
         });
         self.open.heap_bytes() + self.closed.capacity() * run + self.closed_bytes as usize + late
     }
+}
+
+impl Late {
+    fn is_empty(&self) -> bool {
+        self.samples.is_empty() && self.runs.is_empty()
+    }
+
+    fn delete(&mut self, holes: &Holes) {
+        let held = self.samples.len();
+        self.samples.retain(|sample| !holes.hide(sample.timestamp));
+        if self.samples.is_empty() {
+            self.samples = Vec::new();
+        }
+        let cut = cut(&mut self.runs, holes);
+        if cut {
+            self.run_bytes = bytes_of(&self.runs);
+        }
+        if cut || self.samples.len() < held {
+            let samples = self.samples.iter().map(|sample| sample.timestamp);
+            let runs = self.runs.iter().map(|run| run.max_time);
+            self.floor = samples.chain(runs).max().unwrap_or(i64::MIN);
+        }
+    }
+}
+
+/// Takes `holes` out of the runs; whether that changed any. The memory of dropped runs is freed.
+fn cut(runs: &mut Vec<Run>, holes: &Holes) -> bool {
+    let touched = |run: &Run| holes.touch(run.min_time, run.max_time);
+    if !runs.iter().any(touched) {
+        return false;
+    }
+    let kept = std::mem::take(runs).into_iter().filter_map(|run| {
+        let run = run.without(holes)?;
+        if run.holes.iter().count() > MOST_HOLES {
+            return compact(run);
+        }
+        Some(run)
+    });
+    *runs = kept.collect();
+    runs.shrink_to_fit();
+    true
+}
+
+/// The run encoded without what lies in its holes, so that many small deletes do not pile up.
+fn compact(run: Run) -> Option<Run> {
+    let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+    if run.decode(&mut timestamps, &mut values).is_err() {
+        // It was encoded here, so this does not happen; a query would report it.
+        return Some(run);
+    }
+    let pairs = timestamps.into_iter().zip(values);
+    let samples = pairs.map(|(timestamp, value)| Sample { timestamp, value });
+    encoded(samples.collect()).map(|(run, _)| run)
+}
+
+/// Bytes of the streams of `runs` and of their holes.
+fn bytes_of(runs: &[Run]) -> u32 {
+    let bytes = runs.iter().map(|run| {
+        let stream = match &run.source {
+            RunSource::Stream(bytes) => bytes.len(),
+            RunSource::Samples(_) | RunSource::Chunk { .. } => 0,
+        };
+        stream + run.holes.heap_bytes()
+    });
+    u32::try_from(bytes.sum::<usize>()).unwrap_or(u32::MAX)
 }
 
 /// `samples` by time; of equal timestamps the one that came last.

@@ -2,7 +2,8 @@
 //!
 //! Input: what is about to be read or allocated. Output: leave to go on, or the error that ends the
 //! query. Invariant: all clones of a guard count together, on whatever thread, and what is refused
-//! is not counted; memory is counted until its holder gives it back.
+//! is not counted; memory is counted until its holder gives it back, at the latest when the last
+//! clone goes. What all queries of a database hold together has a bound of its own: their pool.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -51,11 +52,42 @@ struct Running {
     deadline: Duration,
     series: AtomicU64,
     samples: AtomicU64,
+    /// Counted in the pool as well.
     bytes: AtomicU64,
+    pool: Arc<Pool>,
+}
+
+/// The working memory of all queries of a database.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    limit: u64,
+    used: AtomicU64,
+}
+
+impl Pool {
+    /// A pool of `limit` bytes.
+    pub(crate) fn new(limit: u64) -> Self {
+        let used = AtomicU64::new(0);
+        Self { limit, used }
+    }
+
+    /// Bytes that queries hold now.
+    pub(crate) fn used(&self) -> u64 {
+        self.used.load(RELAXED)
+    }
+
+    fn give_back(&self, less: u64) {
+        self.used.fetch_sub(less, RELAXED);
+    }
 }
 
 impl Guard {
-    pub(crate) fn new(limits: QueryLimits, cancel: CancelToken, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        limits: QueryLimits,
+        cancel: CancelToken,
+        clock: Arc<dyn Clock>,
+        pool: Arc<Pool>,
+    ) -> Self {
         let deadline = clock.monotonic().saturating_add(limits.timeout);
         let query = Arc::new(Running {
             limits,
@@ -65,6 +97,7 @@ impl Guard {
             series: AtomicU64::new(0),
             samples: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            pool,
         });
         Self { query }
     }
@@ -118,13 +151,30 @@ impl Guard {
                 format!("this query, which asked for {wanted} bytes"),
                 "ask for fewer series, windows or groups at a time, or raise QueryLimits::bytes",
             )
+        })?;
+        let pool = &self.query.pool;
+        count(&pool.used, more, pool.limit).map_err(|wanted| {
+            let own = self.query.bytes.fetch_sub(more, RELAXED) - more;
+            let others = wanted.saturating_sub(more).saturating_sub(own);
+            Error::limit(
+                "query memory of the database",
+                pool.limit,
+                format!(
+                    "this query, which asked for {more} bytes beside {own} of its own, with \
+                     {others} bytes in use by other queries"
+                ),
+                "ask again when they are through, ask for less at a time, drop iterators that are \
+                 not needed, or raise Options::memory_bytes (queries may take a quarter of it)",
+            )
         })
     }
 
     /// Gives back `less` bytes of working memory.
     pub(crate) fn release(&self, less: u64) {
         let rest = |used: u64| Some(used.saturating_sub(less));
-        let _ = self.query.bytes.fetch_update(RELAXED, RELAXED, rest);
+        let before = self.query.bytes.fetch_update(RELAXED, RELAXED, rest);
+        let before = before.unwrap_or_else(|before| before);
+        self.query.pool.give_back(less.min(before));
     }
 
     /// Working memory that is given back when its holder is dropped; none yet.
@@ -133,6 +183,12 @@ impl Guard {
             guard: self.clone(),
             bytes: 0,
         }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.pool.give_back(*self.bytes.get_mut());
     }
 }
 
@@ -231,7 +287,12 @@ mod tests {
     use crate::clock::SystemClock;
 
     fn guard(limits: QueryLimits) -> Guard {
-        Guard::new(limits, CancelToken::new(), Arc::new(SystemClock::new()))
+        guard_of(limits, &Arc::new(Pool::new(u64::MAX)))
+    }
+
+    fn guard_of(limits: QueryLimits, pool: &Arc<Pool>) -> Guard {
+        let clock = Arc::new(SystemClock::new());
+        Guard::new(limits, CancelToken::new(), clock, Arc::clone(pool))
     }
 
     #[test]
@@ -261,5 +322,66 @@ mod tests {
         guard.bytes(5600).unwrap();
         guard.release(u64::MAX);
         guard.bytes(5600).unwrap();
+    }
+
+    #[test]
+    fn queries_share_a_pool_and_give_back_what_they_held_when_they_end() {
+        let pool = Arc::new(Pool::new(1000));
+        let (one, other) = (
+            guard_of(QueryLimits::default(), &pool),
+            guard_of(QueryLimits::default().with_bytes(500), &pool),
+        );
+        one.bytes(700).unwrap();
+        other.bytes(200).unwrap();
+        let refused = other.bytes(101).unwrap_err();
+        assert!(refused.is_limit());
+        let text = refused.to_string();
+        for part in [
+            "query memory of the database 1000",
+            "101 bytes beside 200 of its own",
+            "700 bytes in use by other queries",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+        // Refused by either bound, it is counted in neither.
+        assert!(
+            other
+                .bytes(301)
+                .unwrap_err()
+                .to_string()
+                .contains("limit 500")
+        );
+        assert!(one.bytes(u64::MAX).is_err());
+        other.bytes(100).unwrap();
+        one.release(u64::MAX);
+        assert_eq!(pool.used(), 300);
+        let held = {
+            let mut held = other.hold();
+            held.add(50).unwrap();
+            held
+        };
+        drop(other);
+        assert_eq!(pool.used(), 350);
+        drop(held);
+        assert_eq!(pool.used(), 0);
+        one.bytes(1000).unwrap();
+    }
+
+    #[test]
+    fn threads_that_take_and_give_leave_the_pool_as_it_was() {
+        let pool = Arc::new(Pool::new(100_000));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for round in 0..500 {
+                        let guard = guard_of(QueryLimits::default(), &pool);
+                        let _ = guard.bytes(40_000);
+                        let _ = guard.bytes(round);
+                        guard.release(round / 2);
+                    }
+                });
+            }
+        });
+        assert_eq!(pool.used(), 0);
     }
 }

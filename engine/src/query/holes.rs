@@ -39,6 +39,14 @@ impl Holes {
         self.ranges.is_none()
     }
 
+    /// Heap that the ranges take, in bytes; shared ones are counted by each that holds them.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let counts = 2 * size_of::<usize>();
+        self.ranges
+            .as_ref()
+            .map_or(0, |ranges| counts + size_of_val(&**ranges))
+    }
+
     /// The ranges, ascending.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (i64, i64)> + '_ {
         self.ranges.iter().flat_map(|ranges| ranges.iter().copied())

@@ -410,7 +410,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::options::QueryLimits;
-    use crate::query::guard::CancelToken;
+    use crate::query::guard::{CancelToken, Pool};
     use crate::registry::Limits;
 
     /// A clock that notes, whenever it is asked, whether the registry can be written to.
@@ -440,11 +440,13 @@ mod tests {
     /// append with a new series waited for it.
     #[test]
     fn a_new_series_waits_for_no_more_than_a_thousand_labels() {
-        let mut registry = Registry::new(Limits {
+        let limits = Limits {
             series: u64::MAX,
+            own_series: u64::MAX,
             bytes: u64::MAX,
             labels: LabelLimits::default(),
-        });
+        };
+        let mut registry = Registry::new(limits, Arc::default());
         let series = 2 * CHECK_EVERY + 1;
         let ids: Vec<u32> = (0..series)
             .map(|host| {
@@ -459,7 +461,8 @@ mod tests {
             taken: AtomicUsize::new(0),
         });
         let (token, limits) = (CancelToken::new(), QueryLimits::default());
-        let guard = Guard::new(limits, token, Arc::clone(&clock) as Arc<dyn Clock>);
+        let pool = Arc::new(Pool::new(u64::MAX));
+        let guard = Guard::new(limits, token, Arc::clone(&clock) as Arc<dyn Clock>, pool);
         let mut plan = Plan {
             places: Vec::new(),
             held: guard.hold(),

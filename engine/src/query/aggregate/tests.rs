@@ -18,7 +18,7 @@ use crate::clock::SystemClock;
 use crate::error::{Error, Result};
 use crate::options::{QueryLimits, Reads};
 use crate::query::group::Grouping;
-use crate::query::guard::{CancelToken, Guard};
+use crate::query::guard::{CancelToken, Guard, Pool};
 use crate::query::holes::Holes;
 use crate::query::run::{Run, RunSource, SeriesRuns};
 use crate::vfs::{MemVfs, Vfs};
@@ -107,7 +107,8 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
 }
 
 fn guard(limits: QueryLimits) -> Guard {
-    Guard::new(limits, CancelToken::new(), Arc::new(SystemClock::new()))
+    let (clock, pool) = (Arc::new(SystemClock::new()), Arc::new(Pool::new(u64::MAX)));
+    Guard::new(limits, CancelToken::new(), clock, pool)
 }
 
 fn ask_within(
@@ -320,7 +321,8 @@ fn limits_and_cancelling_end_a_query() {
 
     let token = CancelToken::new();
     token.cancel();
-    let mut guard = Guard::new(QueryLimits::default(), token, Arc::new(SystemClock::new()));
+    let (clock, pool) = (Arc::new(SystemClock::new()), Arc::new(Pool::new(u64::MAX)));
+    let mut guard = Guard::new(QueryLimits::default(), token, clock, pool);
     let one = SeriesRuns {
         labels: Labels::empty(),
         runs: runs(Kind::Samples, &ramp(1)),

@@ -6,17 +6,18 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use treering_codec::Sample;
 use treering_index::{LabelLimits, Labels, Selector};
 
-use crate::block::{Block, BlockMeta, BlockWriter, Cursor, publish};
+use crate::block::{Block, BlockMeta, BlockWriter, Cursor};
 use crate::clock::SystemClock;
 use crate::flush::{FlushPlan, block_path, write_blocks};
 use crate::head::Head;
 use crate::ingest::push_run;
 use crate::options::{QueryLimits, Reads};
-use crate::query::guard::{CancelToken, Guard};
+use crate::query::guard::{CancelToken, Guard, Pool};
 use crate::query::select::{SeriesSet, select};
 use crate::registry::{Limits, Registry};
 use crate::sync::RwLock;
@@ -42,9 +43,12 @@ pub(super) type Bits = (i64, u64);
 pub(super) struct World {
     pub(super) view: CurrentView,
     pub(super) registry: RwLock<Registry>,
+    pool: Arc<Pool>,
     vfs: Arc<dyn Vfs>,
     dir: PathBuf,
     head: Arc<Head>,
+    /// Bytes of all heads.
+    pub(super) account: Arc<AtomicU64>,
     sequence: u64,
     next_block: u64,
     model: BTreeMap<Labels, BTreeMap<i64, u64>>,
@@ -77,17 +81,22 @@ impl World {
     pub(super) fn on(vfs: Arc<dyn Vfs>) -> Self {
         let dir = PathBuf::from("/blocks");
         vfs.create_dir(&dir).unwrap();
-        let head = Arc::new(Head::new(0));
+        let limits = Limits {
+            series: u64::MAX,
+            own_series: u64::MAX,
+            bytes: u64::MAX,
+            labels: LabelLimits::default(),
+        };
+        let account = Arc::default();
+        let head = Arc::new(Head::new(0, Arc::clone(&account)));
         Self {
             view: CurrentView::new(Vec::new(), Vec::new(), Arc::clone(&head)),
-            registry: RwLock::new(Registry::new(Limits {
-                series: u64::MAX,
-                bytes: u64::MAX,
-                labels: LabelLimits::default(),
-            })),
+            registry: RwLock::new(Registry::new(limits, Arc::default())),
+            pool: Arc::new(Pool::new(1 << 30)),
             vfs,
             dir,
             head,
+            account,
             sequence: 0,
             next_block: 1,
             model: BTreeMap::new(),
@@ -117,8 +126,8 @@ impl World {
 
     pub(super) fn freeze(&mut self) {
         if self.head.samples() > 0 {
-            self.head.freeze(self.sequence, 0, 0);
-            self.head = Arc::new(Head::new(self.sequence));
+            self.head.freeze(self.sequence);
+            self.head = Arc::new(Head::new(self.sequence, Arc::clone(&self.account)));
             self.view.freeze(Arc::clone(&self.head));
         }
     }
@@ -128,15 +137,16 @@ impl World {
         let Some(head) = self.view.get().frozen.first().cloned() else {
             return;
         };
-        let frozen = head.frozen().unwrap();
+        let (min_sequence, max_sequence) = head.frozen().unwrap();
         let plan = FlushPlan {
             vfs: &self.vfs,
             dir: &self.dir,
             database: 7,
+            namespace: 0,
             registry: &self.registry,
             first_block: self.next_block,
-            min_sequence: frozen.min_sequence,
-            max_sequence: frozen.max_sequence,
+            min_sequence,
+            max_sequence,
             window: 200,
         };
         let entries = write_blocks(&head, &plan).unwrap();
@@ -157,8 +167,8 @@ impl World {
         }
     }
 
+    /// In the order in which a database does it: the shards, the view, the head.
     pub(super) fn delete(&mut self, selector: Selector, first: i64, last: i64) {
-        self.freeze();
         self.sequence += 1;
         for (labels, samples) in &mut self.model {
             if selector.matches(labels) {
@@ -169,6 +179,8 @@ impl World {
                     .push((first, last));
             }
         }
+        let ids = self.registry.read().index().select(selector.matchers());
+        let shards = self.head.lock_all();
         self.view.hide(Arc::new(Tombstone {
             sequence: self.sequence,
             namespace: 0,
@@ -176,6 +188,7 @@ impl World {
             first,
             last,
         }));
+        self.head.delete(shards, &ids.to_vec(), first, last);
     }
 
     /// Writes one block anew as compaction would: what is hidden stays behind.
@@ -235,7 +248,8 @@ impl World {
             return None;
         }
         writer.finish().unwrap();
-        publish(&*self.vfs, &temporary, &block_path(&self.dir, new)).unwrap();
+        let path = block_path(&self.dir, new);
+        self.vfs.rename(&temporary, &path).unwrap();
         Some(self.open(new))
     }
 
@@ -251,7 +265,7 @@ impl World {
             let in_heads = view
                 .frozen
                 .iter()
-                .any(|head| head.frozen().unwrap().max_sequence < tombstone.sequence);
+                .any(|head| head.frozen().unwrap().1 < tombstone.sequence);
             !in_blocks && !in_heads
         });
         let done: Vec<u64> = done.map(|tombstone| tombstone.sequence).collect();
@@ -304,7 +318,8 @@ impl World {
     }
 
     pub(super) fn guard_of(&self, limits: QueryLimits) -> Guard {
-        Guard::new(limits, CancelToken::new(), Arc::new(SystemClock::new()))
+        let (clock, pool) = (Arc::new(SystemClock::new()), Arc::clone(&self.pool));
+        Guard::new(limits, CancelToken::new(), clock, pool)
     }
 
     fn open(&self, id: u64) -> Arc<Block> {
