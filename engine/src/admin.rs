@@ -13,22 +13,20 @@ use treering_index::Selector;
 use crate::append::acknowledge;
 use crate::db::{Db, bounds};
 use crate::error::{Error, Result};
-use crate::limits::{MAX_METADATA_BYTES, MAX_NAMESPACES};
-use crate::metadata::{Metadata, check_metric};
+use crate::limits::MAX_NAMESPACES;
+use crate::manifest::state::DEFAULT_NAMESPACE;
+use crate::metadata::{self, Metadata, check_metric};
 use crate::namespace::options::{NamespaceOptions, check_name};
 use crate::poison::Failure;
 use crate::recover::Maker;
 use crate::replay;
 use crate::shared::{Commit, Shared};
-use crate::manifest::state::DEFAULT_NAMESPACE;
 use crate::space::Space;
 use crate::stats::{DbStats, add_space};
-use crate::sync::MutexGuard;
 use crate::tidy;
 use crate::tombstone::admit;
 use crate::wal::Draft;
-use crate::wal::change::{Delete, MetadataChange, NamespaceChange};
-use crate::wal::format::FrameKind;
+use crate::wal::change::{Change, Delete, MetadataChange, NamespaceChange};
 
 /// A namespace and what it holds.
 #[derive(Debug, Clone, Serialize)]
@@ -87,7 +85,7 @@ impl Db {
             name: name.to_owned(),
             options: options.clone(),
         };
-        let position = write(shared, &mut commit, FrameKind::Namespace, &change.encode())?;
+        let position = write(shared, &mut commit, Change::Namespace(change))?;
         let maker = Maker {
             options: &shared.options,
             memory: &shared.memory,
@@ -95,7 +93,6 @@ impl Db {
         };
         let space = Arc::new(maker.make((id, name), options, Vec::new(), Vec::new()));
         shared.spaces.insert(Arc::clone(&space));
-        commit.changes.namespaces.push(change);
         drop(commit);
         acknowledge(shared, position)?;
         Ok(self.seen_from(space))
@@ -134,9 +131,8 @@ impl Db {
             id: space.id,
             options: options.clone(),
         };
-        let position = write(shared, &mut commit, FrameKind::Namespace, &change.encode())?;
+        let position = write(shared, &mut commit, Change::Namespace(change))?;
         space.alter(options);
-        commit.changes.namespaces.push(change);
         drop(commit);
         acknowledge(shared, position)
     }
@@ -154,13 +150,19 @@ impl Db {
             });
         }
         let change = NamespaceChange::Drop { id: space.id };
-        write(shared, &mut commit, FrameKind::Namespace, &change.encode())?;
+        write(shared, &mut commit, Change::Namespace(change))?;
         shared.spaces.remove(space.id);
         drop(commit);
         // Makes the drop durable: no block may go before it is certain.
         shared.sync()?;
         tidy::drop_namespace(shared, space.id)?;
-        let blocks: Vec<u64> = space.view.get().blocks.iter().map(|b| b.block.id()).collect();
+        let blocks: Vec<u64> = space
+            .view
+            .get()
+            .blocks
+            .iter()
+            .map(|b| b.block.id())
+            .collect();
         let gone = space.view.replace(&blocks, Vec::new());
         gone.iter().for_each(|block| block.doom());
         Ok(())
@@ -190,20 +192,13 @@ impl Db {
         };
         let mut commit = shared.commit.lock();
         self.space().check()?;
-        let spaces = shared.spaces.all();
-        let held: usize = spaces.iter().map(|s| s.metadata.read().bytes()).sum();
-        let more = change.metadata.as_ref().map_or(0, |known| known.bytes(metric));
-        if held + more > MAX_METADATA_BYTES {
-            return Err(Error::limit(
-                "metadata limit",
-                MAX_METADATA_BYTES as u64,
-                format!("`{metric}`"),
-                "remove metadata that is not needed any more, or shorten the help texts",
-            ));
+        if let Some(new) = &change.metadata {
+            let spaces = shared.spaces.all();
+            let total = spaces.iter().map(|s| s.metadata.read().bytes()).sum();
+            metadata::admit(total, metric, self.metadata(metric).as_ref(), new)?;
         }
-        let position = write(shared, &mut commit, FrameKind::Metadata, &change.encode())?;
+        let position = write(shared, &mut commit, Change::Metadata(change.clone()))?;
         replay::describe(self.space(), &change);
-        commit.changes.metadata.push(change);
         drop(commit);
         acknowledge(shared, position)
     }
@@ -237,25 +232,21 @@ pub(crate) fn delete(
         first,
         last,
     };
-    let position = write(shared, &mut commit, FrameKind::Delete, &delete.encode())?;
+    let position = write(shared, &mut commit, Change::Delete(delete.clone()))?;
     let tombstone = Arc::new(delete.into_tombstone(commit.wal.last_sequence()));
-    commit.changes.tombstones.push(Arc::clone(&tombstone));
     replay::hide(space, &tombstone, || drop(commit));
     acknowledge(shared, position)?;
     tidy::drop_covered(shared, space, &tombstone)
 }
 
-/// Appends a frame that is no batch; the position behind it. A full disk gives up its reserve.
-fn write(
-    shared: &Shared,
-    commit: &mut MutexGuard<'_, Commit>,
-    kind: FrameKind,
-    payload: &[u8],
-) -> Result<u64> {
+/// Appends the frame of a change and keeps it for the manifest; the position behind it. A full disk
+/// gives up its reserve.
+fn write(shared: &Shared, commit: &mut Commit, change: Change) -> Result<u64> {
     shared.check_writable()?;
+    let (kind, payload) = change.encode();
     let mut bytes = Vec::new();
     Draft::begin(&mut bytes);
-    bytes.extend_from_slice(payload);
+    bytes.extend_from_slice(&payload);
     let mut draft = Draft::finish(kind, bytes);
     let mut written = commit.wal.append(&mut draft, &shared.syncer);
     if let Err(Failure::Refused(error)) = &written
@@ -267,5 +258,6 @@ fn write(
     let written = written.map_err(|failure| failure.report(&shared.poison))?;
     let now = shared.options.clock.monotonic();
     shared.syncer.wrote(written.position, now);
+    commit.changes.push(commit.wal.last_sequence(), change);
     Ok(written.position)
 }

@@ -133,9 +133,7 @@ pub(crate) fn acknowledge(shared: &Shared, position: u64) -> Result<()> {
                 Maintenance::Background => every * 2,
                 Maintenance::Manual => every,
             };
-            let age = shared
-                .syncer
-                .unsynced_for(shared.options.clock.monotonic());
+            let age = shared.syncer.unsynced_for(shared.options.clock.monotonic());
             if age.is_some_and(|age| age > patience) {
                 return shared.sync_to(position);
             }
@@ -265,4 +263,3 @@ fn keep(draft: Draft) {
         FRAME.set(bytes);
     }
 }
-

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::block::Block;
-use crate::changes::Changes;
 use crate::error::Result;
 use crate::flush::{self, FlushPlan, block_path, write_blocks};
 use crate::head::Head;
 use crate::limits::FLUSH_BLOCKS;
 use crate::manifest::format::BlockEntry;
+use crate::manifest::pending::Pending;
 use crate::poison::Failure;
 use crate::shared::{Commit, Shared};
 use crate::space::Space;
@@ -26,7 +26,7 @@ use crate::{tidy, wal};
 #[derive(Debug)]
 pub(crate) struct FrozenSet {
     heads: Vec<(Arc<Space>, Arc<Head>)>,
-    changes: Changes,
+    changes: Pending,
     /// Sequence of their last change.
     max_sequence: u64,
     /// The first WAL file that holds none of them.
@@ -153,7 +153,8 @@ fn write<'a>(shared: &Shared, set: &'a FrozenSet, written: &mut Vec<Written<'a>>
     let dir = shared.dir.join(flush::DIR);
     let database = shared.manifest.lock().database();
     for (space, head) in &set.heads {
-        let Some(frozen) = head.frozen().filter(|_| !space.is_dropped()) else {
+        let Some((min_sequence, max_sequence)) = head.frozen().filter(|_| !space.is_dropped())
+        else {
             continue;
         };
         let plan = FlushPlan {
@@ -163,8 +164,8 @@ fn write<'a>(shared: &Shared, set: &'a FrozenSet, written: &mut Vec<Written<'a>>
             namespace: space.id,
             registry: &space.registry,
             first_block: shared.take_block_ids(FLUSH_BLOCKS as u64),
-            min_sequence: frozen.min_sequence,
-            max_sequence: frozen.max_sequence,
+            min_sequence,
+            max_sequence,
             window: flush_window(shared, space, head),
         };
         let entries = write_blocks(head, &plan)?;
@@ -183,7 +184,9 @@ fn flush_window(shared: &Shared, space: &Space, head: &Head) -> i64 {
     if let Some(window) = told {
         return i64::try_from(window.as_nanos()).unwrap_or(i64::MAX);
     }
-    let span = head.time_range().map_or(0, |(min, max)| max.saturating_sub(min));
+    let span = head
+        .time_range()
+        .map_or(0, |(min, max)| max.saturating_sub(min));
     crate::compact::choose_base(head.bytes(), span)
 }
 
@@ -207,7 +210,7 @@ fn publish(shared: &Shared, set: &FrozenSet, written: &[Written<'_>]) -> Result<
         .filter(|written| !gone(written.space.id))
         .flat_map(|written| written.entries.iter().copied())
         .collect();
-    set.changes.add_to(&mut edit, gone);
+    set.changes.without(gone).put_into(&mut edit);
     let unneeded = tidy::drop_tombstones(manifest.state(), &mut edit);
     manifest.commit(&edit, &shared.reserve)?;
     for (written, blocks) in written.iter().zip(blocks) {

@@ -8,7 +8,6 @@ mod append;
 mod background;
 mod batch;
 mod block;
-mod changes;
 mod clock;
 mod compact;
 mod db;

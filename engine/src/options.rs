@@ -287,7 +287,10 @@ impl Options {
             return refuse("flush_interval", "must be at least one second");
         }
         let windows = Duration::from_secs(60)..=Duration::from_secs(10 * 366 * 86_400);
-        if self.block_window.is_some_and(|window| !windows.contains(&window)) {
+        if self
+            .block_window
+            .is_some_and(|window| !windows.contains(&window))
+        {
             return refuse("block_window", "must be from one minute to ten years");
         }
         if self.reserve_bytes > 1 << 30 {

@@ -151,7 +151,16 @@ impl<'a> Query<'a> {
         let Some(range) = bounds(&range).and_then(|range| self.kept(range)) else {
             return Ok(Vec::new());
         };
-        self.steady(|view| list(&view, &self.space.registry, selector, range, listing, &guard))
+        self.steady(|view| {
+            list(
+                &view,
+                &self.space.registry,
+                selector,
+                range,
+                listing,
+                &guard,
+            )
+        })
     }
 
     /// Plans a query over `range`; none is an empty one.

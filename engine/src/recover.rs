@@ -12,13 +12,13 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::block::Block;
-use crate::changes::Changes;
 use crate::directory;
 use crate::error::{Error, Result};
 use crate::flush::{self, block_path};
 use crate::head::Head;
 use crate::leftovers::Leftovers;
 use crate::manifest::format::BlockEntry;
+use crate::manifest::pending::Pending;
 use crate::manifest::{self, Manifest};
 use crate::memory::Memory;
 use crate::namespace::options::NamespaceOptions;
@@ -79,7 +79,7 @@ pub(crate) struct Recovered {
     pub(crate) manifest: Manifest,
     pub(crate) spaces: Spaces,
     /// Changes in the WAL that the manifest does not know yet.
-    pub(crate) changes: Changes,
+    pub(crate) changes: Pending,
     /// Namespaces whose drop is in the WAL and perhaps not in the manifest.
     pub(crate) dropped: Vec<u32>,
     pub(crate) wal: Wal,

@@ -9,16 +9,16 @@ use std::sync::Arc;
 
 use treering_index::Labels;
 
-use crate::changes::Changes;
 use crate::error::{Error, Result};
 use crate::ingest::push_run;
+use crate::manifest::pending::Pending;
 use crate::namespace::options::NamespaceOptions;
 use crate::space::{Space, Spaces};
 use crate::tombstone::Tombstone;
-use crate::wal::change::{Delete, MetadataChange, NamespaceChange};
+use crate::wal::Frame;
+use crate::wal::change::{Change, MetadataChange, NamespaceChange};
 use crate::wal::format::FrameKind;
 use crate::wal::payload::BatchPayload;
-use crate::wal::Frame;
 
 /// See the head of this file.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ pub(crate) struct Replay {
     /// Ids of each generation and namespace in the files, to ids of this open.
     ids: HashMap<(u64, u32), IdMap>,
     /// What the manifest does not know yet.
-    pub(crate) changes: Changes,
+    pub(crate) changes: Pending,
     /// Namespaces that were dropped.
     pub(crate) dropped: Vec<u32>,
     /// Samples in the frames.
@@ -46,38 +46,55 @@ impl Replay {
     ) -> Result<()> {
         let damaged = |error| Error::codec(frame.file, frame.offset, error);
         let wrong = |what: &'static str| Error::corrupt(frame.file, frame.offset, what);
-        match frame.kind {
-            FrameKind::Batch => {
-                let payload = BatchPayload::decode(frame.payload).map_err(damaged)?;
-                let space = self.space(spaces, payload.namespace).map_err(wrong)?;
-                if let Some(space) = space {
-                    self.batch(&space, frame.generation, &payload)
-                        .map_err(wrong)?;
-                }
-            }
-            FrameKind::Delete => {
-                let delete = Delete::decode(frame.payload).map_err(damaged)?;
-                let tombstone = delete.into_tombstone(frame.sequence);
-                let space = self.space(spaces, tombstone.namespace).map_err(wrong)?;
-                if let Some(space) = space {
-                    let tombstone = Arc::new(tombstone);
-                    hide(&space, &tombstone, || ());
-                    self.changes.tombstones.push(tombstone);
-                }
-            }
-            FrameKind::Namespace => {
-                let change = NamespaceChange::decode(frame.payload).map_err(damaged)?;
-                self.namespace(change, spaces, make).map_err(wrong)?;
-            }
-            FrameKind::Metadata => {
-                let change = MetadataChange::decode(frame.payload).map_err(damaged)?;
-                if let Some(space) = self.space(spaces, change.namespace).map_err(wrong)? {
-                    describe(&space, &change);
-                    self.changes.metadata.push(change);
-                }
-            }
-            FrameKind::Mark => {}
+        if frame.kind == FrameKind::Batch {
+            let payload = BatchPayload::decode(frame.payload).map_err(damaged)?;
+            let space = self.space(spaces, payload.namespace).map_err(wrong)?;
+            return match space {
+                Some(space) => self
+                    .batch(&space, frame.generation, &payload)
+                    .map_err(wrong),
+                None => Ok(()),
+            };
         }
+        match Change::decode(frame.kind, frame.payload).map_err(damaged)? {
+            Some(change) => self
+                .change(frame.sequence, change, spaces, make)
+                .map_err(wrong),
+            None => Ok(()),
+        }
+    }
+
+    fn change(
+        &mut self,
+        sequence: u64,
+        change: Change,
+        spaces: &Spaces,
+        make: Make<'_>,
+    ) -> Result<(), &'static str> {
+        match &change {
+            Change::Delete(delete) => {
+                let Some(space) = self.space(spaces, delete.namespace)? else {
+                    return Ok(());
+                };
+                hide(
+                    &space,
+                    &Arc::new(delete.clone().into_tombstone(sequence)),
+                    || (),
+                );
+            }
+            Change::Metadata(change) => {
+                let Some(space) = self.space(spaces, change.namespace)? else {
+                    return Ok(());
+                };
+                describe(&space, change);
+            }
+            Change::Namespace(change) => {
+                if !self.namespace(change, spaces, make)? {
+                    return Ok(());
+                }
+            }
+        }
+        self.changes.push(sequence, change);
         Ok(())
     }
 
@@ -125,13 +142,14 @@ impl Replay {
         Ok(())
     }
 
+    /// Whether the change is of a namespace that is not known to be dropped later.
     fn namespace(
         &mut self,
-        change: NamespaceChange,
+        change: &NamespaceChange,
         spaces: &Spaces,
         make: Make<'_>,
-    ) -> Result<(), &'static str> {
-        match &change {
+    ) -> Result<bool, &'static str> {
+        match change {
             NamespaceChange::Create { id, name, options } => {
                 if spaces.get(*id).is_some() {
                     return Err("a frame makes a namespace twice");
@@ -140,17 +158,15 @@ impl Replay {
             }
             NamespaceChange::Alter { id, options } => match self.space(spaces, *id)? {
                 Some(space) => space.alter(options.clone()),
-                None => return Ok(()),
+                None => return Ok(false),
             },
             NamespaceChange::Drop { id } => {
                 self.space(spaces, *id)?;
                 spaces.remove(*id);
                 self.dropped.push(*id);
-                return Ok(());
             }
         }
-        self.changes.namespaces.push(change);
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -158,7 +174,13 @@ impl Replay {
 /// replay. `ordered` is called once later changes cannot overtake it any more.
 pub(crate) fn hide(space: &Space, tombstone: &Arc<Tombstone>, ordered: impl FnOnce()) {
     let matchers = tombstone.selector.matchers();
-    let ids: Vec<u32> = space.registry.read().index().select(matchers).iter().collect();
+    let ids: Vec<u32> = space
+        .registry
+        .read()
+        .index()
+        .select(matchers)
+        .iter()
+        .collect();
     let head = Arc::clone(&space.view.get().live);
     let shards = head.lock_all();
     space.view.hide(Arc::clone(tombstone));

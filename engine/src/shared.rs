@@ -12,10 +12,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::changes::Changes;
 use crate::error::{Error, Result};
 use crate::freeze::FrozenSet;
 use crate::manifest::Manifest;
+use crate::manifest::pending::Pending;
 use crate::memory::Memory;
 use crate::options::Options;
 use crate::poison::Poison;
@@ -83,7 +83,7 @@ pub(crate) struct Commit {
     /// Monotonic time of the first sample since the heads were frozen last.
     pub(crate) head_since: Option<std::time::Duration>,
     /// Changes since then that are not samples.
-    pub(crate) changes: Changes,
+    pub(crate) changes: Pending,
 }
 
 /// Where appends wait for a flush, and flushes say how they ended.

@@ -105,7 +105,11 @@ fn drop_blocks(shared: &Shared, space: &Space, ids: &[u64]) -> Result<()> {
     forget_tombstones(shared, &unneeded);
     gone.iter().for_each(|block| block.doom());
     Counters::add(&shared.counters.blocks_dropped, gone.len() as u64);
-    tracing::info!(namespace = space.name, blocks = gone.len(), "blocks dropped");
+    tracing::info!(
+        namespace = space.name,
+        blocks = gone.len(),
+        "blocks dropped"
+    );
     Ok(())
 }
 
@@ -159,7 +163,9 @@ pub(crate) fn forget_tombstones(shared: &Shared, sequences: &[u64]) {
 
 /// Commits the drops of namespaces that the WAL tells of and the manifest does not know yet.
 pub(crate) fn finish_drops(shared: &Shared, dropped: &[u32]) -> Result<()> {
-    dropped.iter().try_for_each(|&id| drop_namespace(shared, id))
+    dropped
+        .iter()
+        .try_for_each(|&id| drop_namespace(shared, id))
 }
 
 /// Takes a dropped namespace out of the manifest, with all of its blocks.
@@ -180,7 +186,10 @@ pub(crate) fn drop_namespace(shared: &Shared, id: u32) -> Result<()> {
     let dir = shared.dir.join(crate::flush::DIR);
     if shared.spaces.get(id).is_none() {
         for block in &edit.remove {
-            let _ = shared.options.vfs.remove(&crate::flush::block_path(&dir, *block));
+            let _ = shared
+                .options
+                .vfs
+                .remove(&crate::flush::block_path(&dir, *block));
         }
     }
     Ok(())

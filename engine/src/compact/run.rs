@@ -123,7 +123,10 @@ fn purge(shared: &Shared, space: &Space) -> Result<()> {
     // A tombstone that only the WAL holds is not purged before a flush has carried it over.
     let through = manifest.state().flushed_through;
     marks.retain(|(id, _)| manifest.state().blocks.contains_key(id));
-    edit.purge = marks.iter().map(|&(id, newest)| (id, newest.min(through))).collect();
+    edit.purge = marks
+        .iter()
+        .map(|&(id, newest)| (id, newest.min(through)))
+        .collect();
     edit.purge.retain(|(id, through)| {
         let block = manifest.state().blocks.get(id);
         block.is_some_and(|block| block.purged < *through)
@@ -157,7 +160,10 @@ fn run(shared: &Shared, space: &Arc<Space>, job: &Job) -> Result<()> {
     }
     // All deletes so far are applied in what is written. They are durable before it says so: were
     // one lost, a later one could get its sequence.
-    let applied = view.tombstones.last().map_or(0, |tombstone| tombstone.sequence);
+    let applied = view
+        .tombstones
+        .last()
+        .map_or(0, |tombstone| tombstone.sequence);
     if applied > 0 {
         shared.sync()?;
     }
@@ -212,8 +218,14 @@ fn run(shared: &Shared, space: &Arc<Space>, job: &Job) -> Result<()> {
 /// come out from under what is left out, were the retention made longer.
 fn horizon(shared: &Shared, space: &Space, view: &View, job: &Job) -> i64 {
     let last = space.horizon(shared.now()).saturating_sub(1);
-    let newest = view.blocks.iter().filter(|live| job.inputs.contains(&live.block.id()));
-    let newest = newest.map(|live| live.block.max_sequence()).max().unwrap_or(0);
+    let newest = view
+        .blocks
+        .iter()
+        .filter(|live| job.inputs.contains(&live.block.id()));
+    let newest = newest
+        .map(|live| live.block.max_sequence())
+        .max()
+        .unwrap_or(0);
     let older = |live: &&LiveBlock| {
         let block = &live.block;
         let other = !job.inputs.contains(&block.id());

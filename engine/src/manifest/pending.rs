@@ -68,14 +68,19 @@ impl Pending {
         }
     }
 
+    /// What of it is not about namespaces that are `gone`: a drop is committed at once, and nothing
+    /// may be said of the namespace afterwards.
+    pub(crate) fn without(&self, gone: impl Fn(u32) -> bool) -> Self {
+        let mut kept = self.clone();
+        kept.namespaces.retain(|change| !gone(change.id()));
+        kept.tombstones.retain(|one| !gone(one.namespace));
+        kept.metadata.retain(|(namespace, _), _| !gone(*namespace));
+        kept
+    }
+
     /// Whether there is nothing to commit.
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
-    }
-
-    /// The tombstones, in order of sequence.
-    pub(crate) fn tombstones(&self) -> &[Tombstone] {
-        &self.tombstones
     }
 
     /// Adds all changes to `edit`, whose `flushed_through` must be at or above their sequences.
