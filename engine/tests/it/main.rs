@@ -9,6 +9,7 @@ mod basics;
 mod concurrency;
 mod durability;
 mod golden;
+mod lifecycle;
 mod limits;
 mod model;
 mod queries;
