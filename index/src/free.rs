@@ -82,10 +82,10 @@ pub(crate) fn shrink<T>(table: &mut Vec<T>) {
     }
 }
 
-/// Gives memory back when less than an eighth is used.
+/// Gives memory back when less than a quarter is used.
 pub(crate) fn shrink_table<T>(table: &mut HashTable<T>, hash: impl Fn(&T) -> u64) {
-    if table.num_buckets() / 8 > table.len() + 16 {
-        table.shrink_to(table.len() * 2, hash);
+    if table.num_buckets() / 4 > table.len() + 16 {
+        table.shrink_to(table.len() * 3 / 2, hash);
     }
 }
 

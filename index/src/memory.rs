@@ -156,10 +156,7 @@ impl MemIndex {
         pairs.clear();
         let interned = self.intern(labels, &mut pairs);
         let mut record = Vec::with_capacity(pairs.len() * 3 + 2);
-        put_u64(&mut record, pairs.len() as u64);
-        pairs
-            .iter()
-            .for_each(|pair| put_u64(&mut record, u64::from(*pair)));
+        pack(pairs.iter().copied(), &mut record);
         let place = interned.and_then(|()| self.packed.add(&record).ok_or_else(full));
         match place {
             Ok(place) => self.enter(id, place, &pairs),
@@ -338,4 +335,11 @@ impl MemIndex {
             top_bytes: top(names.iter().map(|name| (&*name.text, name.bytes)), limit),
         }
     }
+}
+
+/// Makes `record` the packed form of a series with these pairs.
+pub(crate) fn pack(pairs: impl Iterator<Item = u32> + Clone, record: &mut Vec<u8>) {
+    record.clear();
+    put_u64(record, pairs.clone().count() as u64);
+    pairs.for_each(|pair| put_u64(record, u64::from(pair)));
 }

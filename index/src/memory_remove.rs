@@ -4,10 +4,10 @@
 //! Invariant: each removal gives back what the series alone held, and at most a bounded share of
 //! what is left is moved to close the gaps, so that memory follows the live series.
 
-use crate::arena::NOWHERE;
+use crate::arena::{Arena, NOWHERE};
 use crate::fast;
 use crate::free::shrink_table;
-use crate::memory::{MemIndex, Slot};
+use crate::memory::{MemIndex, Slot, pack};
 use crate::postings::SeriesId;
 
 impl MemIndex {
@@ -89,6 +89,30 @@ impl MemIndex {
         shrink_table(&mut self.table, Slot::spread);
         self.symbols.settle(in_full);
         self.lists.truncate(self.symbols.pair_bound());
+        self.renumber_pairs();
+    }
+
+    /// Numbers the pairs anew when few of many are left. Tables of pairs are the larger part of
+    /// the memory of series with values of their own; tables by series id stay as long as they are.
+    fn renumber_pairs(&mut self) {
+        let Some(numbers) = self.symbols.renumbering() else {
+            return;
+        };
+        let mut packed = Arena::default();
+        let mut places = vec![NOWHERE; self.places.len()];
+        let mut record = Vec::new();
+        for (id, place) in (0..).zip(&mut places).filter(|(id, _)| self.contains(*id)) {
+            let pairs = self.pairs(id).filter_map(|pair| numbers.get(pair));
+            pack(pairs, &mut record);
+            let Some(added) = packed.add(&record) else {
+                return;
+            };
+            *place = added;
+        }
+        self.packed = packed;
+        self.places = places;
+        self.symbols.renumber(&numbers);
+        self.lists.renumber(&numbers);
     }
 }
 

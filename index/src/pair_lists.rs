@@ -5,6 +5,7 @@
 //! looking costs more than adding to them.
 
 use crate::postings::{Form, Postings, SeriesId};
+use crate::symbols::Numbers;
 
 /// Changes of series after which bitmaps are measured, at least.
 const MEASURE_EVERY: usize = 4096;
@@ -108,6 +109,20 @@ impl PairLists {
             }
             matches!(list.form, Form::Bitmap(_))
         });
+    }
+
+    /// Gives each pair the number that `numbers` has for it; pairs without one have no series.
+    pub(crate) fn renumber(&mut self, numbers: &Numbers) {
+        let lists = std::mem::take(&mut self.lists);
+        let kept = (0..)
+            .zip(lists)
+            .filter(|(pair, _)| numbers.get(*pair).is_some());
+        // A new allocation: collecting in place would keep the old one.
+        let mut renumbered = Vec::with_capacity(numbers.len());
+        renumbered.extend(kept.map(|(_, list)| list));
+        self.lists = renumbered;
+        let bitmaps = self.bitmaps.iter().filter_map(|pair| numbers.get(*pair));
+        self.bitmaps = bitmaps.collect();
     }
 
     /// Drops the postings of pairs from number `pairs` on, which are empty.

@@ -67,6 +67,26 @@ pub(crate) struct Name {
     pub(crate) bytes: u64,
 }
 
+/// New numbers of pairs by old ones, in the same order without gaps.
+#[derive(Debug)]
+pub(crate) struct Numbers {
+    by_old: Vec<u32>,
+    len: usize,
+}
+
+impl Numbers {
+    /// The new number of the pair that had number `old`.
+    pub(crate) fn get(&self, old: u32) -> Option<u32> {
+        let new = self.by_old.get(old as usize).copied();
+        new.filter(|new| *new != u32::MAX)
+    }
+
+    /// Number of pairs.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+}
+
 impl Default for Symbols {
     fn default() -> Self {
         Self {
@@ -255,6 +275,31 @@ impl Symbols {
             entry.remove();
         }
         self.free_names.give_back(id);
+    }
+
+    /// Numbers for the pairs without gaps, if less than a third of all numbers is taken.
+    pub(crate) fn renumbering(&self) -> Option<Numbers> {
+        let len = self.pair_count();
+        if self.pairs.len() / 3 <= len + 1024 {
+            return None;
+        }
+        let mut next = 0..u32::MAX;
+        let number = |pair: &Pair| pair.is_live().then(|| next.next()).flatten();
+        let numbers = self.pairs.iter().map(number);
+        let by_old = numbers.map(|new| new.unwrap_or(u32::MAX)).collect();
+        Some(Numbers { by_old, len })
+    }
+
+    /// Gives each pair the number that `numbers` has for it.
+    pub(crate) fn renumber(&mut self, numbers: &Numbers) {
+        let number = |old: u32| numbers.get(old).unwrap_or(old);
+        self.pairs.retain(Pair::is_live);
+        self.pairs.shrink_to_fit();
+        self.free_pairs = FreeIds::default();
+        self.pair_table.iter_mut().for_each(|id| *id = number(*id));
+        for name in &mut self.names {
+            name.values.renumber(number);
+        }
     }
 
     /// Gives memory back that released pairs took, in one step or in all that are due.

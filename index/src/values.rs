@@ -88,6 +88,12 @@ impl ValueOrder {
         }
     }
 
+    /// Gives each id the number that `renumbered` tells.
+    pub(crate) fn renumber(&mut self, renumbered: impl Fn(u32) -> u32) {
+        let ids = self.blocks.iter_mut().flatten();
+        ids.for_each(|id| *id = renumbered(*id));
+    }
+
     /// Moves the block after block `number` into it when half a block holds both.
     fn join(&mut self, number: usize) -> bool {
         let Some([left, right]) = self

@@ -2,6 +2,7 @@
 //!
 //! Every test compares an index with a plain scan of label sets, or feeds it damaged bytes.
 
+mod churn;
 mod golden;
 mod malformed;
 mod model;

@@ -6,7 +6,7 @@ use treering_index::{
     IndexReader, IndexWriter, Labels, MatchOp, Matcher, MemIndex, Postings, Selector,
 };
 
-const NAMES: [&str; 5] = ["__name__", "host", "dc", "a b", "\u{e9}t\u{e9}"];
+pub(crate) const NAMES: [&str; 5] = ["__name__", "host", "dc", "a b", "\u{e9}t\u{e9}"];
 const VALUES: [&str; 9] = [
     "a", "b", "ab", "abc", "a\nb", "host_1", "host_12", "\u{e9}", "1",
 ];
