@@ -82,7 +82,7 @@ fn checksums_are_made_as_the_engine_makes_them() {
     // A WAL file is a header of 64 bytes, then frames: 32 bytes and the payload.
     let wal = base.file("wal");
     let len = u32::from_le_bytes(wal[68..72].try_into().unwrap()) as usize;
-    let made = base.wal(1, &[&wal[96..96 + len]]);
+    let made = base.wal(&[(1, &wal[96..96 + len])]);
     // What was synced is the engine's to say; without it the checksum differs too.
     assert_eq!(made[68..88], wal[68..88]);
     assert_eq!(made[96..], wal[96..made.len()]);
