@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use treering_index::Selector;
 
 use crate::admin;
+use crate::block::Block;
 use crate::compact;
 use crate::error::Result;
 use crate::manifest::format::{Edit, State};
@@ -32,24 +33,26 @@ pub(crate) fn expire(shared: &Shared) -> Result<()> {
 
 fn expire_by_age(shared: &Shared, space: &Arc<Space>) -> Result<()> {
     let horizon = space.horizon(shared.now());
+    if horizon == i64::MIN {
+        return Ok(());
+    }
     let view = space.view.get();
-    let old = |live: &&LiveBlock| live.block.max_time() < horizon;
+    let ids = compact::over_age(&view, horizon - 1);
+    let old = |live: &&LiveBlock| ids.contains(&live.block.id());
     let (gone, kept): (Vec<_>, Vec<_>) = view.blocks.iter().partition(old);
-    let uncovers = |live: &&&LiveBlock| {
-        let kept = &live.block;
+    let uncovers = |kept: &Block| {
         gone.iter().any(|gone| {
             let gone = &gone.block;
             kept.min_time() <= gone.max_time() && kept.min_sequence() < gone.max_sequence()
         })
     };
-    if kept.iter().any(|live| uncovers(&live)) {
+    if kept.iter().any(|live| uncovers(&live.block)) {
         // Were the retention made longer, older samples would come out from under newer ones.
         let through = gone.iter().map(|live| live.block.max_time()).max();
         let through = through.unwrap_or(i64::MIN);
         admin::delete(shared, space, &Selector::all(), (i64::MIN, through))?;
     }
-    let gone: Vec<u64> = gone.iter().map(|live| live.block.id()).collect();
-    drop_blocks(shared, space, &gone)
+    drop_blocks(shared, space, &ids)
 }
 
 fn expire_by_size(shared: &Shared, space: &Arc<Space>) -> Result<()> {

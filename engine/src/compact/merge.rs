@@ -14,7 +14,7 @@ use std::collections::BinaryHeap;
 use std::path::Path;
 use std::sync::Arc;
 
-use treering_index::{Labels, Postings};
+use treering_index::Labels;
 
 use crate::block::{Block, BlockLabels, BlockMeta, Cursor, Outputs};
 use crate::error::Result;

@@ -7,12 +7,6 @@
 //! of one are above all of the other. So the order of `max_sequence` says which sample wins, and a
 //! merge is lawful when no block outside it that overlaps an output lies between its inputs.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "the maintenance loop takes these up one by one; the tests use them all"
-)]
-
 mod ladder;
 mod lawful;
 mod major;
@@ -28,7 +22,7 @@ use std::fmt;
 
 pub(crate) use major::plan_major;
 pub(crate) use plan::plan;
-pub(crate) use run::{all, step, too_old};
+pub(crate) use run::{all, over_age, step, too_old};
 pub(crate) use space::{expired, over_bytes};
 pub(crate) use windows::{Rungs, choose_base};
 

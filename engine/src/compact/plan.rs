@@ -21,7 +21,7 @@ use std::ops::Range;
 use super::ladder::Ladder;
 use super::lawful::close;
 use super::windows::Rungs;
-use super::{Job, Knobs, MAX_OUTPUTS, PlanBlock, Reason};
+use super::{Job, Knobs, PlanBlock, Reason};
 
 /// The next job, if any is due.
 ///

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::merge::{MergeInput, MergePlan, merge};
-use super::{Job, Knobs, PlanBlock, Rungs, over_bytes, plan, plan_major};
+use super::{Job, Knobs, PlanBlock, Rungs, expired, over_bytes, plan, plan_major};
 use crate::block::block_path;
 use crate::error::Result;
 use crate::flush;
@@ -59,6 +59,11 @@ pub(crate) fn all(shared: &Shared) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Ids of the blocks whose every sample is at `horizon` or before.
+pub(crate) fn over_age(view: &View, horizon: i64) -> Vec<u64> {
+    expired(&plan_blocks(view), horizon)
 }
 
 /// The timestamp through which data must go so that blocks of `most` bytes stay, if any must.

@@ -355,11 +355,6 @@ impl State {
         }
     }
 
-    /// The namespace of a name.
-    pub(crate) fn namespace_named(&self, name: &str) -> Option<&NamespaceRecord> {
-        self.namespaces.values().find(|record| record.name == name)
-    }
-
     /// About how long a record that makes the whole state is, in bytes.
     pub(crate) fn record_bytes(&self) -> u64 {
         let tombstones = self.tombstones.values().map(|one| &one.selector);

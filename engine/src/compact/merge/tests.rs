@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use treering_index::Selector;
+use treering_index::{Postings, Selector};
 
 use super::*;
 use crate::block::BlockWriter;

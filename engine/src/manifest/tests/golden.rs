@@ -114,6 +114,7 @@ fn history() -> Vec<Edit> {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "golden files lie on the disk")]
 fn a_manifest_of_version_two() {
     let (mut manifest, reserve, vfs) = new_manifest();
     history()
