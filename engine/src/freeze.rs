@@ -20,6 +20,7 @@ use crate::shared::{Commit, Shared};
 use crate::space::Space;
 use crate::stats::Counters;
 use crate::sync::MutexGuard;
+use crate::wal::change::NamespaceChange;
 use crate::{tidy, wal};
 
 /// Heads that were frozen together, and the changes of their time that are not samples.
@@ -210,6 +211,16 @@ fn publish(shared: &Shared, set: &FrozenSet, written: &[Written<'_>]) -> Result<
         .filter(|written| !gone(written.space.id))
         .flat_map(|written| written.entries.iter().copied())
         .collect();
+    // A drop is committed when it is made. If that failed, or was overtaken, it goes along here: the
+    // WAL lets go of its frame, and its name may have been used again.
+    for id in set.changes.dropped() {
+        if manifest.state().namespaces.contains_key(&id) {
+            let blocks = manifest.state().blocks.values();
+            let blocks = blocks.filter(|block| block.namespace == id);
+            edit.remove.extend(blocks.map(|block| block.id));
+            edit.namespaces.push(NamespaceChange::Drop { id });
+        }
+    }
     set.changes.without(gone).put_into(&mut edit);
     let unneeded = tidy::drop_tombstones(manifest.state(), &mut edit);
     manifest.commit(&edit, &shared.reserve)?;

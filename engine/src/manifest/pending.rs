@@ -68,14 +68,22 @@ impl Pending {
         }
     }
 
-    /// What of it is not about namespaces that are `gone`: a drop is committed at once, and nothing
-    /// may be said of the namespace afterwards.
+    /// What of it is not about namespaces that are `gone`: nothing may be said of them any more.
+    /// Whoever commits it sees to the drops.
     pub(crate) fn without(&self, gone: impl Fn(u32) -> bool) -> Self {
         let mut kept = self.clone();
         kept.namespaces.retain(|change| !gone(change.id()));
         kept.tombstones.retain(|one| !gone(one.namespace));
         kept.metadata.retain(|(namespace, _), _| !gone(*namespace));
         kept
+    }
+
+    /// The namespaces that are dropped, of those made before.
+    pub(crate) fn dropped(&self) -> impl Iterator<Item = u32> + '_ {
+        self.namespaces.iter().filter_map(|change| match change {
+            NamespaceChange::Drop { id } => Some(*id),
+            _ => None,
+        })
     }
 
     /// Whether there is nothing to commit.

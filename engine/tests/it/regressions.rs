@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use treering::vfs::{CallKind, Fault, FaultVfs, Repeat, Vfs};
-use treering::{Batch, Db, Error, Labels, Options, Sync, labels};
+use treering::{Batch, Db, Error, Labels, NamespaceOptions, Options, Sync, labels};
 
 use crate::support::{all, append, cpu, files, manual, memory, open};
 
@@ -246,4 +246,39 @@ fn a_damaged_header_before_frames_is_damage() {
     let error = Db::open("/db", manual(&image)).unwrap_err();
     assert!(error.is_corruption(), "{error}");
     assert_eq!(files(&image, "/db/wal"), wals);
+}
+
+/// A drop that could not be committed was forgotten by the next flush: the namespace was there again
+/// after reopening, and until then no flush could commit another one of its name.
+#[test]
+fn a_drop_that_fails_is_carried_out_by_the_next_flush() {
+    let faults = FaultVfs::new(memory());
+    let vfs: Arc<dyn Vfs> = Arc::new(faults.clone());
+    let db = open(&vfs);
+    let options = NamespaceOptions::default;
+    let team = db.create_namespace("team", options()).unwrap();
+    append(&team, &cpu("old"), 1, 1.0);
+    db.flush().unwrap();
+    // The frame of the drop is written and synced; then the disk is full.
+    let mut dropped = Ok(());
+    for call in 1.. {
+        faults.fail_only(CallKind::Write, call, Fault::NoSpace, Repeat::Forever);
+        dropped = db.drop_namespace("team");
+        faults.heal();
+        if db.namespace("team").is_err() {
+            break;
+        }
+    }
+    assert!(dropped.unwrap_err().is_disk_full());
+    let team = db.create_namespace("team", options()).unwrap();
+    append(&team, &cpu("new"), 1, 2.0);
+    db.flush().unwrap();
+    db.close().unwrap();
+    let db = open(&vfs);
+    let names: Vec<_> = db.namespaces().into_iter().map(|info| info.name).collect();
+    assert_eq!(names, ["default", "team"]);
+    let found = all(&db.namespace("team").unwrap(), "{}");
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].0, cpu("new"));
+    assert_eq!(found[0].1.values, [2.0]);
 }
