@@ -121,12 +121,11 @@ impl Arena {
             return;
         }
         self.used -= page.bytes.len();
+        self.heap -= page.bytes.capacity();
+        page.bytes = Vec::new();
+        self.free.push(number as u32);
         if self.open == Some(number) {
-            page.bytes.clear();
-        } else {
-            self.heap -= page.bytes.capacity();
-            page.bytes = Vec::new();
-            self.free.push(number as u32);
+            self.open = None;
         }
     }
 

@@ -297,8 +297,8 @@ impl MemIndex {
     }
 
     /// Bytes on the heap: labels, tables and postings. O(1). Exact but for bitmaps, whose growth
-    /// since they were last measured is counted at the most it can be, and free ids, which are at
-    /// most an eighth of a byte each.
+    /// since they were last measured is counted at the most it can be, and for the set of free ids,
+    /// counted at the eighth of a byte that each of all ids takes at most.
     pub fn heap_bytes(&self) -> usize {
         self.symbols.heap_bytes()
             + self.lists.heap_bytes()

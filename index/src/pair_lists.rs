@@ -47,16 +47,17 @@ impl PairLists {
         if self.lists.len() < pairs {
             self.lists.resize(pairs, Postings::EMPTY);
         }
-        self.change(pair, |list| list.insert(id));
+        // The most an id can cost in a bitmap; corrected when the bitmaps are measured.
+        self.change(pair, 2, |list| list.insert(id));
     }
 
     /// Removes series `id` from those of `pair`.
     pub(crate) fn remove(&mut self, pair: u32, id: SeriesId) {
-        self.change(pair, |list| list.remove(id));
+        self.change(pair, 0, |list| list.remove(id));
     }
 
     #[inline]
-    fn change(&mut self, pair: u32, change: impl FnOnce(&mut Postings) -> bool) {
+    fn change(&mut self, pair: u32, cost: usize, change: impl FnOnce(&mut Postings) -> bool) {
         let Some(list) = self.lists.get_mut(pair as usize) else {
             return;
         };
@@ -72,9 +73,11 @@ impl PairLists {
             (None, Some(after)) => {
                 self.list_heap += after;
                 self.bitmaps.retain(|other| *other != pair);
+                if self.bitmaps.is_empty() {
+                    self.bitmap_heap = 0;
+                }
             }
-            // The most an id can cost; corrected when the bitmaps are measured.
-            (None, None) => self.bitmap_heap += 2,
+            (None, None) => self.bitmap_heap += cost,
         }
     }
 
@@ -145,6 +148,7 @@ impl PairLists {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn what_series_that_went_took_is_counted_no_more() {
@@ -159,16 +163,17 @@ mod tests {
         let full = lists.heap_bytes();
         assert!(full > count as usize * 3, "{full}");
         assert_eq!(lists.bitmaps.len(), 7);
+        let mut left: BTreeSet<u32> = (0..count).collect();
         // Every hundredth stays, then none.
         for (every, most) in [(100, full / 4), (u32::MAX, 1008 * 48)] {
-            let gone = |id: &u32| *id == 0 && every == u32::MAX || *id % every != 0;
-            let mut left = count as usize;
-            for id in (0..count).filter(gone) {
+            let gone = |id: &u32| every == u32::MAX || !id.is_multiple_of(every);
+            let gone: Vec<u32> = left.iter().copied().filter(gone).collect();
+            for id in gone {
                 for pair in [0, 1 + id % 7, 8 + id % 1000] {
                     lists.remove(pair, id);
                 }
-                left -= 1;
-                lists.changed(left);
+                left.remove(&id);
+                lists.changed(left.len());
             }
             assert!(
                 lists.heap_bytes() < most,

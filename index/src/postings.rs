@@ -93,40 +93,55 @@ impl Postings {
     }
 
     /// Adds `id`; says whether it is new to the set. Cheapest above every id of the set.
+    #[inline]
     pub(crate) fn insert(&mut self, id: SeriesId) -> bool {
         match &mut self.form {
-            Form::Range(range) if range.start == range.end => *self = Self::one(id),
+            Form::Range(range) if range.end == id && range.start < id && id < u32::MAX => {
+                range.end += 1;
+                true
+            }
+            Form::List(list)
+                if list.len() < MAX_LIST && list.last().is_none_or(|last| *last < id) =>
+            {
+                list.push(id);
+                true
+            }
+            // Not `push`, which looks for the largest id in each bit container.
+            Form::Bitmap(bitmap) => bitmap.insert(id),
+            _ => self.insert_slowly(id),
+        }
+    }
+
+    fn insert_slowly(&mut self, id: SeriesId) -> bool {
+        match &mut self.form {
             Form::Range(range) if range.contains(&id) => return false,
-            Form::Range(range) if range.end == id && id < u32::MAX => range.end += 1,
+            Form::Range(range) if range.start == range.end => *self = Self::one(id),
             Form::Range(range) if id.checked_add(1) == Some(range.start) => range.start = id,
+            Form::Range(range) if range.len() < MAX_LIST / 4 => {
+                let mut list = Vec::with_capacity((range.len() + 1).next_power_of_two());
+                list.extend(range.clone());
+                let at = if id < range.start { 0 } else { list.len() };
+                list.insert(at, id);
+                self.form = Form::List(list);
+            }
             Form::Range(range) => {
-                if range.len() < MAX_LIST / 4 {
-                    let mut list = Vec::with_capacity((range.len() + 1).next_power_of_two());
-                    list.extend(range.clone());
-                    let at = if id < range.start { 0 } else { list.len() };
-                    list.insert(at, id);
-                    self.form = Form::List(list);
-                } else {
-                    self.form = Form::Bitmap(bitmap_of_range(range.clone()));
-                    return self.insert(id);
-                }
+                let mut bitmap = bitmap_of_range(range.clone());
+                bitmap.insert(id);
+                self.form = Form::Bitmap(bitmap);
             }
-            Form::List(list) if list.len() >= MAX_LIST => {
-                if list.binary_search(&id).is_ok() {
-                    return false;
-                }
-                self.form = Form::Bitmap(bitmap_of(list.iter().copied()));
-                return self.insert(id);
-            }
-            Form::List(list) if list.last().is_none_or(|last| *last < id) => list.push(id),
             Form::List(list) => {
                 let Err(at) = list.binary_search(&id) else {
                     return false;
                 };
-                list.insert(at, id);
-                self.close_up();
+                if list.len() < MAX_LIST {
+                    list.insert(at, id);
+                    self.close_up();
+                } else {
+                    let mut bitmap = bitmap_of(list.iter().copied());
+                    bitmap.insert(id);
+                    self.form = Form::Bitmap(bitmap);
+                }
             }
-            // Not `push`, which looks for the largest id in each bit container.
             Form::Bitmap(bitmap) => return bitmap.insert(id),
         }
         true
@@ -372,5 +387,96 @@ impl Iterator for Iter<'_> {
             IterForm::List(list) => list.size_hint(),
             IterForm::Bitmap(bitmap) => bitmap.size_hint(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    /// Numbers below `count` in a scattered order: `step` is coprime to it.
+    fn scattered(count: u32, step: u32) -> impl Iterator<Item = u32> {
+        (0..count).map(move |n| (u64::from(n) * u64::from(step) % u64::from(count)) as u32)
+    }
+
+    fn assert_same(postings: &Postings, model: &BTreeSet<u32>) {
+        assert_eq!(postings.len(), model.len());
+        assert_eq!(postings.is_empty(), model.is_empty());
+        assert_eq!(postings.first(), model.first().copied());
+        assert!(postings.iter().eq(model.iter().copied()));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+        #[test]
+        fn ids_come_and_go_in_any_order(
+            first in 0u32..100_000,
+            range in 0u32..9000,
+            step in 1u32..10_000,
+            keep in 1u32..400,
+        ) {
+            // Begins as a range, goes through all forms, and ends empty.
+            let mut postings = Postings::EMPTY;
+            let mut model = BTreeSet::new();
+            for id in first..first + range {
+                assert!(postings.insert(id) && !postings.insert(id));
+                model.insert(id);
+            }
+            assert_same(&postings, &model);
+            for id in scattered(10_007, step).map(|n| n + first / 2) {
+                prop_assert_eq!(postings.insert(id), model.insert(id));
+            }
+            assert_same(&postings, &model);
+            for id in scattered(10_007, step).map(|n| n + first / 2).filter(|n| n % keep != 0) {
+                prop_assert_eq!(postings.remove(id), model.remove(&id));
+                prop_assert!(!postings.remove(id) && !postings.contains(id));
+            }
+            assert_same(&postings, &model);
+            postings.tighten();
+            assert_same(&postings, &model);
+            for id in scattered(200_003, step).filter(|id| id % 7 != 0) {
+                prop_assert_eq!(postings.remove(id), model.remove(&id));
+            }
+            assert_same(&postings, &model);
+            for id in std::mem::take(&mut model) {
+                prop_assert!(postings.remove(id));
+            }
+            assert_same(&postings, &model);
+            prop_assert!(matches!(postings.form, Form::Range(_)));
+        }
+    }
+
+    #[test]
+    fn what_a_bitmap_held_for_ids_that_went_comes_back() {
+        let mut postings = Postings::EMPTY;
+        (0..200_000).for_each(|n| assert!(postings.insert(n * 17)));
+        let full = postings.heap_bytes();
+        for n in (0..200_000).filter(|n| n % 10 != 0) {
+            assert!(postings.remove(n * 17));
+        }
+        postings.tighten();
+        assert_eq!(postings.len(), 20_000);
+        assert!(postings.heap_bytes() < full / 5, "{full}");
+        for n in (0..200_000).filter(|n| n % 10 == 0 && n % 1000 != 0) {
+            assert!(postings.remove(n * 17));
+        }
+        postings.tighten();
+        assert!(matches!(&postings.form, Form::List(list) if list.len() == 200));
+        assert!(postings.heap_bytes() < 1000);
+    }
+
+    #[test]
+    fn a_list_without_gaps_is_a_range() {
+        let mut postings = Postings::from_ids(vec![3, 4, 6, 9]);
+        assert!(postings.insert(5) && postings.remove(9));
+        assert!(matches!(
+            postings.form,
+            Form::Range(Range { start: 3, end: 7 })
+        ));
+        assert!(postings.insert(2) && postings.insert(7));
+        assert_eq!(postings.heap_bytes(), 0);
+        assert_eq!(postings, Postings::from_ids((2..8).collect()));
     }
 }
