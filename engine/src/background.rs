@@ -174,32 +174,30 @@ const REST: Duration = Duration::from_secs(10);
 /// Waits, or flushes when there are no threads, until an append fits. `wake_flush` asks the flush
 /// thread to look; nothing that closing needs is held while waiting.
 pub(crate) fn make_room(shared: &Shared, wake_flush: impl Fn()) -> Result<()> {
-    if shared.options.maintenance == Maintenance::Manual {
-        if is_full(shared) || shared.wal_bytes() >= shared.wal_most() {
-            flush(shared)?;
-        }
-        return check_held(shared);
+    let manual = shared.options.maintenance == Maintenance::Manual;
+    if manual && (is_full(shared) || shared.wal_bytes() >= shared.wal_most()) {
+        flush(shared)?;
     }
     let over = || {
-        shared.memory.head_bytes() >= shared.memory.heads_most()
-            || shared.wal_bytes() >= shared.wal_most().saturating_mul(2)
+        let wal_full = shared.wal_bytes() >= shared.wal_most().saturating_mul(2);
+        shared.memory.head_bytes() >= shared.memory.heads_most() || (!manual && wal_full)
     };
     if !over() {
         return Ok(());
     }
-    check_held(shared)?;
     Counters::add(&shared.counters.waits, 1);
     tracing::debug!("append waits for a flush");
     let mut outcome = shared.pressure.last.lock();
     let seen = outcome.ended;
+    let mut held = 0;
     while over() {
         shared.check_writable()?;
-        check_held(shared)?;
+        held = if is_held(shared) { held + 1 } else { 0 };
+        if held > PATIENCE {
+            return Err(held_error(shared));
+        }
         wake_flush();
-        shared
-            .pressure
-            .changed
-            .wait_for(&mut outcome, Duration::from_millis(50));
+        shared.pressure.changed.wait_for(&mut outcome, LOOK_AGAIN);
         if let Some(error) = outcome.error.clone().filter(|_| outcome.ended > seen) {
             return Err(error);
         }
@@ -207,16 +205,26 @@ pub(crate) fn make_room(shared: &Shared, wake_flush: impl Fn()) -> Result<()> {
     Ok(())
 }
 
-/// Refuses when no flush can help: what fills the memory are heads that open iterators still read.
-fn check_held(shared: &Shared) -> Result<()> {
-    let (held, most) = (shared.memory.head_bytes(), shared.memory.heads_most());
-    if held < most || !shared.frozen.lock().is_empty() || is_full(shared) {
-        return Ok(());
-    }
-    Err(Error::limit(
+/// How long a waiting append waits before it looks again by itself.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// How often in a row an append finds that only iterators hold the memory before it gives up: their
+/// owners may need it to go on.
+const PATIENCE: u32 = 100;
+
+/// Whether no flush can help: what fills the memory are heads that open iterators still read.
+fn is_held(shared: &Shared) -> bool {
+    shared.memory.head_bytes() >= shared.memory.heads_most()
+        && !is_full(shared)
+        && shared.frozen.lock().is_empty()
+}
+
+fn held_error(shared: &Shared) -> Error {
+    let bytes = shared.memory.head_bytes();
+    Error::limit(
         "head memory limit",
-        most,
-        format!("iterators of queries, which hold on to {held} bytes of samples"),
+        shared.memory.heads_most(),
+        format!("iterators of queries, which hold on to {bytes} bytes of samples"),
         "finish or drop them, or raise Options::memory_bytes",
-    ))
+    )
 }

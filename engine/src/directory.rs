@@ -170,7 +170,7 @@ pub(crate) fn create(dir: &Path, options: &Options, random: u64) -> Result<Manif
         position: 0,
         first_sequence: 1,
     };
-    Wal::create(Arc::clone(vfs), wal_dir, header, options.wal_file_bytes)?;
+    Wal::create(Arc::clone(vfs), wal_dir, header, options.wal_file_most())?;
     // Makes the names of the two folders durable before the manifest says that they are there.
     vfs.sync_dir(dir)
         .map_err(|error| Error::io("fsync", dir, error))?;

@@ -50,6 +50,9 @@ pub(crate) fn flush_in_turn(shared: &Shared, _turn: &MutexGuard<'_, ()>) -> Resu
     let flush_frozen = || {
         while let Some(set) = next(shared) {
             flush_set(shared, &set)?;
+            drop(set);
+            // Its heads are freed before anybody sees that nothing is left to flush.
+            shared.frozen.lock().pop_front();
         }
         Ok(())
     };
@@ -137,7 +140,6 @@ fn flush_set(shared: &Shared, set: &FrozenSet) -> Result<()> {
         }
     }
     published.map_err(|failure| failure.report(&shared.poison))?;
-    shared.frozen.lock().pop_front();
     drop_wal_files(shared, set.wal_floor);
     shared.wal_start.store(set.wal_position, Ordering::Release);
     Counters::add(&shared.counters.flushes, 1);
@@ -185,10 +187,7 @@ fn flush_window(shared: &Shared, space: &Space, head: &Head) -> i64 {
     if let Some(window) = told {
         return i64::try_from(window.as_nanos()).unwrap_or(i64::MAX);
     }
-    let span = head
-        .time_range()
-        .map_or(0, |(min, max)| max.saturating_sub(min));
-    crate::compact::choose_base(head.bytes(), span)
+    crate::compact::choose_base(head.bytes(), head.span())
 }
 
 /// Commits the blocks and the changes to the manifest, then to the views.

@@ -263,6 +263,12 @@ impl Options {
         self
     }
 
+    /// Size at which a WAL file is closed: small beside the memory, for a replay loads one whole.
+    pub(crate) fn wal_file_most(&self) -> u64 {
+        self.wal_file_bytes
+            .min((self.memory_bytes / 32).max(64 << 10))
+    }
+
     /// Refuses values outside their ranges, by name.
     pub(crate) fn check(&self) -> Result<()> {
         let refuse = |option, why: &str| {

@@ -400,7 +400,7 @@ impl Recovery<'_> {
         };
         let begin = || {
             let vfs = Arc::clone(&self.options.vfs);
-            Wal::create(vfs, dir.clone(), header, self.options.wal_file_bytes)
+            Wal::create(vfs, dir.clone(), header, self.options.wal_file_most())
         };
         let reserve = Reserve::new(Arc::clone(&self.options.vfs), self.dir, 0);
         let wal = match begin() {

@@ -17,6 +17,8 @@ pub(crate) struct Reserve {
     vfs: Arc<dyn Vfs>,
     path: PathBuf,
     bytes: u64,
+    /// Whether it may be given up.
+    spendable: bool,
 }
 
 impl Reserve {
@@ -25,6 +27,17 @@ impl Reserve {
             vfs,
             path: dir.join(NAME),
             bytes,
+            spendable: true,
+        }
+    }
+
+    /// The same file, for work that must not use it up: what only wants more room later.
+    pub(crate) fn spared(&self) -> Self {
+        Self {
+            vfs: Arc::clone(&self.vfs),
+            path: self.path.clone(),
+            bytes: self.bytes,
+            spendable: false,
         }
     }
 
@@ -43,7 +56,7 @@ impl Reserve {
 
     /// Gives the reserve up; whether there was one.
     pub(crate) fn spend(&self) -> bool {
-        let spent = self.vfs.remove(&self.path).is_ok();
+        let spent = self.spendable && self.vfs.remove(&self.path).is_ok();
         if spent {
             tracing::warn!("disk full: reserve file removed");
         }

@@ -100,6 +100,9 @@ fn drop_blocks(shared: &Shared, space: &Space, ids: &[u64]) -> Result<()> {
     let mut edit = manifest.edit();
     let live = |id: &&u64| manifest.state().blocks.contains_key(id);
     edit.remove = ids.iter().filter(live).copied().collect();
+    if edit.remove.is_empty() {
+        return Ok(());
+    }
     let unneeded = drop_tombstones(manifest.state(), &mut edit);
     let committed = manifest.commit(&edit, &shared.reserve);
     committed.map_err(|failure| failure.report(&shared.poison))?;
@@ -107,6 +110,7 @@ fn drop_blocks(shared: &Shared, space: &Space, ids: &[u64]) -> Result<()> {
     drop(manifest);
     forget_tombstones(shared, &unneeded);
     gone.iter().for_each(|block| block.doom());
+    shared.reserve.fill();
     Counters::add(&shared.counters.blocks_dropped, gone.len() as u64);
     tracing::info!(
         namespace = space.name,

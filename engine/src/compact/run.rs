@@ -204,6 +204,7 @@ fn run(shared: &Shared, space: &Arc<Space>, job: &Job) -> Result<()> {
     if !published.map_err(|failure| failure.report(&shared.poison))? {
         return Ok(());
     }
+    shared.reserve.fill();
     let bytes = entries.iter().map(|entry| entry.bytes).sum();
     Counters::add(&shared.counters.compactions, 1);
     Counters::add(&shared.counters.compacted_bytes, bytes);
@@ -249,7 +250,8 @@ fn take_ids(shared: &Shared, count: u64) -> Result<u64> {
     let mut manifest = shared.manifest.lock();
     let mut edit = manifest.edit();
     edit.next_block = shared.next_block.load(Ordering::Acquire);
-    let committed = manifest.commit(&edit, &shared.reserve);
+    // A merge needs room of its own; on a full disk it must not begin with the reserve.
+    let committed = manifest.commit(&edit, &shared.reserve.spared());
     committed.map_err(|failure| failure.report(&shared.poison))?;
     Ok(first)
 }

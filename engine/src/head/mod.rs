@@ -21,6 +21,8 @@ use series::HeadSeries;
 
 /// Shards of a head; one bit each in a mask.
 const SHARDS: usize = 16;
+/// Series whose spans are looked at before a flush.
+const SPANS_ASKED: usize = 4096;
 /// Series in a page: neighbours in id.
 const PAGE_SERIES: usize = 64;
 
@@ -197,6 +199,30 @@ impl Head {
             self.max_time.load(Ordering::Acquire),
         );
         (min <= max).then_some((min, max))
+    }
+
+    /// How long the samples of a series usually reach from the first to the last, in nanoseconds:
+    /// the median over some of the series, late samples left aside. A few late or early ones do not
+    /// change it.
+    pub(crate) fn span(&self) -> i64 {
+        let mut spans = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock();
+            let pages = shard.pages.iter().flatten();
+            let series = pages.flat_map(|page| page.iter());
+            spans.extend(
+                series
+                    .filter_map(HeadSeries::span)
+                    .take(SPANS_ASKED / SHARDS),
+            );
+        }
+        spans.sort_unstable();
+        let median = spans.get(spans.len() / 2).copied().unwrap_or(0);
+        let whole = self
+            .time_range()
+            .map_or(0, |(min, max)| max.saturating_sub(min));
+        // Series of one sample each have no span of their own.
+        if median == 0 { whole } else { median }
     }
 
     /// Copies the runs of series `id` that overlap `first..=last`, in order of sequence.

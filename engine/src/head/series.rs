@@ -131,6 +131,15 @@ impl HeadSeries {
         self.heap_bytes() as isize - before as isize
     }
 
+    /// From the first to the last of the samples that came in order, in nanoseconds.
+    pub(crate) fn span(&self) -> Option<i64> {
+        let open = self.open.first_timestamp();
+        let first = self.closed.first().map(|run| run.min_time).or(open)?;
+        let closed = self.closed.last().map(|run| run.max_time);
+        let last = self.open.last_timestamp().or(closed)?;
+        Some(last.saturating_sub(first))
+    }
+
     /// Whether it holds no samples.
     pub(crate) fn is_empty(&self) -> bool {
         self.open.is_empty() && self.closed.is_empty() && self.late.is_none()
