@@ -21,7 +21,7 @@ use crate::space::Space;
 use crate::stats::Counters;
 use crate::sync::MutexGuard;
 use crate::wal::change::NamespaceChange;
-use crate::{tidy, wal};
+use crate::{compact, tidy, wal};
 
 /// Heads that were frozen together, and the changes of their time that are not samples.
 #[derive(Debug)]
@@ -169,7 +169,7 @@ fn write<'a>(shared: &Shared, set: &'a FrozenSet, written: &mut Vec<Written<'a>>
             first_block: shared.take_block_ids(FLUSH_BLOCKS as u64),
             min_sequence,
             max_sequence,
-            window: flush_window(shared, space, head),
+            window: compact::flush_window(shared, space, head.bytes(), head.span()),
         };
         let entries = write_blocks(head, &plan)?;
         written.push(Written {
@@ -179,15 +179,6 @@ fn write<'a>(shared: &Shared, set: &'a FrozenSet, written: &mut Vec<Written<'a>>
         });
     }
     Ok(())
-}
-
-/// The window that the blocks of a head are cut at: as told, or chosen from how dense it is.
-fn flush_window(shared: &Shared, space: &Space, head: &Head) -> i64 {
-    let told = space.options().block_window.or(shared.options.block_window);
-    if let Some(window) = told {
-        return i64::try_from(window.as_nanos()).unwrap_or(i64::MAX);
-    }
-    crate::compact::choose_base(head.bytes(), head.span())
 }
 
 /// Commits the blocks and the changes to the manifest, then to the views.

@@ -22,7 +22,7 @@ use std::fmt;
 
 pub(crate) use major::plan_major;
 pub(crate) use plan::plan;
-pub(crate) use run::{all, over_age, step, too_old};
+pub(crate) use run::{all, flush_window, over_age, step, too_old};
 pub(crate) use space::{expired, over_bytes};
 pub(crate) use windows::{Rungs, choose_base};
 

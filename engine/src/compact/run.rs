@@ -6,9 +6,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::merge::{MergeInput, MergePlan, merge};
-use super::{Job, Knobs, PlanBlock, Rungs, expired, over_bytes, plan, plan_major};
+use super::{Job, Knobs, PlanBlock, Rungs, choose_base, expired, over_bytes, plan, plan_major};
 use crate::block::block_path;
 use crate::error::Result;
 use crate::flush;
@@ -30,7 +31,7 @@ pub(crate) fn step(shared: &Shared) -> Result<bool> {
         let view = space.view.get();
         let blocks = plan_blocks(&view);
         let newest = newest(&view).min(shared.now());
-        if let Some(job) = plan(&blocks, &rungs(shared, &space), newest, &Knobs::default()) {
+        if let Some(job) = plan(&blocks, &rungs(shared, &space), newest, &knobs(&space)) {
             run(shared, &space, &job)?;
             return Ok(true);
         }
@@ -49,7 +50,7 @@ pub(crate) fn all(shared: &Shared) -> Result<()> {
             let view = space.view.get();
             let newest = newest(&view).min(shared.now());
             let rungs = rungs(shared, &space);
-            let jobs = plan_major(&plan_blocks(&view), &rungs, newest, &Knobs::default());
+            let jobs = plan_major(&plan_blocks(&view), &rungs, newest, &knobs(&space));
             if jobs.is_empty() {
                 break;
             }
@@ -71,11 +72,48 @@ pub(crate) fn too_old(view: &View, most: u64) -> Option<i64> {
     over_bytes(&plan_blocks(view), most)
 }
 
-/// The windows of a namespace.
+/// The window that a flush of `bytes` cuts its blocks at, where series usually span `span`
+/// nanoseconds: as told, or chosen from how dense they are.
+pub(crate) fn flush_window(shared: &Shared, space: &Space, bytes: u64, span: i64) -> i64 {
+    let rungs = rungs(shared, space);
+    if window(shared, space).is_some() {
+        return rungs.width(0);
+    }
+    choose_base(bytes, span).min(rungs.width(rungs.top()))
+}
+
+/// The windows of a namespace. What goes or becomes coarser with age is gathered in windows that are
+/// short beside that age: blocks go whole.
 fn rungs(shared: &Shared, space: &Space) -> Rungs {
-    match space.options().block_window.or(shared.options.block_window) {
-        Some(window) => Rungs::of(i64::try_from(window.as_nanos()).unwrap_or(i64::MAX)),
+    let rungs = match window(shared, space) {
+        Some(window) => Rungs::of(nanos(window)),
         None => Rungs::automatic(),
+    };
+    let options = space.options();
+    let ages = options.downsample.iter().map(|step| step.after);
+    match ages.chain(options.retention).min() {
+        Some(age) => rungs.up_to(nanos(age) / 8),
+        None => rungs,
+    }
+}
+
+/// The window that blocks were told to have.
+fn window(shared: &Shared, space: &Space) -> Option<Duration> {
+    let own = space.options().block_window;
+    own.or(shared.options.block_window)
+}
+
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// How eagerly the blocks of a namespace are merged. A block may not be most of what it may hold.
+fn knobs(space: &Space) -> Knobs {
+    let knobs = Knobs::default();
+    let most = space.options().retention_bytes.map(|bytes| bytes / 8);
+    Knobs {
+        max_bytes: knobs.max_bytes.min(most.unwrap_or(u64::MAX)),
+        ..knobs
     }
 }
 

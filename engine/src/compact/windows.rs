@@ -50,6 +50,13 @@ impl Rungs {
         Self { widths }
     }
 
+    /// The same without the rungs wider than `most` nanoseconds; the lowest stays.
+    pub(crate) fn up_to(mut self, most: i64) -> Self {
+        let lowest = self.widths[0];
+        self.widths.retain(|&width| width <= most.max(lowest));
+        self
+    }
+
     /// How many rungs there are.
     pub(crate) fn len(&self) -> usize {
         self.widths.len()
