@@ -262,7 +262,8 @@ fn a_drop_that_fails_is_carried_out_by_the_next_flush() {
     // The frame of the drop is written and synced; then the disk is full.
     let mut dropped = Ok(());
     for call in 1.. {
-        faults.fail_only(CallKind::Write, call, Fault::NoSpace, Repeat::Forever);
+        let from = faults.calls() + call;
+        faults.fail_only(CallKind::Write, from, Fault::NoSpace, Repeat::Forever);
         dropped = db.drop_namespace("team");
         faults.heal();
         if db.namespace("team").is_err() {
@@ -279,6 +280,6 @@ fn a_drop_that_fails_is_carried_out_by_the_next_flush() {
     assert_eq!(names, ["default", "team"]);
     let found = all(&db.namespace("team").unwrap(), "{}");
     assert_eq!(found.len(), 1);
-    assert_eq!(found[0].0, cpu("new"));
+    assert_eq!(found[0].0, cpu("new").to_string());
     assert_eq!(found[0].1.values, [2.0]);
 }
