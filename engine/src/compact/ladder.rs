@@ -15,7 +15,8 @@ pub(super) struct Ladder<'a> {
     /// Ascending edges of the top rung's windows. What is before the first shares a window, and so
     /// does what is past the last.
     pub(super) edges: Vec<i64>,
-    /// The same, and the edges below the windows that still grow.
+    /// The same, and the edge below the window that still grows in the rung under the top. So what
+    /// comes late does not lie across what is written now, which could then not be merged without it.
     pub(super) growing_edges: Vec<i64>,
 }
 
@@ -23,16 +24,18 @@ impl<'a> Ladder<'a> {
     pub(super) fn new(rungs: &'a Rungs, newest: i64) -> Self {
         let width = i128::from(rungs.width(rungs.top()));
         let start = (i128::from(newest) - 1).div_euclid(width) * width;
-        let lower = rungs.top().min(MAX_OUTPUTS / 2);
-        // Past the newest window there is one more, so that little that is early finds a place.
-        let older = i128::try_from(MAX_OUTPUTS - 4 - lower).unwrap_or(0);
+        // One window past the newest, so that what comes a little early finds a place; and one edge
+        // less than outputs, with the one inside the newest window.
+        let older = i128::try_from(MAX_OUTPUTS - 5).unwrap_or(0);
         let edges: Vec<i64> = (-older..=2)
             .filter_map(|number| i64::try_from(start + number * width).ok())
             .collect();
         let mut growing_edges = edges.clone();
-        growing_edges.extend((0..lower).map(|rung| rungs.window_of(newest, rung).0));
-        growing_edges.sort_unstable();
-        growing_edges.dedup();
+        if let Some(below) = rungs.top().checked_sub(1) {
+            growing_edges.push(rungs.window_of(newest, below).0);
+            growing_edges.sort_unstable();
+            growing_edges.dedup();
+        }
         Self {
             rungs,
             newest,

@@ -13,9 +13,9 @@ mod major;
 mod merge;
 mod plan;
 mod run;
-#[cfg(test)]
-mod simulation;
 mod space;
+#[cfg(test)]
+mod tests;
 mod windows;
 
 use std::fmt;
@@ -93,10 +93,12 @@ impl fmt::Display for Reason {
 /// How eagerly blocks are merged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Knobs {
-    /// Fewest neighbours that are merged.
+    /// Fewest neighbours that are merged; twice as many in a window that still grows.
     pub(crate) fanout: usize,
     /// The largest input is at most this part of all inputs, in percent.
     pub(crate) largest_percent: u64,
+    /// With more blocks in one window, neighbours are merged whatever their sizes.
+    pub(crate) crowded: usize,
     /// Most bytes that go into one output.
     pub(crate) max_bytes: u64,
     /// Most blocks that one job merges.
@@ -111,7 +113,8 @@ impl Default for Knobs {
     fn default() -> Self {
         Self {
             fanout: 4,
-            largest_percent: 34,
+            largest_percent: 50,
+            crowded: 32,
             max_bytes: 8 << 30,
             max_inputs: 256,
             deleted_idle: 1,

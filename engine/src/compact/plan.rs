@@ -4,12 +4,13 @@
 //! job, or none when nothing is due. Each job leaves fewer wide blocks, or as many and fewer blocks,
 //! or fewer deleted ones: without new blocks the jobs come to an end.
 //!
-//! - A block wider than every window is cut at the edges of the top rung, and of the windows that are
-//!   still growing, so that what comes late does not lie across what is written now.
+//! - Blocks wider than every window are cut at the edges of the top rung.
 //! - A window that is over (the newest data lie past its end) gathers all it contains, the widest
-//!   windows first; one that still grows only blocks that no smaller window contains.
-//! - Neighbours in sequence are merged from [`Knobs::fanout`] on, when none holds most of the bytes:
-//!   so each byte is rewritten about once each time that what lies around it grows by that factor.
+//!   windows first; one that still grows only blocks that no smaller window contains, and twice as
+//!   many of them, for more will come.
+//! - Neighbours in sequence are merged from [`Knobs::fanout`] on, as many as can be, when none holds
+//!   most of the bytes: so a byte is rewritten only when what lies around it has grown as much again.
+//! - Where many are left all the same, the smallest neighbours are merged whatever their sizes.
 //!
 //! Source of the idea: size-tiered compaction of LSM trees (O'Neil et al. 1996; "universal" in
 //! RocksDB), in windows of time as in Cassandra's date-tiered and Prometheus' ranges.
@@ -87,18 +88,19 @@ impl<'a> Planner<'a> {
             let seed = &wide[..count];
             let set = self.close(seed, edges, &|_| true).ok()?;
             let more: Vec<_> = outside(&set, seed).collect();
-            let fits = self.bytes(&more) <= self.knobs.max_bytes
-                && set.len() <= self.knobs.max_inputs.max(count)
-                && self.is_balanced(&more, &set);
+            let fits = more.is_empty()
+                || (self.is_part(self.largest(&more), self.bytes(&set))
+                    && self.bytes(&more) <= self.knobs.max_bytes
+                    && set.len() <= self.knobs.max_inputs);
             fits.then(|| self.job(&set, edges, Reason::Wide))
         })
     }
 
     fn merge_windows(&self) -> Option<Job> {
-        let windows = self.windows();
-        windows
-            .iter()
-            .find_map(|(window, list)| self.merge_run(window, list))
+        self.windows().iter().find_map(|(window, list)| {
+            self.merge_run(window, list)
+                .or_else(|| self.merge_crowd(window, list))
+        })
     }
 
     /// What each window may merge, the widest windows first.
@@ -129,59 +131,71 @@ impl<'a> Planner<'a> {
     /// The best run of neighbours in a window's list that may be merged. Where a block that cannot
     /// come along lies between, the list is searched on both sides of it.
     fn merge_run(&self, window: &Window, list: &[usize]) -> Option<Job> {
-        let run = self.best_run(list)?;
-        let seed = &list[run.clone()];
-        let near = |at: usize| {
-            self.ladder
-                .is_near(window.rung.0, window.end, &self.live[at])
+        let run = self.best_run(list, self.fewest(window))?;
+        let crossed = match self.merge(window, &list[run.clone()]) {
+            Ok(job) => return Some(job),
+            Err(crossed) => &self.live[crossed],
         };
-        let crossed = match self.close(seed, &[], &near) {
-            Ok(set) => {
-                let more: Vec<_> = outside(&set, seed).collect();
-                let fits = self.bytes(&set) <= self.knobs.max_bytes
-                    && set.len() <= self.knobs.max_inputs.max(self.knobs.fanout)
-                    && self.is_balanced(&more, &set);
-                if fits {
-                    return Some(self.job(&set, &[], Reason::Window));
-                }
-                more.into_iter().max_by_key(|&at| self.live[at].bytes)?
-            }
-            Err(crossed) => crossed,
-        };
-        let between = &self.live[crossed];
-        let mut below =
-            list.partition_point(|&at| self.live[at].max_sequence < between.min_sequence);
-        let mut above = list.len()
-            - list
-                .iter()
-                .rev()
-                .take_while(|&&at| self.live[at].min_sequence > between.max_sequence)
-                .count();
+        let older = |&at: &usize| self.live[at].max_sequence < crossed.min_sequence;
+        let newer = |&&at: &&usize| self.live[at].min_sequence > crossed.max_sequence;
+        let mut below = list.partition_point(older);
+        let mut above = list.len() - list.iter().rev().take_while(newer).count();
         if below >= run.end || above <= run.start {
             // It crosses only what would come along.
             below = run.start + run.len() / 2;
             above = below;
         }
-        let (older, newer) = (&list[..below], &list[above..]);
-        self.merge_run(window, newer)
-            .or_else(|| self.merge_run(window, older))
+        self.merge_run(window, &list[above..])
+            .or_else(|| self.merge_run(window, &list[..below]))
     }
 
-    /// The longest run of neighbours worth merging; of several, the smallest.
-    fn best_run(&self, list: &[usize]) -> Option<Range<usize>> {
-        let knobs = self.knobs;
+    /// The smallest neighbours that may be merged, where the window has too many.
+    fn merge_crowd(&self, window: &Window, list: &[usize]) -> Option<Job> {
+        let fewest = self.fewest(window);
+        if list.len() <= self.knobs.crowded.max(fewest) {
+            return None;
+        }
+        let mut runs: Vec<_> = list.windows(fewest).collect();
+        runs.sort_by_key(|run| self.bytes(run));
+        runs.into_iter()
+            .take_while(|run| self.bytes(run) <= self.knobs.max_bytes)
+            .find_map(|run| self.merge(window, run).ok())
+    }
+
+    /// The job that merges neighbours of one window and what must come along; `Err` with the position
+    /// of a block that may not, or that is too large for it.
+    fn merge(&self, window: &Window, run: &[usize]) -> Result<Job, usize> {
+        let (rung, end) = (window.rung.0, window.end);
+        let near = |at: usize| self.ladder.is_near(rung, end, &self.live[at]);
+        let set = self.close(run, &[], &near)?;
+        let more: Vec<_> = outside(&set, run).collect();
+        match more.iter().copied().max_by_key(|&at| self.live[at].bytes) {
+            Some(largest) if !self.fits(&more, &set) => Err(largest),
+            _ => Ok(self.job(&set, &[], Reason::Window)),
+        }
+    }
+
+    /// Fewest neighbours worth merging: more where more are still to come.
+    fn fewest(&self, window: &Window) -> usize {
+        let is_over = self.ladder.is_over(window.rung.0, window.end);
+        self.knobs.fanout.max(2) * if is_over { 1 } else { 2 }
+    }
+
+    /// The longest run of `fewest` neighbours or more that is worth merging; of several, the smallest.
+    fn best_run(&self, list: &[usize], fewest: usize) -> Option<Range<usize>> {
         let mut best: Option<(usize, Reverse<u64>, Range<usize>)> = None;
         for from in 0..list.len() {
             let (mut sum, mut largest) = (0u64, 0u64);
-            for (to, &at) in list.iter().enumerate().skip(from).take(knobs.max_inputs) {
+            let inputs = self.knobs.max_inputs.max(fewest);
+            for (to, &at) in list.iter().enumerate().skip(from).take(inputs) {
                 let bytes = self.live[at].bytes;
                 sum = sum.saturating_add(bytes);
                 largest = largest.max(bytes);
-                if sum > knobs.max_bytes {
+                if sum > self.knobs.max_bytes {
                     break;
                 }
                 let length = to + 1 - from;
-                if length >= knobs.fanout.max(2) && self.is_part(largest, sum) {
+                if length >= fewest && self.is_part(largest, sum) {
                     let better = best
                         .as_ref()
                         .is_none_or(|best| (length, Reverse(sum)) > (best.0, best.1));
@@ -192,6 +206,13 @@ impl<'a> Planner<'a> {
             }
         }
         best.map(|(_, _, run)| run)
+    }
+
+    /// Whether `more` may come along in `set`: it is not most of it, and all fit one job and block.
+    fn fits(&self, more: &[usize], set: &[usize]) -> bool {
+        self.is_part(self.largest(more), self.bytes(set))
+            && self.bytes(set) <= self.knobs.max_bytes
+            && set.len() <= self.knobs.max_inputs
     }
 
     /// Rewrites the oldest deleted block, and neighbours in its window that cost no more than it.
@@ -241,12 +262,12 @@ impl<'a> Planner<'a> {
         bytes.fold(0, u64::saturating_add)
     }
 
-    /// Whether none of `some` holds too large a part of `all`.
-    fn is_balanced(&self, some: &[usize], all: &[usize]) -> bool {
-        let largest = some.iter().map(|&at| self.live[at].bytes).max();
-        self.is_part(largest.unwrap_or(0), self.bytes(all))
+    fn largest(&self, set: &[usize]) -> u64 {
+        let bytes = set.iter().map(|&at| self.live[at].bytes);
+        bytes.max().unwrap_or(0)
     }
 
+    /// Whether the largest input takes no more than its part of all.
     fn is_part(&self, largest: u64, sum: u64) -> bool {
         u128::from(largest) * 100 <= u128::from(sum) * u128::from(self.knobs.largest_percent)
     }
