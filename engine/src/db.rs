@@ -15,14 +15,14 @@ use treering_index::{CardinalityStats, Labels, Selector};
 use crate::append::{Appended, append};
 use crate::background::Threads;
 use crate::batch::{Batch, SeriesRef};
-use crate::block::Block;
 use crate::directory;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::follow::{Follower, Place};
 use crate::freeze;
 use crate::ingest::Refusal;
 use crate::manifest::state::DEFAULT_NAMESPACE_NAME;
 use crate::memory::Memory;
-use crate::options::{Options, Reads, Sync};
+use crate::options::{Options, Sync};
 use crate::poison::{Failure, Poison};
 use crate::query::aggregate::{Aggregate, AggregatedSeries};
 use crate::query::select::SeriesSet;
@@ -64,6 +64,8 @@ enum Role {
         shared: Arc<Shared>,
         threads: RwLock<Threads>,
     },
+    /// Taken before any other lock.
+    Reader(Mutex<Follower>),
 }
 
 /// WAL size up to which closing leaves the head in the WAL instead of writing blocks.
@@ -120,6 +122,54 @@ impl Db {
         let role = Role::Writer { shared, threads };
         let owner = Arc::new(Owner { core, role });
         Ok(Self { owner, space })
+    }
+
+    /// Opens the database in the directory `dir` for reading: beside its writer, after it, or on a
+    /// medium that cannot be written.
+    ///
+    /// Nothing in the directory is written, made, locked or removed, and the writer is not held up.
+    /// What is seen are the blocks and the WAL as they were at one moment, whether fsynced or not;
+    /// [`Db::refresh`] moves on. Calls that change something are `Error::ReadOnly`. The heap grows
+    /// with the writer's heads and labels. `Error::NotADatabase` when there is none.
+    pub fn open_read_only(dir: impl AsRef<Path>, options: Options) -> Result<Self> {
+        options.check()?;
+        let dir = directory::resolve(dir.as_ref(), &*options.vfs)?;
+        let memory = Memory::new(options.memory_bytes);
+        let place = Place {
+            dir: &dir,
+            options: &options,
+            memory: &memory,
+        };
+        let (follower, spaces, recovery) = Follower::open(place)?;
+        let space = spaces.named(DEFAULT_NAMESPACE_NAME)?;
+        let core = Arc::new(Core {
+            dir,
+            open: next_open(),
+            spaces,
+            memory,
+            poison: Poison::default(),
+            closed: AtomicBool::new(false),
+            counters: Counters::default(),
+            recovery,
+            options,
+        });
+        let role = Role::Reader(Mutex::new(follower));
+        let owner = Arc::new(Owner { core, role });
+        Ok(Self { owner, space })
+    }
+
+    /// Moves a database that was opened for reading on to what its writer has written since;
+    /// whether anything changed. Costs what is new: the frames behind the last one read, and the
+    /// blocks that were not there; after a flush the WAL behind it. Open iterators keep what they
+    /// see. After an error everything is as before or a part of the way on. A writer sees its own
+    /// changes at once, so there it is always `false`.
+    pub fn refresh(&self) -> Result<bool> {
+        let core = self.core();
+        core.check_open()?;
+        match &self.owner.role {
+            Role::Writer { .. } => Ok(false),
+            Role::Reader(follower) => follower.lock().refresh(core.place(), &core.spaces),
+        }
     }
 
     /// A database that lives in memory and ends with its last handle.
@@ -195,7 +245,9 @@ impl Db {
     }
 
     fn append_as(&self, batch: &Batch, refusal: Refusal) -> Result<Appended> {
-        let Role::Writer { shared, threads } = &self.owner.role;
+        let Role::Writer { shared, threads } = &self.owner.role else {
+            return Err(Error::ReadOnly);
+        };
         let wake_flush = || threads.read().wake_flush();
         append(shared, &self.space, batch, refusal, wake_flush)
     }
@@ -294,28 +346,22 @@ impl Db {
         compact::step(shared)
     }
 
-    /// Reads every live block whole, with `pread`: every checksum, every chunk held against what is
-    /// stored about it. The first damage is the error. The WAL and the manifest are checked by every
-    /// open.
-    pub fn verify(&self) -> Result<()> {
-        self.core().check_open()?;
-        for space in self.core().spaces.all() {
-            for live in &space.view.get().blocks {
-                let vfs = &self.core().options.vfs;
-                Block::open(vfs, live.block.path(), Reads::Pread)?.verify()?;
-            }
-        }
-        Ok(())
-    }
-
     /// What the database holds and has done, all namespaces together.
     pub fn stats(&self) -> DbStats {
         let mut stats = stats(self.core());
-        let Role::Writer { shared, .. } = &self.owner.role;
-        stats.last_sequence = shared.commit.lock().wal.last_sequence();
-        stats.wal_bytes = shared.wal_bytes();
-        let written = shared.syncer.written();
-        stats.wal_unsynced_bytes = written.saturating_sub(shared.syncer.synced());
+        match &self.owner.role {
+            Role::Writer { shared, .. } => {
+                stats.last_sequence = shared.commit.lock().wal.last_sequence();
+                stats.wal_bytes = shared.wal_bytes();
+                let written = shared.syncer.written();
+                stats.wal_unsynced_bytes = written.saturating_sub(shared.syncer.synced());
+            }
+            Role::Reader(follower) => {
+                let follower = follower.lock();
+                stats.last_sequence = follower.last_sequence();
+                stats.wal_bytes = follower.wal_bytes();
+            }
+        }
         stats
     }
 
@@ -347,8 +393,18 @@ impl Db {
 
     /// The writing side; an error for a read-only open.
     pub(crate) fn shared(&self) -> Result<&Arc<Shared>> {
-        let Role::Writer { shared, .. } = &self.owner.role;
-        Ok(shared)
+        match &self.owner.role {
+            Role::Writer { shared, .. } => Ok(shared),
+            Role::Reader(_) => Err(Error::ReadOnly),
+        }
+    }
+
+    /// What a read-only open follows the database with.
+    pub(crate) fn follower(&self) -> Option<&Mutex<Follower>> {
+        match &self.owner.role {
+            Role::Writer { .. } => None,
+            Role::Reader(follower) => Some(follower),
+        }
     }
 
     pub(crate) fn space(&self) -> &Arc<Space> {
@@ -369,7 +425,9 @@ impl Owner {
         if self.core.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        let Role::Writer { shared, threads } = &self.role;
+        let Role::Writer { shared, threads } = &self.role else {
+            return Ok(());
+        };
         // Appends that wait for a flush see that the database is closed.
         shared.pressure.changed.notify_all();
         threads.write().stop();

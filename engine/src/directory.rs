@@ -16,7 +16,7 @@ use crate::wal::format::{FileHeader, HEADER_BYTES};
 use crate::wal::{self, Wal};
 
 /// Name of the lock file.
-const LOCK: &str = "LOCK";
+pub(crate) const LOCK: &str = "LOCK";
 /// Folder for block files that nothing explains.
 pub(crate) const QUARANTINE: &str = "quarantine";
 
@@ -91,7 +91,7 @@ pub(crate) fn lock(dir: &Path, options: &Options) -> Result<Box<dyn Lock>> {
 
 /// Makes the directory of a new database and the missing ones above it, durably: a power cut that
 /// took one of their names would take the whole database.
-fn make_dir(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
+pub(crate) fn make_dir(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
     let mut made = vec![dir];
     for above in dir
         .ancestors()
@@ -117,7 +117,7 @@ fn make_dir(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
 }
 
 /// Whether a name in a directory without a manifest may be a leftover of ours, or hidden.
-fn is_ours(name: &str) -> bool {
+pub(crate) fn is_ours(name: &str) -> bool {
     let ours = [
         LOCK,
         manifest::NAME,

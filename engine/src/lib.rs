@@ -14,6 +14,7 @@ mod db;
 mod directory;
 mod error;
 mod flush;
+mod follow;
 mod freeze;
 mod head;
 mod ingest;
@@ -33,6 +34,7 @@ mod registry;
 mod replay;
 mod reserve;
 mod shared;
+mod snapshot;
 mod space;
 mod stats;
 mod sync;
@@ -42,6 +44,7 @@ pub mod testing;
 mod tidy;
 mod tombstone;
 pub mod vfs;
+mod verify;
 mod view;
 mod wal;
 
@@ -59,11 +62,13 @@ pub use query::guard::CancelToken;
 pub use query::select::{Columns, Samples, Series, SeriesSet};
 pub use questions::{Latest, Query};
 pub use recover::{RecoveryReport, WalCut};
+pub use snapshot::{SnapshotReport, restore};
 pub use stats::{BlockBytesTotal, DbStats};
 pub use treering_codec::{STALE_MARKER_BITS, Sample, is_stale, stale_marker};
 pub use treering_index::{
     CardinalityStats, LabelLimits, Labels, LabelsBuilder, MatchOp, Matcher, Selector, labels,
 };
+pub use verify::{Problem, VerifyReport};
 
 /// Time: the clock seam, and timestamps from the units that programs have.
 pub mod time {

@@ -5,6 +5,7 @@
 //! damage is an error, a tail that was never durable is cut and reported, and a block file that
 //! neither the manifest nor the WAL explains is set aside, not removed.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::flush::{self, block_path};
 use crate::head::Head;
 use crate::leftovers::Leftovers;
-use crate::manifest::format::BlockEntry;
+use crate::manifest::format::{BlockEntry, State};
 use crate::manifest::pending::Pending;
 use crate::manifest::{self, Manifest};
 use crate::memory::Memory;
@@ -116,7 +117,8 @@ pub(crate) fn recover(
         memory,
         after_sequence: manifest.state().flushed_through,
     };
-    let spaces = open_spaces(dir, &manifest, &maker)?;
+    let (database, state) = (manifest.database(), manifest.state());
+    let spaces = open_spaces(dir, (database, state), &maker, &Known::new())?;
     let mut recovery = Recovery {
         dir,
         options,
@@ -190,19 +192,21 @@ impl Maker<'_> {
     }
 }
 
-/// The namespaces that the manifest tells of, with their blocks.
-pub(crate) fn open_spaces(dir: &Path, manifest: &Manifest, maker: &Maker<'_>) -> Result<Spaces> {
+/// Open blocks by id.
+pub(crate) type Known = HashMap<u64, Arc<Block>>;
+
+/// The namespaces that the manifest of `database` tells of, with their blocks; those of `known` are
+/// not opened again.
+pub(crate) fn open_spaces(
+    dir: &Path,
+    (database, state): (u64, &State),
+    maker: &Maker<'_>,
+    known: &Known,
+) -> Result<Spaces> {
     let spaces = Spaces::default();
-    let state = manifest.state();
     spaces.used(state.next_namespace);
     for record in state.namespaces.values() {
-        let entries = state.blocks.values();
-        let entries = entries.filter(|entry| entry.namespace == record.id);
-        let open = |entry: &BlockEntry| {
-            open_block(dir, manifest.database(), entry, maker.options)
-                .map(|block| (block, entry.purged))
-        };
-        let blocks = entries.map(open).collect::<Result<_>>()?;
+        let blocks = open_blocks(dir, (database, state), record.id, maker.options, known)?;
         let tombstones = state.tombstones.values();
         let tombstones = tombstones.filter(|tombstone| tombstone.namespace == record.id);
         let space = maker.make(
@@ -221,6 +225,26 @@ pub(crate) fn open_spaces(dir: &Path, manifest: &Manifest, maker: &Maker<'_>) ->
     Ok(spaces)
 }
 
+/// The live blocks of a namespace, each with the sequence up to which deletes are applied to it.
+pub(crate) fn open_blocks(
+    dir: &Path,
+    (database, state): (u64, &State),
+    namespace: u32,
+    options: &Options,
+    known: &Known,
+) -> Result<Vec<(Arc<Block>, u64)>> {
+    let entries = state.blocks.values();
+    let entries = entries.filter(|entry| entry.namespace == namespace);
+    let open = |entry: &BlockEntry| {
+        let block = match known.get(&entry.id).filter(|block| is_of(block, entry)) {
+            Some(block) => Arc::clone(block),
+            None => open_block(dir, database, entry, options)?,
+        };
+        Ok((block, entry.purged))
+    };
+    entries.map(open).collect()
+}
+
 /// Opens a live block and holds it against what the manifest says of it.
 fn open_block(
     dir: &Path,
@@ -235,15 +259,39 @@ fn open_block(
         return Err(Error::corrupt(&path, 0, what));
     }
     let block = Block::open(&options.vfs, &path, options.reads)?;
-    let found = BlockEntry {
-        purged: entry.purged,
-        ..flush::entry_of(block.info())
-    };
-    if found != *entry || block.info().meta.database != database {
+    if !is_of(&block, entry) || block.info().meta.database != database {
         let what = "the file is not the block that the manifest lists under this name";
         return Err(Error::corrupt(&path, 0, what));
     }
     Ok(Arc::new(block))
+}
+
+/// Whether a block is the one that the manifest lists.
+pub(crate) fn is_of(block: &Block, entry: &BlockEntry) -> bool {
+    let found = BlockEntry {
+        purged: entry.purged,
+        ..flush::entry_of(block.info())
+    };
+    found == *entry
+}
+
+/// The WAL must go on where the blocks end: otherwise the manifest or the WAL lost its end.
+pub(crate) fn check_complete(dir: &Path, state: &State, reader: &WalReader) -> Result<()> {
+    let flushed = state.flushed_through;
+    match reader.headers().first() {
+        Some(header) if header.first_sequence > flushed + 1 => {
+            let what = format!(
+                "it ends at change {flushed}, but the WAL starts at {}: a later record is lost",
+                header.first_sequence
+            );
+            Err(Error::corrupt(&dir.join(manifest::NAME), 0, what))
+        }
+        Some(_) => Ok(()),
+        None => {
+            let path = wal::file_path(&dir.join(wal::DIR), state.wal_floor);
+            Err(Error::corrupt(&path, 0, "the WAL file is missing"))
+        }
+    }
 }
 
 /// The folder of the blocks is made with the database; a copy made by hand may lack an empty one.
@@ -276,13 +324,13 @@ impl Recovery<'_> {
         let make = |id, name: &str, options| maker.make((id, name), options, vec![], vec![]);
         while let Some(frame) = reader.next()? {
             replay.apply(&frame, spaces, &make)?;
-            self.report.frames += 1;
         }
+        self.report.frames = replay.frames;
         self.report.samples = replay.samples;
         let series = spaces.all().into_iter().map(|s| s.registry.read().len());
         self.report.series = series.sum::<usize>() as u64;
         self.report.wal_bytes = reader.bytes();
-        self.check_complete(&reader)?;
+        check_complete(self.dir, self.manifest.state(), &reader)?;
         Ok((reader, replay))
     }
 
@@ -314,27 +362,6 @@ impl Recovery<'_> {
             }
         }
         Ok(())
-    }
-
-    /// The WAL must go on where the blocks end: otherwise the manifest or the WAL lost its end.
-    fn check_complete(&self, reader: &WalReader) -> Result<()> {
-        let flushed = self.manifest.state().flushed_through;
-        let path = self.dir.join(manifest::NAME);
-        match reader.headers().first() {
-            Some(header) if header.first_sequence > flushed + 1 => {
-                let what = format!(
-                    "it ends at change {flushed}, but the WAL starts at {}: a later record is lost",
-                    header.first_sequence
-                );
-                Err(Error::corrupt(&path, 0, what))
-            }
-            Some(_) => Ok(()),
-            None => {
-                let floor = self.manifest.state().wal_floor;
-                let path = wal::file_path(&self.dir.join(wal::DIR), floor);
-                Err(Error::corrupt(&path, 0, "the WAL file is missing"))
-            }
-        }
     }
 
     /// Drops what was never durable; durably, before anything is written behind it.

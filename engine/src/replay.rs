@@ -29,7 +29,9 @@ pub(crate) struct Replay {
     pub(crate) changes: Pending,
     /// Namespaces that were dropped.
     pub(crate) dropped: Vec<u32>,
-    /// Samples in the frames.
+    /// Frames applied.
+    pub(crate) frames: u64,
+    /// Samples in them.
     pub(crate) samples: u64,
 }
 
@@ -44,6 +46,7 @@ impl Replay {
         spaces: &Spaces,
         make: Make<'_>,
     ) -> Result<()> {
+        self.frames += 1;
         let damaged = |error| Error::codec(frame.file, frame.offset, error);
         let wrong = |what: &'static str| Error::corrupt(frame.file, frame.offset, what);
         if frame.kind == FrameKind::Batch {

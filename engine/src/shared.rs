@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
+use crate::follow::Place;
 use crate::freeze::FrozenSet;
 use crate::manifest::Manifest;
 use crate::manifest::pending::Pending;
@@ -109,6 +110,15 @@ impl Core {
             Err(Error::Closed)
         } else {
             Ok(())
+        }
+    }
+
+    /// What the parts of the database are made with.
+    pub(crate) fn place(&self) -> Place<'_> {
+        Place {
+            dir: &self.dir,
+            options: &self.options,
+            memory: &self.memory,
         }
     }
 

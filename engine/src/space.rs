@@ -81,6 +81,20 @@ impl Space {
         }
     }
 
+    /// Takes the series, view, options and metadata of `fresh` in place of its own. A question that
+    /// meets both is asked again: between the two rounds nobody gets at the registry.
+    pub(crate) fn take_over(&self, fresh: &Space) {
+        {
+            let mut registry = self.registry.write();
+            self.next_round();
+            std::mem::swap(&mut *registry, &mut *fresh.registry.write());
+            self.view.swap(&fresh.view);
+            self.next_round();
+        }
+        *self.options.write() = fresh.options();
+        std::mem::swap(&mut *self.metadata.write(), &mut *fresh.metadata.write());
+    }
+
     /// Marks it as dropped: every handle on it is refused from now on.
     pub(crate) fn mark_dropped(&self) {
         self.dropped.store(true, Ordering::Release);

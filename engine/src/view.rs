@@ -116,6 +116,24 @@ impl CurrentView {
     }
 }
 
+/// What a reader beside a writer changes.
+impl CurrentView {
+    /// Exchanges the views of two.
+    pub(crate) fn swap(&self, other: &CurrentView) {
+        std::mem::swap(&mut *self.view.write(), &mut *other.view.write());
+    }
+
+    /// Puts these blocks and tombstones in the place of all that are there; the heads stay.
+    pub(crate) fn set(&self, blocks: Vec<(Arc<Block>, u64)>, tombstones: Vec<Arc<Tombstone>>) {
+        self.change(|view| {
+            view.blocks.clear();
+            view.tombstones = tombstones;
+            view.tombstones.sort_by_key(|tombstone| tombstone.sequence);
+            view.add(blocks);
+        });
+    }
+}
+
 /// What compaction and deletes change.
 impl CurrentView {
     /// Puts `added` (each with the sequence through which it was purged) in the place of the blocks

@@ -72,25 +72,11 @@ impl Manifest {
     /// before the first commit.
     pub(crate) fn open(vfs: Arc<dyn Vfs>, dir: &Path) -> Result<Option<(Self, u64)>> {
         let path = dir.join(NAME);
-        if !vfs
-            .exists(&path)
-            .map_err(|error| Error::io("look for", &path, error))?
-        {
+        let Some(bytes) = read(&*vfs, dir)? else {
             return Ok(None);
-        }
-        let bytes = vfs
-            .read(&path, MAX_BYTES)
-            .map_err(|error| Error::io("read", &path, error))?;
-        let (database, version) = format::decode_header(&bytes).map_err(|error| match error {
-            treering_codec::Error::Unsupported { found, .. } => Error::Version {
-                file: path.clone(),
-                found: found as u32,
-                supported: VERSION,
-            },
-            error => Error::codec(&path, 0, error),
-        })?;
-        let read = read_records(&path, database, &bytes)?;
-        let torn = bytes.len() as u64 - read.len;
+        };
+        let contents = Contents::parse(&path, &bytes)?;
+        let torn = bytes.len() as u64 - contents.len;
         if torn > 0 {
             tracing::warn!(bytes = torn, "manifest record that was never durable cut");
         }
@@ -101,11 +87,11 @@ impl Manifest {
             vfs,
             dir: dir.to_owned(),
             file,
-            database,
-            version,
-            state: read.state,
-            len: read.len,
-            next_record: read.next_record,
+            database: contents.database,
+            version: contents.version,
+            state: contents.state,
+            len: contents.len,
+            next_record: contents.next_record,
         };
         Ok(Some((manifest, torn)))
     }
@@ -128,6 +114,11 @@ impl Manifest {
 
     pub(crate) fn state(&self) -> &State {
         &self.state
+    }
+
+    /// Length of the file, in bytes.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
     }
 
     /// An edit that changes nothing: the counters are those of now.
@@ -244,6 +235,52 @@ fn check_length(path: &Path, at: u64, record: usize) -> Result<(), Failure> {
         by,
         hint,
     )))
+}
+
+/// The bytes of the manifest of `dir`; `None` when there is none.
+pub(crate) fn read(vfs: &dyn Vfs, dir: &Path) -> Result<Option<Vec<u8>>> {
+    let path = dir.join(NAME);
+    let exists = vfs.exists(&path);
+    if !exists.map_err(|error| Error::io("look for", &path, error))? {
+        return Ok(None);
+    }
+    let bytes = vfs.read(&path, MAX_BYTES);
+    bytes
+        .map(Some)
+        .map_err(|error| Error::io("read", &path, error))
+}
+
+/// What the bytes of a manifest say.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    pub(crate) database: u64,
+    version: u32,
+    pub(crate) state: State,
+    /// Length up to which they are whole records.
+    pub(crate) len: u64,
+    next_record: u64,
+}
+
+impl Contents {
+    /// Reads `bytes`, those of the file `path`; a torn record at their end is left out.
+    pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
+        let (database, version) = format::decode_header(bytes).map_err(|error| match error {
+            treering_codec::Error::Unsupported { found, .. } => Error::Version {
+                file: path.to_owned(),
+                found: found as u32,
+                supported: VERSION,
+            },
+            error => Error::codec(path, 0, error),
+        })?;
+        let read = read_records(path, database, bytes)?;
+        Ok(Self {
+            database,
+            version,
+            state: read.state,
+            len: read.len,
+            next_record: read.next_record,
+        })
+    }
 }
 
 struct Records {

@@ -12,7 +12,7 @@ mod reader;
 mod syncer;
 mod writer;
 
-pub(crate) use reader::{Cut, Frame, WalReader};
+pub(crate) use reader::{Cut, Frame, MAX_FILE_BYTES, WalReader};
 pub(crate) use syncer::Syncer;
 pub(crate) use writer::{Draft, Wal};
 

@@ -1,11 +1,12 @@
 //! Walks the frames of a WAL folder in order, and tells a tail that was never synced from damage.
 //!
-//! Input: the files of the folder. Output: frames, then perhaps a [`Cut`]. Reads only: cutting is
-//! recovery's work. Every frame says how far the WAL was durable when it was written, so a bad
+//! Input: the files of the folder. Output: frames, then perhaps a [`Cut`]; [`WalReader::resume`] goes
+//! on from there when a writer may have appended more. Reads only: cutting is recovery's work. Every frame says how far the WAL was durable when it was written, so a bad
 //! frame below the highest such position in any later valid frame is damage and an error; above it
 //! the bytes were never promised to anyone, and the log ends before them.
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use crate::limits::MAX_FRAME_BYTES;
 use crate::vfs::{EntryKind, Vfs};
 
 /// Largest WAL file that is read: the largest `Options::wal_file_bytes` and one frame.
-const MAX_FILE_BYTES: u64 = (1 << 30) + MAX_FRAME_BYTES as u64 + 4096;
+pub(crate) const MAX_FILE_BYTES: u64 = (1 << 30) + MAX_FRAME_BYTES as u64 + 4096;
 
 /// A frame as it was read.
 #[derive(Debug)]
@@ -53,7 +54,11 @@ pub(crate) struct WalReader {
     vfs: Arc<dyn Vfs>,
     dir: PathBuf,
     database: u64,
+    /// Files with lower numbers are not read.
+    floor: u64,
+    /// Files behind the current one.
     files: VecDeque<u64>,
+    /// The file of the last frame.
     current: Option<Current>,
     /// Headers of the files read so far, in order.
     seen: Vec<FileHeader>,
@@ -71,27 +76,29 @@ pub(crate) struct WalReader {
 struct Current {
     header: FileHeader,
     path: PathBuf,
+    /// Bytes of the file from `base` on.
     bytes: Vec<u8>,
+    base: usize,
+    /// Offset in the file of the next frame; not below `base`.
     offset: usize,
+}
+
+impl Current {
+    /// What was not read yet.
+    fn rest(&self) -> &[u8] {
+        self.bytes.get(self.offset - self.base..).unwrap_or_default()
+    }
 }
 
 impl WalReader {
     /// A reader over the files of `dir` numbered `floor` and up.
     pub(crate) fn open(vfs: Arc<dyn Vfs>, dir: PathBuf, database: u64, floor: u64) -> Result<Self> {
-        let entries = vfs
-            .list(&dir)
-            .map_err(|error| Error::io("list", &dir, error))?;
-        let mut files: Vec<u64> = entries
-            .iter()
-            .filter(|entry| entry.kind == EntryKind::File)
-            .filter_map(|entry| parse_name(&entry.name))
-            .filter(|number| *number >= floor)
-            .collect();
-        files.sort_unstable();
+        let files = list(&*vfs, &dir, floor)?;
         Ok(Self {
             vfs,
             dir,
             database,
+            floor,
             files: files.into(),
             current: None,
             seen: Vec::new(),
@@ -109,15 +116,48 @@ impl WalReader {
     /// follow that were never synced.
     pub(crate) fn next(&mut self) -> Result<Option<Frame<'_>>> {
         loop {
-            if self.current.is_none() && !self.begin_file()? {
-                return Ok(None);
-            }
             match self.step()? {
                 Step::Frame(header, start) => return Ok(self.frame(header, start)),
-                Step::EndOfFile => self.current = None,
-                Step::EndOfLog => return Ok(None),
+                Step::EndOfFile if self.begin_file()? => {}
+                Step::EndOfFile | Step::EndOfLog => return Ok(None),
             }
         }
+    }
+
+    /// Lets go of the bytes that were read.
+    pub(crate) fn pause(&mut self) {
+        if let Some(current) = &mut self.current {
+            (current.bytes, current.base) = (Vec::new(), current.offset);
+        }
+    }
+
+    /// Looks behind the last frame again, once [`WalReader::next`] gave `None`: for what a writer
+    /// has appended since, and for new files. An error leaves the reader where it was.
+    pub(crate) fn resume(&mut self) -> Result<()> {
+        let current = self.current.as_ref();
+        let first = current.map_or(self.floor, |current| current.header.number + 1);
+        // Listed before the rest of the current file is read: once there is a later file, nothing
+        // is appended to this one any more.
+        self.files = list(&*self.vfs, &self.dir, first)?.into();
+        self.cut = None;
+        if let Some(current) = &mut self.current {
+            let failed = |error| Error::io("read", &current.path, error);
+            let file = self.vfs.open(&current.path).map_err(failed)?;
+            let len = file.len().map_err(failed)?;
+            let from = current.offset as u64;
+            let rest = len.checked_sub(from).ok_or_else(|| {
+                Error::corrupt(&current.path, len, "the file is shorter than it was")
+            })?;
+            let rest = usize::try_from(rest).ok().filter(|_| len <= MAX_FILE_BYTES);
+            let rest = rest.ok_or_else(|| failed(ErrorKind::FileTooLarge.into()))?;
+            let mut bytes = Vec::new();
+            let reserved = bytes.try_reserve_exact(rest);
+            reserved.map_err(|_| failed(ErrorKind::OutOfMemory.into()))?;
+            bytes.resize(rest, 0);
+            file.read_exact_at(&mut bytes, from).map_err(failed)?;
+            (current.bytes, current.base) = (bytes, current.offset);
+        }
+        Ok(())
     }
 
     /// Where the log was cut, once [`WalReader::next`] gave `None`.
@@ -172,7 +212,7 @@ impl WalReader {
             generation: current.header.generation,
             file: &current.path,
             offset: start as u64,
-            payload: current.bytes.get(start..start + header.len as usize)?,
+            payload: (current.bytes.get(start - current.base..))?.get(..header.len as usize)?,
         })
     }
 
@@ -221,6 +261,7 @@ impl WalReader {
             header,
             path,
             bytes,
+            base: 0,
             offset: HEADER_BYTES,
         });
         Ok(true)
@@ -231,11 +272,11 @@ impl WalReader {
         let Some(current) = &mut self.current else {
             return Ok(Step::EndOfFile);
         };
-        if current.offset == current.bytes.len() {
+        let rest = current.rest();
+        if rest.is_empty() {
             return Ok(Step::EndOfFile);
         }
         let seed = FileHeader::seed(self.database, current.header.number);
-        let rest = current.bytes.get(current.offset..).unwrap_or_default();
         if let Some((header, _)) = FrameHeader::open(seed, rest) {
             let expected = self
                 .last_sequence
@@ -262,16 +303,23 @@ impl WalReader {
             }
             return Ok(Step::Frame(header, start));
         }
-        let Some(current) = self.current.take() else {
+        self.end_at_bad_frame()
+    }
+
+    /// The current file goes on with something that is no frame: damage, or a tail that was never
+    /// durable.
+    fn end_at_bad_frame(&mut self) -> Result<Step> {
+        let Some(current) = &self.current else {
             return Ok(Step::EndOfFile);
         };
-        let (number, bad) = (current.header.number, current.offset);
+        let (number, bad, rest) = (current.header.number, current.offset, current.rest());
         let position = current.header.position + bad as u64;
-        if self.synced_beyond(Some(position), number, &current.bytes, bad + ALIGN)? {
+        if self.synced_beyond(Some(position), number, rest, ALIGN)? {
             let what = "a frame that was durable does not match its checksum";
             return Err(Error::corrupt(&current.path, bad as u64, what));
         }
-        self.cut_at(number, bad as u64, (current.bytes.len() - bad) as u64, None)?;
+        let bytes = rest.len() as u64;
+        self.cut_at(number, bad as u64, bytes, None)?;
         Ok(Step::EndOfLog)
     }
 
@@ -352,6 +400,20 @@ impl WalReader {
             .read(path, MAX_FILE_BYTES)
             .map_err(|error| Error::io("read", path, error))
     }
+}
+
+/// Numbers of the files of `dir` from `floor` on, ascending.
+fn list(vfs: &dyn Vfs, dir: &Path, floor: u64) -> Result<Vec<u64>> {
+    let entries = vfs.list(dir);
+    let entries = entries.map_err(|error| Error::io("list", dir, error))?;
+    let mut files: Vec<u64> = entries
+        .iter()
+        .filter(|entry| entry.kind == EntryKind::File)
+        .filter_map(|entry| parse_name(&entry.name))
+        .filter(|number| *number >= floor)
+        .collect();
+    files.sort_unstable();
+    Ok(files)
 }
 
 enum Step {

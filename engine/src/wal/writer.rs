@@ -105,6 +105,11 @@ impl Wal {
         self.header.number
     }
 
+    /// Length of the current file.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// Scope of the series ids in the frames written now.
     pub(crate) fn generation(&self) -> u64 {
         self.header.generation

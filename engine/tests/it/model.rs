@@ -406,6 +406,7 @@ proptest! {
         life.reopen();
         life.check_samples(i64::MIN, i64::MAX);
         life.check_newest();
-        life.db.verify().unwrap();
+        let report = life.db.verify().unwrap();
+        assert!(report.is_clean(), "{report:?}");
     }
 }
