@@ -17,7 +17,7 @@ use crate::background::Threads;
 use crate::batch::{Batch, SeriesRef};
 use crate::block::Block;
 use crate::directory;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::freeze;
 use crate::ingest::Refusal;
 use crate::manifest::state::DEFAULT_NAMESPACE_NAME;
@@ -98,7 +98,7 @@ impl Db {
         let shared = Arc::new(Shared {
             core: Arc::clone(&core),
             generation: AtomicU64::new(wal.generation()),
-            syncer: Syncer::new(Arc::clone(wal.file()), wal.position()),
+            syncer: Syncer::new(Arc::clone(wal.file()), wal.position(), wal.last_sequence()),
             commit: Mutex::new(Commit {
                 wal,
                 head_since,
@@ -384,6 +384,9 @@ impl Owner {
             closed = freeze::flush_in_turn(shared, &turn);
         }
         let synced = mark_end(shared);
+        for space in self.core.spaces.all() {
+            space.watchers.end(&Error::Closed);
+        }
         *shared.lock.lock() = None;
         tracing::info!(dir = %shared.dir.display(), "database closed");
         closed.and(synced)
@@ -411,7 +414,7 @@ fn mark_end(shared: &Shared) -> Result<()> {
     let mut draft = Draft::finish(FrameKind::Mark, bytes);
     match commit.wal.append(&mut draft, &shared.syncer) {
         Ok(written) => {
-            shared.syncer.wrote(written.position, Duration::ZERO);
+            shared.syncer.wrote(written, Duration::ZERO);
             drop(commit);
             shared.sync()
         }
