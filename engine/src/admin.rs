@@ -257,7 +257,7 @@ fn write(shared: &Shared, commit: &mut Commit, change: Change) -> Result<u64> {
     }
     let written = written.map_err(|failure| failure.report(&shared.poison))?;
     let now = shared.options.clock.monotonic();
-    shared.syncer.wrote(written.position, now);
+    shared.syncer.wrote(written, now);
     commit.changes.push(commit.wal.last_sequence(), change);
     Ok(written.position)
 }

@@ -100,7 +100,7 @@ impl Db {
         let shared = Arc::new(Shared {
             core: Arc::clone(&core),
             generation: AtomicU64::new(wal.generation()),
-            syncer: Syncer::new(Arc::clone(wal.file()), wal.position()),
+            syncer: Syncer::new(Arc::clone(wal.file()), wal.position(), wal.last_sequence()),
             commit: Mutex::new(Commit {
                 wal,
                 head_since,
@@ -442,6 +442,9 @@ impl Owner {
             closed = freeze::flush_in_turn(shared, &turn);
         }
         let synced = mark_end(shared);
+        for space in self.core.spaces.all() {
+            space.watchers.end(&Error::Closed);
+        }
         *shared.lock.lock() = None;
         tracing::info!(dir = %shared.dir.display(), "database closed");
         closed.and(synced)
@@ -469,7 +472,7 @@ fn mark_end(shared: &Shared) -> Result<()> {
     let mut draft = Draft::finish(FrameKind::Mark, bytes);
     match commit.wal.append(&mut draft, &shared.syncer) {
         Ok(written) => {
-            shared.syncer.wrote(written.position, Duration::ZERO);
+            shared.syncer.wrote(written, Duration::ZERO);
             drop(commit);
             shared.sync()
         }

@@ -114,6 +114,11 @@ pub enum Error {
         /// What it must be.
         why: String,
     },
+    /// Changes were asked for that are not in the WAL any more: a flush moved them into blocks.
+    FramesGone {
+        /// Sequence of the oldest change that can still be followed.
+        oldest: u64,
+    },
     /// The query was cancelled through its token.
     Cancelled,
     /// The query ran longer than it may.
@@ -332,6 +337,11 @@ impl fmt::Display for Error {
             Error::Labels(error) => error.fmt(f),
             Error::InvalidOption { option, why } => write!(f, "Options::{option} {why}"),
             Error::InvalidArgument { argument, why } => write!(f, "{argument} {why}"),
+            Error::FramesGone { oldest } => write!(
+                f,
+                "the changes before {oldest} are not in the WAL any more; take a Db::export and \
+                 follow from its sequence, and raise Options::wal_keep_bytes to keep more of them"
+            ),
             Error::Cancelled => write!(f, "the query was cancelled"),
             Error::Timeout { limit } => write!(
                 f,

@@ -240,17 +240,15 @@ pub(crate) fn open_blocks(
     entries.iter().map(open).collect()
 }
 
-/// Removes the WAL files below `floor`. What cannot be removed is removed by the next open.
+/// Removes the WAL files below `floor` that are not kept for those who follow. What cannot be removed is removed by the next open.
 fn drop_wal_files(shared: &Shared, floor: u64) {
     let dir = shared.dir.join(wal::DIR);
     let vfs = &shared.options.vfs;
-    let Ok(entries) = vfs.list(&dir) else { return };
-    for number in entries
-        .iter()
-        .filter_map(|entry| wal::parse_name(&entry.name))
-    {
-        if number < floor {
-            let _ = vfs.remove(&wal::file_path(&dir, number));
-        }
+    let keep = shared.options.wal_keep_bytes;
+    let Ok(unneeded) = wal::unneeded(&**vfs, &dir, floor, keep) else {
+        return;
+    };
+    for number in unneeded {
+        let _ = vfs.remove(&wal::file_path(&dir, number));
     }
 }

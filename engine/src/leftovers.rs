@@ -114,15 +114,18 @@ impl<'a> Leftovers<'a> {
         Ok(target)
     }
 
-    /// Removes the WAL files whose frames are all in blocks, and copies that were being made.
+    /// Removes the WAL files whose frames are all in blocks, as far as they are not kept, and
+    /// copies that were being made.
     fn drop_old_wal_files(&mut self) -> Result<()> {
         let dir = self.dir.join(wal::DIR);
         for (name, kind) in self.list(&dir)? {
-            let number = wal::parse_name(&name);
-            let old = number.is_some_and(|number| number < self.manifest.state().wal_floor);
-            if kind == EntryKind::File && (old || wal::is_temporary_name(&name)) {
+            if kind == EntryKind::File && wal::is_temporary_name(&name) {
                 self.remove(&dir.join(name))?;
             }
+        }
+        let (floor, keep) = (self.manifest.state().wal_floor, self.options.wal_keep_bytes);
+        for number in wal::unneeded(self.vfs(), &dir, floor, keep)? {
+            self.remove(&wal::file_path(&dir, number))?;
         }
         Ok(())
     }

@@ -13,8 +13,10 @@ mod compact;
 mod db;
 mod directory;
 mod error;
+mod export;
 mod flush;
 mod follow;
+mod frames;
 mod freeze;
 mod head;
 mod ingest;
@@ -47,12 +49,15 @@ pub mod vfs;
 mod verify;
 mod view;
 mod wal;
+mod watch;
 
 pub use admin::NamespaceInfo;
 pub use append::Appended;
 pub use batch::{Batch, IntoSeries, SeriesRef};
 pub use db::Db;
 pub use error::{Error, LimitReached, Rejection, Result};
+pub use export::{Export, ExportedChunk};
+pub use frames::{Change, Frame, Frames, NamespaceKey};
 pub use metadata::{Metadata, MetricKind};
 pub use namespace::options::{Downsample, NamespaceOptions};
 pub use options::{Maintenance, Options, QueryLimits, Reads, Sync};
@@ -66,9 +71,11 @@ pub use snapshot::{SnapshotReport, restore};
 pub use stats::{BlockBytesTotal, DbStats};
 pub use treering_codec::{STALE_MARKER_BITS, Sample, is_stale, stale_marker};
 pub use treering_index::{
-    CardinalityStats, LabelLimits, Labels, LabelsBuilder, MatchOp, Matcher, Selector, labels,
+    CardinalityStats, LabelLimits, Labels, LabelsBuilder, MatchOp, Matcher, SERIES_HASH, Selector,
+    labels,
 };
 pub use verify::{Problem, VerifyReport};
+pub use watch::{Update, Watch};
 
 /// Time: the clock seam, and timestamps from the units that programs have.
 pub mod time {

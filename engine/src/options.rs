@@ -118,6 +118,7 @@ pub struct Options {
     pub(crate) label_limits: LabelLimits,
     pub(crate) wal_file_bytes: u64,
     pub(crate) wal_max_bytes: u64,
+    pub(crate) wal_keep_bytes: u64,
     pub(crate) flush_interval: Duration,
     pub(crate) block_window: Option<Duration>,
     pub(crate) reserve_bytes: u64,
@@ -138,6 +139,7 @@ impl Default for Options {
             label_limits: LabelLimits::default(),
             wal_file_bytes: 64 << 20,
             wal_max_bytes: 1 << 30,
+            wal_keep_bytes: 0,
             flush_interval: Duration::from_secs(2 * 3600),
             block_window: None,
             reserve_bytes: 1 << 20,
@@ -201,6 +203,15 @@ impl Options {
     #[must_use]
     pub fn wal_max_bytes(mut self, bytes: u64) -> Self {
         self.wal_max_bytes = bytes;
+        self
+    }
+
+    /// Bytes of the WAL that stay on disk after a flush for those who follow the database with
+    /// `Db::frames_since`: at least so many, rounded up to whole files and to what was written
+    /// between two flushes. Opening does not replay them. Default 0: none.
+    #[must_use]
+    pub fn wal_keep_bytes(mut self, bytes: u64) -> Self {
+        self.wal_keep_bytes = bytes;
         self
     }
 

@@ -13,6 +13,7 @@ use crate::namespace::options::NamespaceOptions;
 use crate::registry::Registry;
 use crate::sync::RwLock;
 use crate::view::CurrentView;
+use crate::watch::Watchers;
 
 /// See the head of this file.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub(crate) struct Space {
     pub(crate) registry: RwLock<Registry>,
     pub(crate) view: CurrentView,
     pub(crate) metadata: RwLock<Known>,
+    pub(crate) watchers: Arc<Watchers>,
     /// Samples refused because they were older than the retention.
     pub(crate) expired: AtomicU64,
     dropped: AtomicBool,
@@ -44,6 +46,7 @@ impl Space {
             registry: RwLock::new(registry),
             view,
             metadata: RwLock::default(),
+            watchers: Arc::default(),
             expired: AtomicU64::new(0),
             dropped: AtomicBool::new(false),
             rounds: AtomicU64::new(0),
@@ -55,7 +58,8 @@ impl Space {
         self.rounds.load(Ordering::Acquire)
     }
 
-    /// Says that ids are about to go to other series.
+    /// Says that ids are about to go to other series. Whoever has the registry locked for writing
+    /// while it says so keeps the promise that a round lasts for as long as anybody reads there.
     pub(crate) fn next_round(&self) {
         self.rounds.fetch_add(1, Ordering::AcqRel);
     }
@@ -98,6 +102,7 @@ impl Space {
     /// Marks it as dropped: every handle on it is refused from now on.
     pub(crate) fn mark_dropped(&self) {
         self.dropped.store(true, Ordering::Release);
+        self.watchers.end(&self.no_namespace());
     }
 
     pub(crate) fn is_dropped(&self) -> bool {
@@ -107,11 +112,15 @@ impl Space {
     /// Refuses when it was dropped.
     pub(crate) fn check(&self) -> Result<()> {
         if self.is_dropped() {
-            return Err(Error::NoNamespace {
-                name: self.name.clone(),
-            });
+            return Err(self.no_namespace());
         }
         Ok(())
+    }
+
+    fn no_namespace(&self) -> Error {
+        Error::NoNamespace {
+            name: self.name.clone(),
+        }
     }
 }
 

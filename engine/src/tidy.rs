@@ -212,9 +212,10 @@ pub(crate) fn forget_series(shared: &Shared) {
         let idle = space.registry.read().idle(generation);
         let mut forgotten = 0;
         for ids in idle.chunks(FORGET_SLICE) {
+            let mut registry = space.registry.write();
             // Before any id can go to another series: see `Space::round`.
             space.next_round();
-            forgotten += space.registry.write().forget(ids, generation);
+            forgotten += registry.forget(ids, generation);
         }
         if forgotten > 0 {
             tracing::debug!(namespace = space.name, forgotten, "idle series forgotten");

@@ -19,8 +19,7 @@ mod tests;
 mod verify;
 mod write;
 
-pub(crate) use cursor::ChunkRef;
-pub(crate) use cursor::Cursor;
+pub(crate) use cursor::{ChunkRef, Cursor, Values};
 pub(crate) use format::{BlockInfo, BlockMeta};
 pub(crate) use outputs::{Outputs, block_path, is_temporary_name, parse_block_name};
 pub(crate) use read::{Block, BlockLabels};

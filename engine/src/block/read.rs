@@ -277,12 +277,12 @@ impl Block {
     }
 
     /// The bytes of a timestamp column, as they are in the file.
-    pub(super) fn encoded_column(&self, column: u32) -> Result<Cow<'_, [u8]>> {
+    pub(crate) fn encoded_column(&self, column: u32) -> Result<Cow<'_, [u8]>> {
         self.columns.encoded(&self.pages, column)
     }
 
     /// The bytes of encoded values, as they are in the file.
-    pub(super) fn encoded_values(&self, offset: u64, bytes: u32) -> Result<Cow<'_, [u8]>> {
+    pub(crate) fn encoded_values(&self, offset: u64, bytes: u32) -> Result<Cow<'_, [u8]>> {
         self.pages.read(offset, bytes as usize)
     }
 

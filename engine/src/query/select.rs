@@ -228,6 +228,13 @@ impl SeriesSet {
         }
     }
 
+    /// Leaves out the series that `keep` does not want.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&Labels) -> bool) {
+        let places = self.places.by_ref().filter(|place| keep(&place.labels));
+        let places: Vec<Place> = places.collect();
+        self.places = places.into_iter().peekable();
+    }
+
     /// The guard of the query, for what is computed over its series.
     pub(crate) fn guard(&self) -> Guard {
         self.held.guard().clone()

@@ -99,6 +99,13 @@ pub(crate) fn samples_of(runs: &[IdRun]) -> Option<usize> {
 }
 
 impl<'a> BatchPayload<'a> {
+    /// The namespace and the new series of a payload, without its samples.
+    pub(crate) fn definitions(bytes: &'a [u8]) -> Result<(u32, Vec<Definition<'a>>)> {
+        let mut reader = Reader::new(bytes);
+        let namespace = u32_of(&mut reader, "a namespace over 32 bits")?;
+        Ok((namespace, definitions_of(&mut reader)?))
+    }
+
     /// Decodes a payload; allocates at most a small multiple of `bytes`, plus the timestamps,
     /// whose number is bounded by the values that follow them.
     pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::writer::Written;
 use crate::sync::Mutex;
 use crate::vfs::File;
 
@@ -20,6 +21,8 @@ pub(crate) struct Syncer {
     turn: Mutex<Option<Arc<str>>>,
     tail: Mutex<Tail>,
     synced: AtomicU64,
+    /// Sequence of the last frame before `synced`.
+    synced_sequence: AtomicU64,
     /// Monotonic nanoseconds at which the oldest unsynced frame was written; `NONE` when none.
     oldest: AtomicU64,
 }
@@ -31,27 +34,35 @@ struct Tail {
     files: Vec<Arc<dyn File>>,
     /// Position behind the last frame written.
     written: u64,
+    /// Its sequence.
+    sequence: u64,
 }
 
 const NONE: u64 = u64::MAX;
 
 impl Syncer {
-    /// Everything before `position` is durable; `file` is being written.
-    pub(crate) fn new(file: Arc<dyn File>, position: u64) -> Self {
+    /// Everything before `position` is durable, through the frame `sequence`; `file` is being
+    /// written.
+    pub(crate) fn new(file: Arc<dyn File>, position: u64, sequence: u64) -> Self {
         Self {
             turn: Mutex::new(None),
             tail: Mutex::new(Tail {
                 files: vec![file],
                 written: position,
+                sequence,
             }),
             synced: AtomicU64::new(position),
+            synced_sequence: AtomicU64::new(sequence),
             oldest: AtomicU64::new(NONE),
         }
     }
 
-    /// Notes that frames up to `position` were written at `now` (monotonic).
-    pub(crate) fn wrote(&self, position: u64, now: Duration) {
-        self.tail.lock().written = position;
+    /// Notes that a frame was written at `now` (monotonic).
+    pub(crate) fn wrote(&self, frame: Written, now: Duration) {
+        {
+            let mut tail = self.tail.lock();
+            (tail.written, tail.sequence) = (frame.position, frame.sequence);
+        }
         let now = u64::try_from(now.as_nanos()).unwrap_or(NONE - 1);
         let _ = self
             .oldest
@@ -77,6 +88,11 @@ impl Syncer {
         self.synced.load(Ordering::Acquire)
     }
 
+    /// Sequence of the last frame that is durable.
+    pub(crate) fn synced_sequence(&self) -> u64 {
+        self.synced_sequence.load(Ordering::Acquire)
+    }
+
     /// Age of the oldest frame that is not durable yet.
     pub(crate) fn unsynced_for(&self, now: Duration) -> Option<Duration> {
         let oldest = self.oldest.load(Ordering::Acquire);
@@ -96,9 +112,9 @@ impl Syncer {
         refuse_after(&failed)?;
         // A frame written from here on counts as unsynced since its own write.
         self.oldest.store(NONE, Ordering::Release);
-        let (files, written) = {
+        let (files, written, sequence) = {
             let tail = self.tail.lock();
-            (tail.files.clone(), tail.written)
+            (tail.files.clone(), tail.written, tail.sequence)
         };
         for file in &files {
             // Makes the frames up to `written` durable, in order of file.
@@ -108,6 +124,7 @@ impl Syncer {
             }
         }
         self.synced.store(written, Ordering::Release);
+        self.synced_sequence.store(sequence, Ordering::Release);
         self.tail.lock().files.drain(..files.len() - 1);
         Ok(())
     }

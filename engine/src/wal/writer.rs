@@ -71,6 +71,8 @@ pub(crate) struct Wal {
 pub(crate) struct Written {
     /// Position behind the frame.
     pub(crate) position: u64,
+    /// Its sequence.
+    pub(crate) sequence: u64,
     /// Whether the frame began a new file.
     pub(crate) rotated: bool,
 }
@@ -166,6 +168,7 @@ impl Wal {
         self.next_sequence += 1;
         Ok(Written {
             position: self.position(),
+            sequence: self.last_sequence(),
             rotated,
         })
     }

@@ -1,0 +1,433 @@
+//! Watching: the samples of a selector, handed to whoever watches as they are acknowledged.
+//!
+//! Input: batches that were acknowledged. Output: updates in a bounded queue, one per series and
+//! batch. A batch takes its turn while the WAL is locked and is handed out when all turns before it
+//! have ended, so updates come in order of sequence; a batch that fails gives its turn up. Invariant:
+//! an append never waits for a receiver: what does not fit is dropped whole and counted.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use treering_index::{Labels, Selector};
+
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::registry::Registry;
+use crate::space::Space;
+use crate::sync::{Condvar, Mutex};
+use crate::wal::payload::IdRun;
+
+/// The samples of one series in one batch.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Update {
+    /// The series.
+    pub labels: Labels,
+    /// Nanoseconds since the Unix epoch, in the order in which they were appended.
+    pub timestamps: Vec<i64>,
+    /// The values at these times.
+    pub values: Vec<f64>,
+}
+
+/// What is appended to the series of a selector, from [`Db::watch`] on. Dropping it ends the watch.
+#[derive(Debug)]
+pub struct Watch {
+    subscription: Arc<Subscription>,
+    watchers: Arc<Watchers>,
+}
+
+impl Db {
+    /// Watches the series of `selector` in this namespace: every sample that is appended to them
+    /// from now on, once it is acknowledged, in order of sequence. For live views; what must not
+    /// miss anything follows [`Db::frames_since`].
+    ///
+    /// At most `capacity` samples wait to be received. An update that does not fit is dropped and
+    /// counted in [`Watch::missed`]; appends never wait for a receiver. While somebody watches, each
+    /// append to the namespace also looks up which of its series are selected.
+    ///
+    /// ```
+    /// use treering::{Batch, Db, Selector, labels};
+    ///
+    /// let db = Db::in_memory()?;
+    /// let watch = db.watch(&Selector::parse(r#"cpu{host="a"}"#)?, 10_000)?;
+    /// db.append(&Batch::new().sample(labels! { "__name__" => "cpu", "host" => "a" }, 1, 0.5))?;
+    /// let update = watch.try_recv()?.unwrap();
+    /// assert_eq!((update.timestamps, update.values), (vec![1], vec![0.5]));
+    /// # Ok::<(), treering::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A capacity of 0, a closed database, a dropped namespace.
+    pub fn watch(&self, selector: &Selector, capacity: usize) -> Result<Watch> {
+        self.core().check_open()?;
+        self.space().check()?;
+        if capacity == 0 {
+            return Err(Error::InvalidArgument {
+                argument: "the capacity",
+                why: "must be at least one sample".to_owned(),
+            });
+        }
+        let watchers = Arc::clone(&self.space().watchers);
+        let subscription = watchers.subscribe(selector.clone(), capacity)?;
+        Ok(Watch {
+            subscription,
+            watchers,
+        })
+    }
+}
+
+impl Watch {
+    /// The next update, when there is one within `timeout`.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] or [`Error::NoNamespace`] once the database was closed or the namespace
+    /// dropped and everything that waited was received.
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<Option<Update>> {
+        let subscription = &*self.subscription;
+        let mut queue = subscription.queue.lock();
+        let idle = |queue: &mut Queue| queue.updates.is_empty() && queue.ended.is_none();
+        subscription
+            .arrived
+            .wait_while_for(&mut queue, idle, timeout);
+        queue.take()
+    }
+
+    /// The next update, when one waits already.
+    ///
+    /// # Errors
+    /// As [`Watch::recv_timeout`].
+    pub fn try_recv(&self) -> Result<Option<Update>> {
+        self.subscription.queue.lock().take()
+    }
+
+    /// The updates one by one, waiting for each; ends when the database is closed or the namespace
+    /// dropped.
+    pub fn iter(&self) -> impl Iterator<Item = Update> + '_ {
+        std::iter::from_fn(|| {
+            let subscription = &*self.subscription;
+            let mut queue = subscription.queue.lock();
+            let idle = |queue: &mut Queue| queue.updates.is_empty() && queue.ended.is_none();
+            subscription.arrived.wait_while(&mut queue, idle);
+            queue.take().ok().flatten()
+        })
+    }
+
+    /// How many updates were dropped so far because they did not fit.
+    pub fn missed(&self) -> u64 {
+        self.subscription.queue.lock().missed
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.watchers.unsubscribe(&self.subscription);
+    }
+}
+
+/// Those who watch a namespace.
+#[derive(Debug, Default)]
+pub(crate) struct Watchers {
+    /// `State::subscriptions.len()`, readable without the lock.
+    count: AtomicUsize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    subscriptions: Vec<Arc<Subscription>>,
+    /// Batches in order of sequence, from the first that is not acknowledged on.
+    turns: VecDeque<Waiting>,
+    ended: Option<Error>,
+}
+
+/// A batch whose turn has not come.
+#[derive(Debug)]
+struct Waiting {
+    sequence: u64,
+    /// What to hand out; `None` until the batch is acknowledged.
+    ready: Option<Vec<Delivery>>,
+}
+
+type Delivery = (Arc<Subscription>, Found);
+
+/// What a batch holds for one who watches.
+#[derive(Debug)]
+enum Found {
+    Updates(Vec<Update>),
+    /// Its series were forgotten before they could be looked up.
+    Missed,
+}
+
+/// One who watches.
+#[derive(Debug)]
+struct Subscription {
+    selector: Selector,
+    /// Most samples that wait.
+    capacity: usize,
+    selected: Mutex<Selected>,
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    updates: VecDeque<Update>,
+    samples: usize,
+    missed: u64,
+    ended: Option<Error>,
+}
+
+/// Which ids of the registry are selected, as far as it was asked, one bit each.
+#[derive(Debug, Default)]
+struct Selected {
+    /// `Space::round` for which this holds.
+    round: u64,
+    known: Vec<u64>,
+    selected: Vec<u64>,
+}
+
+/// The place of one batch among those that are watched; dropping it gives the place up.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    watchers: Arc<Watchers>,
+    sequence: u64,
+    published: bool,
+}
+
+impl Watchers {
+    /// Takes the place of the batch with this sequence; `None` when nobody watches. Call it while
+    /// the WAL is still locked.
+    pub(crate) fn enter(self: &Arc<Self>, sequence: u64) -> Option<Turn> {
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        self.state.lock().turns.push_back(Waiting {
+            sequence,
+            ready: None,
+        });
+        Some(Turn {
+            watchers: Arc::clone(self),
+            sequence,
+            published: false,
+        })
+    }
+
+    /// Ends all watches, for this reason, and refuses new ones.
+    pub(crate) fn end(&self, reason: &Error) {
+        let subscriptions = {
+            let mut state = self.state.lock();
+            state.ended = Some(reason.clone());
+            state.subscriptions.clone()
+        };
+        for subscription in subscriptions {
+            let mut queue = subscription.queue.lock();
+            queue.ended.get_or_insert_with(|| reason.clone());
+            subscription.arrived.notify_all();
+        }
+    }
+
+    fn subscribe(&self, selector: Selector, capacity: usize) -> Result<Arc<Subscription>> {
+        let subscription = Arc::new(Subscription {
+            selector,
+            capacity,
+            selected: Mutex::default(),
+            queue: Mutex::default(),
+            arrived: Condvar::new(),
+        });
+        let mut state = self.state.lock();
+        if let Some(reason) = &state.ended {
+            return Err(reason.clone());
+        }
+        state.subscriptions.push(Arc::clone(&subscription));
+        self.count
+            .store(state.subscriptions.len(), Ordering::Relaxed);
+        Ok(subscription)
+    }
+
+    fn unsubscribe(&self, gone: &Arc<Subscription>) {
+        let mut state = self.state.lock();
+        state.subscriptions.retain(|one| !Arc::ptr_eq(one, gone));
+        self.count
+            .store(state.subscriptions.len(), Ordering::Relaxed);
+    }
+}
+
+impl State {
+    /// Hands out what is ready, up to the first batch that is not.
+    fn hand_out(&mut self) {
+        while let Some(first) = self.turns.front_mut() {
+            let Some(ready) = first.ready.take() else {
+                return;
+            };
+            for (subscription, found) in ready {
+                subscription.add(found);
+            }
+            self.turns.pop_front();
+        }
+    }
+}
+
+impl Turn {
+    /// Hands the samples of the batch out, now that it is acknowledged. `known` is asked while
+    /// nobody forgets a series: whether the ids still stand for the series of the batch.
+    pub(crate) fn publish(
+        mut self,
+        space: &Space,
+        runs: &[IdRun],
+        timestamps: &[i64],
+        values: &[f64],
+        known: impl Fn() -> bool,
+    ) {
+        let subscriptions = self.watchers.state.lock().subscriptions.clone();
+        let registry = space.registry.read();
+        let still = known();
+        let round = space.round();
+        let deliveries = subscriptions.into_iter().map(|one| {
+            let found = if still {
+                Found::Updates(one.updates((&registry, round), runs, timestamps, values))
+            } else {
+                Found::Missed
+            };
+            (one, found)
+        });
+        let deliveries = deliveries.collect();
+        drop(registry);
+        self.published = true;
+        let mut state = self.watchers.state.lock();
+        let turns = &mut state.turns;
+        if let Some(turn) = turns.iter_mut().find(|it| it.sequence == self.sequence) {
+            turn.ready = Some(deliveries);
+        }
+        state.hand_out();
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.published {
+            let mut state = self.watchers.state.lock();
+            state.turns.retain(|turn| turn.sequence != self.sequence);
+            state.hand_out();
+        }
+    }
+}
+
+impl Subscription {
+    /// What of a batch it selects, series by series in order of their first sample.
+    fn updates(
+        &self,
+        (registry, round): (&Registry, u64),
+        runs: &[IdRun],
+        timestamps: &[i64],
+        values: &[f64],
+    ) -> Vec<Update> {
+        let mut selected = self.selected.lock();
+        selected.renew(round);
+        let mut updates: Vec<Update> = Vec::new();
+        let mut places: HashMap<u32, usize> = HashMap::new();
+        let mut at = 0;
+        for run in runs {
+            let len = run.len as usize;
+            for id in run.first..run.first + run.ids {
+                let samples = at..at + len;
+                at = samples.end;
+                if !selected.has(id, registry, &self.selector) {
+                    continue;
+                }
+                let place = match places.entry(id) {
+                    Entry::Occupied(place) => *place.get(),
+                    Entry::Vacant(place) => {
+                        let Some(labels) = registry.index().labels(id) else {
+                            continue;
+                        };
+                        updates.push(Update {
+                            labels,
+                            timestamps: Vec::with_capacity(len),
+                            values: Vec::with_capacity(len),
+                        });
+                        *place.insert(updates.len() - 1)
+                    }
+                };
+                if let (Some(update), Some(times), Some(values)) = (
+                    updates.get_mut(place),
+                    timestamps.get(samples.clone()),
+                    values.get(samples),
+                ) {
+                    update.timestamps.extend_from_slice(times);
+                    update.values.extend_from_slice(values);
+                }
+            }
+        }
+        updates
+    }
+
+    /// Puts what was found into the queue, as far as it fits.
+    fn add(&self, found: Found) {
+        let mut queue = self.queue.lock();
+        if queue.ended.is_some() {
+            return;
+        }
+        let updates = match found {
+            Found::Updates(updates) => updates,
+            Found::Missed => {
+                queue.missed += 1;
+                return;
+            }
+        };
+        for update in updates {
+            let samples = queue.samples.saturating_add(update.values.len());
+            if samples > self.capacity {
+                queue.missed += 1;
+            } else {
+                queue.samples = samples;
+                queue.updates.push_back(update);
+            }
+        }
+        self.arrived.notify_all();
+    }
+}
+
+impl Queue {
+    /// The first update; the reason of the end once there are none and no more come.
+    fn take(&mut self) -> Result<Option<Update>> {
+        match (self.updates.pop_front(), &self.ended) {
+            (Some(update), _) => {
+                self.samples -= update.values.len();
+                Ok(Some(update))
+            }
+            (None, Some(reason)) => Err(reason.clone()),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+impl Selected {
+    /// Forgets everything when ids may have gone to other series.
+    fn renew(&mut self, round: u64) {
+        if self.round != round {
+            self.known.clear();
+            self.selected.clear();
+            self.round = round;
+        }
+    }
+
+    /// Whether `selector` selects the series `id`.
+    fn has(&mut self, id: u32, registry: &Registry, selector: &Selector) -> bool {
+        let (word, bit) = (id as usize / 64, 1 << (id % 64));
+        if word >= self.known.len() {
+            self.known.resize(word + 1, 0);
+            self.selected.resize(word + 1, 0);
+        }
+        if self.known[word] & bit == 0 {
+            let labels = registry.index().labels(id);
+            if labels.is_some_and(|labels| selector.matches(&labels)) {
+                self.selected[word] |= bit;
+            }
+            self.known[word] |= bit;
+        }
+        self.selected[word] & bit != 0
+    }
+}
