@@ -14,6 +14,7 @@ mod outputs;
 mod paged;
 mod pending;
 mod read;
+mod summaries;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -24,5 +25,6 @@ pub(crate) use cursor::Cursor;
 pub(crate) use format::{BlockInfo, BlockMeta};
 pub(crate) use outputs::{Outputs, block_path, is_temporary_name, parse_block_name};
 pub(crate) use read::{Block, BlockLabels};
-#[cfg(test)]
+pub(crate) use summaries::{Fold, samples};
+#[cfg(any(test, feature = "testing"))]
 pub(crate) use write::BlockWriter;

@@ -16,6 +16,7 @@ mod run;
 #[cfg(test)]
 mod simulation;
 mod space;
+pub(crate) mod step;
 mod windows;
 
 use std::fmt;
