@@ -75,7 +75,7 @@ fn write_head(head: &Head, plan: &FlushPlan<'_>, outputs: &mut Outputs<'_>) -> R
             Error::corrupt(plan.dir, 0, what)
         })?;
         outputs.begin_series(&labels);
-        outputs.push(&timestamps, &values)?;
+        outputs.push(&timestamps, &values, &[])?;
         outputs.end_series()?;
     }
     Ok(())
@@ -99,7 +99,7 @@ pub(crate) fn entry_of(info: &BlockInfo) -> BlockEntry {
         max_sequence: info.meta.max_sequence,
         bytes: info.bytes.total,
         purged: info.meta.max_sequence,
-        step: 0,
+        step: info.meta.step,
     }
 }
 

@@ -9,7 +9,10 @@ mod change;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::block::Block;
+use treering_index::Labels;
+
+use crate::block::{Block, BlockMeta, BlockWriter};
+use crate::compact::step::Stepper;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::manifest::format::{BlockEntry, Edit, encode_header, encode_record};
@@ -165,10 +168,42 @@ pub fn read_block(bytes: &[u8]) -> Result<u64> {
                 timestamps.clear();
                 values.clear();
                 block.decode(chunk, &mut timestamps, &mut values)?;
+                block.summaries(chunk)?;
             }
         }
     }
     Ok(samples)
+}
+
+/// A stepped block of this database with one series: its rows stand for `values`, one per second
+/// from the epoch on, sixty to a step.
+pub fn stepped_block_of(labels: &Labels, values: &[f64]) -> Result<Vec<u8>> {
+    let (vfs, dir) = store();
+    let path = dir.join("1.block");
+    let meta = BlockMeta {
+        id: 1,
+        namespace: 0,
+        min_sequence: 1,
+        max_sequence: 1,
+        level: 1,
+        database: DATABASE,
+        step: 60,
+    };
+    let mut stepper = Stepper::new(meta.step_nanos());
+    let times: Vec<i64> = (1..)
+        .map(|at: i64| at * 1_000_000_000)
+        .take(values.len())
+        .collect();
+    stepper.push(&times, values);
+    stepper.close();
+    let mut writer = BlockWriter::create(&vfs, &path, meta)?;
+    writer.begin_series(labels)?;
+    let rows = &stepper.rows;
+    writer.push(&rows.timestamps, &rows.values, &rows.stats)?;
+    writer.end_series()?;
+    writer.finish()?;
+    vfs.read(&path, u64::MAX)
+        .map_err(|error| Error::io("read", &path, error))
 }
 
 fn store() -> (Arc<dyn Vfs>, PathBuf) {

@@ -137,7 +137,11 @@ impl Db {
         shared.check_open()?;
         let (database, state, blocks) = {
             let manifest = shared.manifest.lock();
-            verify_manifest(self.core(), Some((manifest.state(), manifest.len())), report);
+            verify_manifest(
+                self.core(),
+                Some((manifest.state(), manifest.len())),
+                report,
+            );
             let blocks = blocks_of(self.core());
             (manifest.database(), manifest.state().clone(), blocks)
         };
@@ -148,7 +152,9 @@ impl Db {
         };
         let wal = match shared.options.vfs.list(&shared.dir.join(wal::DIR)) {
             Ok(entries) => {
-                let numbers = entries.iter().filter_map(|e| Some((wal::parse_name(&e.name)?, e.len)));
+                let numbers = entries
+                    .iter()
+                    .filter_map(|e| Some((wal::parse_name(&e.name)?, e.len)));
                 let numbers = numbers.filter(|(n, _)| (state.wal_floor..=last).contains(n));
                 let end = |(n, bytes)| (n, if n == last { len } else { bytes });
                 numbers.map(end).collect()
@@ -191,7 +197,10 @@ fn verify_manifest(core: &Core, expected: Option<(&State, u64)>, report: &mut Ve
     };
     let Some((state, len)) = expected else { return };
     if contents.len != len || bytes.len() as u64 != len {
-        let what = format!("it holds {} bytes of records, {len} were written", contents.len);
+        let what = format!(
+            "it holds {} bytes of records, {len} were written",
+            contents.len
+        );
         report.problem(path, Some(contents.len.min(len)), what);
     } else if contents.state != *state {
         report.problem(path, None, "it says something else than what was written");

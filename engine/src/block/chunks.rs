@@ -11,6 +11,7 @@ use super::cursor::{ChunkRef, Values};
 use super::directory::{DirectoryWriter, Entry};
 use super::paged::PagedWriter;
 use super::read::Block;
+use super::summaries::{self, Fold, samples};
 use crate::error::Result;
 
 /// Chunks of fewer samples carry no statistics: decoding them costs no more than reading those.
@@ -62,13 +63,25 @@ impl ChunkWriter {
         }
     }
 
-    /// Adds a chunk of these samples, at least one.
-    pub(super) fn put(&mut self, timestamps: &[i64], values: &[f64]) -> Result<()> {
+    /// Adds a chunk of these samples, at least one; with `rows`, each stands for a step.
+    pub(super) fn put(&mut self, timestamps: &[i64], values: &[f64], rows: &[Stats]) -> Result<()> {
+        if rows.iter().map(samples).sum::<u64>() > u32::MAX.into() && timestamps.len() > 1 {
+            // Statistics count in 32 bits.
+            let half = timestamps.len() / 2;
+            let (early, late) = timestamps.split_at(half);
+            let (early_values, late_values) = values.split_at(half.min(values.len()));
+            let (early_rows, late_rows) = rows.split_at(half.min(rows.len()));
+            self.put(early, early_values, early_rows)?;
+            return self.put(late, late_values, late_rows);
+        }
         let column = self
             .recent
             .column(self.entries.len(), timestamps, &mut self.columns)?;
         self.encoded.clear();
-        let entry = encode(values, &mut self.encoded);
+        let entry = match is_plain(values, rows) {
+            true => encode(values, &mut self.encoded),
+            false => encode_rows(values, rows, &mut self.encoded),
+        };
         self.out.append(&self.encoded)?;
         if let (Some(&first), Some(&last)) = (timestamps.first(), timestamps.last()) {
             self.add(column, entry, (first, last), timestamps.len());
@@ -86,9 +99,17 @@ impl ChunkWriter {
                 Entry::Constant(stats.unwrap_or_else(|| Stats::of_constant(value, chunk.count)))
             }
             (Values::Encoded { offset, bytes }, stats) => {
+                let summaries = chunk.summaries;
+                let bytes = u64::from(bytes) + u64::from(summaries);
                 self.out.append(&block.encoded_values(offset, bytes)?)?;
-                let bytes = bytes.into();
-                Entry::Values { bytes, stats }
+                match stats.filter(|_| chunk.step > 0) {
+                    Some(stats) => Entry::Stepped {
+                        bytes,
+                        summaries,
+                        stats,
+                    },
+                    None => Entry::Values { bytes, stats },
+                }
             }
         };
         let ends = (chunk.min_time, chunk.max_time);
@@ -144,6 +165,24 @@ impl Recent {
             None => {}
         }
         Ok(column)
+    }
+}
+
+/// Whether each row is one sample.
+fn is_plain(values: &[f64], rows: &[Stats]) -> bool {
+    let mut pairs = rows.iter().zip(values);
+    pairs.all(|(row, &value)| samples(row) == 1 && *row == Stats::of(&[value]))
+}
+
+/// Encodes the values of a chunk and the summaries of their steps.
+fn encode_rows(values: &[f64], rows: &[Stats], encoded: &mut Vec<u8>) -> Entry {
+    encode_values(values, encoded);
+    let values_end = encoded.len();
+    summaries::encode(values, rows, encoded);
+    Entry::Stepped {
+        bytes: encoded.len() as u64,
+        summaries: (encoded.len() - values_end) as u32,
+        stats: Fold::of(rows).stats(),
     }
 }
 

@@ -13,8 +13,8 @@ use treering_codec::{MAX_CHUNK_SAMPLES, Stats};
 
 use super::columns::Columns;
 use super::format::{
-    GROUP_BYTES, KIND_BITS, KIND_CONSTANT, KIND_PLAIN, KIND_SUMMED, STRIDDEN_CHUNKS, STRIDE_CHUNKS,
-    Sections, length,
+    BlockInfo, GROUP_BYTES, KIND_BITS, KIND_CONSTANT, KIND_PLAIN, KIND_STEPPED, KIND_SUMMED,
+    STRIDDEN_CHUNKS, STRIDE_CHUNKS, Sections, length,
 };
 use super::paged::PagedReader;
 use crate::error::{Error, Result};
@@ -32,8 +32,15 @@ pub(crate) struct ChunkRef {
     pub(crate) column: u32,
     /// Where its values are.
     pub(crate) values: Values,
+    /// Bytes behind the values that sum up the steps.
+    pub(super) summaries: u32,
     /// Statistics; `None` for a chunk of few samples, which is as quickly decoded.
     pub(crate) stats: Option<Stats>,
+    /// Nanoseconds of a step, or 0. Each row of a stepped chunk is the last sample of its step, and
+    /// the statistics are those of all samples: these reach back from `min_time` to the start of
+    /// the step window (left-open, right-closed, a multiple of the step since the epoch) that it
+    /// lies in. Rows of one sample each make a chunk without steps.
+    pub(crate) step: i64,
 }
 
 /// Where the values of a chunk are.
@@ -57,17 +64,20 @@ pub(super) struct Directory {
     directory: Range<u64>,
     group_table: Range<u64>,
     series: u64,
+    /// Nanoseconds of a step, or 0.
+    step: i64,
     groups: OnceLock<Bytes>,
 }
 
 impl Directory {
     /// The directory of a block with these sections; reads nothing yet.
-    pub(super) fn new(sections: &Sections, series: u64) -> Self {
+    pub(super) fn new(sections: &Sections, info: &BlockInfo) -> Self {
         Self {
             values: sections.values.clone(),
             directory: sections.directory.clone(),
             group_table: sections.group_table.clone(),
-            series,
+            series: info.series,
+            step: info.meta.step_nanos(),
             groups: OnceLock::new(),
         }
     }
@@ -263,6 +273,7 @@ impl Lookup<'_> {
         let entries = Entries {
             group: &cursor.bytes,
             values: &self.directory.values,
+            step: self.directory.step,
             base: cursor.at,
             window: cursor.window.as_ref().filter(|_| wanted.is_some()),
         };
@@ -344,12 +355,22 @@ impl Series {
     }
 }
 
+/// What an entry tells.
+struct Entry {
+    values: Values,
+    summaries: u32,
+    stats: Option<Stats>,
+    is_stepped: bool,
+}
+
 /// The entries of one series.
 struct Entries<'a> {
     /// The whole group.
     group: &'a [u8],
     /// The values section.
     values: &'a Range<u64>,
+    /// Nanoseconds of a step, or 0.
+    step: i64,
     /// Where the series begins in the group.
     base: usize,
     /// Which chunks are wanted, if any.
@@ -401,15 +422,17 @@ impl Entries<'_> {
             let span = self.window.and_then(|window| window.span(index));
             // The count of a chunk that is passed over is not known; any does to find its end.
             let samples = span.map_or(MAX_CHUNK_SAMPLES as u32, |span| span.count);
-            let (values, stats) = self.read_entry(reader, samples, series)?;
+            let entry = self.read_entry(reader, samples, series)?;
             if let Some(span) = span {
                 out.push(ChunkRef {
                     min_time: span.min_time,
                     max_time: span.max_time,
                     count: span.count,
                     column: span.column,
-                    values,
-                    stats,
+                    values: entry.values,
+                    summaries: entry.summaries,
+                    stats: entry.stats,
+                    step: if entry.is_stepped { self.step } else { 0 },
                 });
             }
         }
@@ -421,16 +444,30 @@ impl Entries<'_> {
         reader: &mut Reader<'_>,
         samples: u32,
         series: &mut Series,
-    ) -> treering_codec::Result<(Values, Option<Stats>)> {
+    ) -> treering_codec::Result<Entry> {
         let tag = reader.varint()?;
         let (kind, number) = (tag & ((1 << KIND_BITS) - 1), tag >> KIND_BITS);
-        if kind == KIND_CONSTANT {
-            let stats = self.read_constant(reader, samples, number, series)?;
-            return Ok((Values::Constant(stats.first), Some(stats)));
-        }
+        let mut summaries = 0;
         let stats = match kind {
+            KIND_CONSTANT => {
+                let stats = self.read_constant(reader, samples, number, series)?;
+                return Ok(Entry {
+                    values: Values::Constant(stats.first),
+                    summaries,
+                    stats: Some(stats),
+                    is_stepped: false,
+                });
+            }
             KIND_SUMMED => Some(Stats::decode(reader, samples)?),
             KIND_PLAIN => None,
+            KIND_STEPPED if self.step > 0 => {
+                let most = usize::try_from(number).unwrap_or(usize::MAX);
+                let what = "step summaries longer than their chunk";
+                summaries = reader.length(most.min(u32::MAX as usize), what)? as u32;
+                let what = "more samples than a chunk can count";
+                let samples = reader.length(u32::MAX as usize, what)? as u32;
+                Some(Stats::decode(reader, samples)?)
+            }
             _ => return Err(malformed(reader, "an unknown kind of chunk entry")),
         };
         let end = series
@@ -442,7 +479,13 @@ impl Entries<'_> {
             .ok_or_else(|| malformed(reader, "a chunk leaves the values section"))?;
         let offset = self.values.start + series.values;
         series.values = end;
-        Ok((Values::Encoded { offset, bytes }, stats))
+        let bytes = bytes - summaries;
+        Ok(Entry {
+            values: Values::Encoded { offset, bytes },
+            summaries,
+            stats,
+            is_stepped: kind == KIND_STEPPED,
+        })
     }
 
     fn read_constant(

@@ -8,8 +8,10 @@ use treering_codec::Stats;
 use treering_codec::varint::{put_i64, put_u64};
 
 use super::format::{
-    GROUP_BYTES, KIND_BITS, KIND_CONSTANT, KIND_PLAIN, KIND_SUMMED, STRIDDEN_CHUNKS, STRIDE_CHUNKS,
+    GROUP_BYTES, KIND_BITS, KIND_CONSTANT, KIND_PLAIN, KIND_STEPPED, KIND_SUMMED, STRIDDEN_CHUNKS,
+    STRIDE_CHUNKS,
 };
+use super::summaries::samples;
 use crate::error::{Error, Result};
 
 /// Most series in a group: a look-up of one reads past the others.
@@ -26,6 +28,13 @@ pub(super) enum Entry {
     Values { bytes: u64, stats: Option<Stats> },
     /// The same value throughout, held by the statistics; it has no encoded values.
     Constant(Stats),
+    /// Rows of steps: `bytes` of values and summaries, of which the last `summaries` are these;
+    /// statistics of all samples.
+    Stepped {
+        bytes: u64,
+        summaries: u32,
+        stats: Stats,
+    },
 }
 
 /// Builds the directory.
@@ -161,6 +170,17 @@ impl GroupState {
                     std::mem::swap(&mut self.stats, &mut self.constant);
                 }
                 0
+            }
+            Entry::Stepped {
+                bytes,
+                summaries,
+                stats,
+            } => {
+                put_u64(out, bytes << KIND_BITS | KIND_STEPPED);
+                put_u64(out, u64::from(*summaries));
+                put_u64(out, samples(stats));
+                stats.encode(out);
+                *bytes
             }
         }
     }

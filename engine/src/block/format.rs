@@ -64,6 +64,9 @@ pub(super) const KIND_PLAIN: u64 = 1;
 /// All values are the same; the statistics, which hold it, follow the tag (length 0) or are those
 /// of the constant chunk before (length 1).
 pub(super) const KIND_CONSTANT: u64 = 2;
+/// Values and the summaries of their steps lie in the values section; sizes and statistics of all
+/// samples follow the tag. In stepped blocks only.
+pub(super) const KIND_STEPPED: u64 = 3;
 
 /// What the caller knows about a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -88,6 +91,11 @@ impl BlockMeta {
     /// Seed of the checksums, so that intact bytes of another block do not pass for ours.
     pub(super) fn seed(&self) -> u32 {
         crc32_parts(0, &[&self.database.to_le_bytes(), &self.id.to_le_bytes()])
+    }
+
+    /// Nanoseconds of one step; 0 where samples are as they came.
+    pub(crate) fn step_nanos(&self) -> i64 {
+        i64::from(self.step) * 1_000_000_000
     }
 
     /// The format version of the block.

@@ -14,6 +14,7 @@ mod outputs;
 mod paged;
 mod pending;
 mod read;
+mod summaries;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -23,5 +24,6 @@ pub(crate) use cursor::{ChunkRef, Cursor, Values};
 pub(crate) use format::{BlockInfo, BlockMeta};
 pub(crate) use outputs::{Outputs, block_path, is_temporary_name, parse_block_name};
 pub(crate) use read::{Block, BlockLabels};
-#[cfg(test)]
+pub(crate) use summaries::{Fold, samples};
+#[cfg(any(test, feature = "testing"))]
 pub(crate) use write::BlockWriter;

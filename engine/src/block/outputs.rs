@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use treering_codec::Stats;
 use treering_index::Labels;
 
 use super::cursor::ChunkRef;
@@ -86,8 +87,14 @@ impl<'a> Outputs<'a> {
         self.open = None;
     }
 
-    /// Adds samples to the series at hand, later than those before.
-    pub(crate) fn push(&mut self, timestamps: &[i64], values: &[f64]) -> Result<()> {
+    /// Adds samples to the series at hand, later than those before; to stepped blocks with the
+    /// statistics of the step that each ends.
+    pub(crate) fn push(
+        &mut self,
+        timestamps: &[i64],
+        values: &[f64],
+        rows: &[Stats],
+    ) -> Result<()> {
         let mut from = 0;
         while let Some(&first) = timestamps.get(from) {
             let window = self.window(first);
@@ -95,9 +102,11 @@ impl<'a> Outputs<'a> {
                 Some(edge) => from + rest(timestamps, from).partition_point(|at| at <= edge),
                 None => timestamps.len(),
             };
-            let part = (timestamps.get(from..to), values.get(from..to));
-            self.writer(window)?
-                .push(part.0.unwrap_or_default(), part.1.unwrap_or_default())?;
+            self.writer(window)?.push(
+                timestamps.get(from..to).unwrap_or_default(),
+                values.get(from..to).unwrap_or_default(),
+                rows.get(from..to).unwrap_or_default(),
+            )?;
             from = to;
         }
         Ok(())

@@ -8,6 +8,8 @@
 
 use std::sync::Arc;
 
+use treering_codec::Stats;
+
 use super::chunks::ChunkWriter;
 use super::cursor::ChunkRef;
 use super::cut::chunk_end;
@@ -21,16 +23,29 @@ pub(super) struct Pending {
     whole: Option<(Arc<Block>, ChunkRef)>,
     timestamps: Vec<i64>,
     values: Vec<f64>,
+    /// Statistics of the step of each, in a stepped block only.
+    rows: Vec<Stats>,
+    is_stepped: bool,
     /// Whether the samples were chunks before: they are not cut again.
     joined: bool,
 }
 
 impl Pending {
-    /// Adds samples, as many timestamps as values.
+    /// For the series of a block, stepped or not.
+    pub(super) fn new(is_stepped: bool) -> Self {
+        Self {
+            is_stepped,
+            ..Self::default()
+        }
+    }
+
+    /// Adds samples, or the rows of steps: as many timestamps as values and `rows`, of which there
+    /// are none unless the block is stepped.
     pub(super) fn push(
         &mut self,
         timestamps: &[i64],
         values: &[f64],
+        rows: &[Stats],
         chunks: &mut ChunkWriter,
     ) -> Result<()> {
         if let Some((_, chunk)) = &self.whole
@@ -47,7 +62,11 @@ impl Pending {
             if self.timestamps.is_empty() {
                 // What fills a chunk is encoded from where it is.
                 let end = chunk_end(timestamps, used);
-                chunks.put(part(timestamps, used, end), part(values, used, end))?;
+                chunks.put(
+                    part(timestamps, used, end),
+                    part(values, used, end),
+                    part(rows, used, end),
+                )?;
                 used = end;
                 continue;
             }
@@ -56,6 +75,7 @@ impl Pending {
             self.timestamps
                 .extend_from_slice(part(timestamps, used, lookahead));
             self.values.extend_from_slice(part(values, used, lookahead));
+            self.rows.extend_from_slice(part(rows, used, lookahead));
             used = lookahead;
             let end = chunk_end(&self.timestamps, 0);
             self.put_front(end, chunks)?;
@@ -64,6 +84,7 @@ impl Pending {
             .extend_from_slice(part(timestamps, used, timestamps.len()));
         self.values
             .extend_from_slice(part(values, used, values.len()));
+        self.rows.extend_from_slice(part(rows, used, rows.len()));
         Ok(())
     }
 
@@ -80,8 +101,7 @@ impl Pending {
         };
         if before > 0 && before + chunk.count as usize <= CHUNK_SAMPLES {
             self.decode()?;
-            self.joined = true;
-            return block.decode(chunk, &mut self.timestamps, &mut self.values);
+            return self.join(block, chunk);
         }
         self.flush(chunks)?;
         self.whole = Some((Arc::clone(block), chunk.clone()));
@@ -105,21 +125,35 @@ impl Pending {
 
     /// Writes the first samples as a chunk.
     fn put_front(&mut self, end: usize, chunks: &mut ChunkWriter) -> Result<()> {
-        chunks.put(part(&self.timestamps, 0, end), part(&self.values, 0, end))?;
+        chunks.put(
+            part(&self.timestamps, 0, end),
+            part(&self.values, 0, end),
+            part(&self.rows, 0, end),
+        )?;
         let end = end.min(self.timestamps.len());
         self.timestamps.drain(..end);
         self.values.drain(..end);
+        self.rows.drain(..end.min(self.rows.len()));
         self.joined = false;
         Ok(())
     }
 
     /// Turns a whole chunk into its samples.
     fn decode(&mut self) -> Result<()> {
-        if let Some((block, chunk)) = self.whole.take() {
-            self.joined = true;
-            block.decode(&chunk, &mut self.timestamps, &mut self.values)?;
+        match self.whole.take() {
+            Some((block, chunk)) => self.join(&block, &chunk),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Adds the samples of a chunk.
+    fn join(&mut self, block: &Block, chunk: &ChunkRef) -> Result<()> {
+        self.joined = true;
+        let (timestamps, values) = (&mut self.timestamps, &mut self.values);
+        match self.is_stepped {
+            true => block.decode_rows(chunk, timestamps, values, &mut self.rows),
+            false => block.decode(chunk, timestamps, values),
+        }
     }
 }
 

@@ -11,13 +11,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use treering_codec::decode_values;
+use treering_codec::{Stats, decode_values};
 use treering_index::{IndexReader, Labels, LabelsCursor, Matcher, Postings};
 
 use super::columns::Columns;
 use super::cursor::{ChunkRef, Cursor, Directory, Lookup, Values};
 use super::format::{BlockInfo, FOOTER_BYTES, Footer, HEADER_BYTES, length};
 use super::paged::{Layout, PagedReader, Source};
+use super::summaries;
 use crate::error::{Error, Result};
 use crate::options::Reads;
 use crate::vfs::Vfs;
@@ -96,7 +97,7 @@ impl Block {
         Ok(Self {
             pages: PagedReader::new(source, PathBuf::from(path), layout),
             columns: Columns::new(&footer.sections, footer.info.columns),
-            directory: Directory::new(&footer.sections, footer.info.series),
+            directory: Directory::new(&footer.sections, &footer.info),
             footer,
             index: OnceLock::new(),
             vfs: Arc::clone(vfs),
@@ -281,9 +282,55 @@ impl Block {
         self.columns.encoded(&self.pages, column)
     }
 
-    /// The bytes of encoded values, as they are in the file.
-    pub(crate) fn encoded_values(&self, offset: u64, bytes: u32) -> Result<Cow<'_, [u8]>> {
-        self.pages.read(offset, bytes as usize)
+    /// The bytes of encoded values and summaries, as they are in the file.
+    pub(crate) fn encoded_values(&self, offset: u64, bytes: u64) -> Result<Cow<'_, [u8]>> {
+        self.pages
+            .read(offset, usize::try_from(bytes).unwrap_or(usize::MAX))
+    }
+
+    /// Statistics of all samples of each step of a chunk of this block, as many as it counts rows;
+    /// `None` when each of its rows is one sample.
+    pub(crate) fn summaries(&self, chunk: &ChunkRef) -> Result<Option<Vec<Stats>>> {
+        if chunk.step == 0 {
+            return Ok(None);
+        }
+        let (mut values, mut rows) = (Vec::new(), Vec::new());
+        self.decode_values(chunk, &mut values)?;
+        self.decode_summaries(chunk, &values, &mut rows)?;
+        Ok(Some(rows))
+    }
+
+    /// Appends the rows of a chunk of this block: a row of one sample where there are no steps.
+    pub(crate) fn decode_rows(
+        &self,
+        chunk: &ChunkRef,
+        timestamps: &mut Vec<i64>,
+        values: &mut Vec<f64>,
+        rows: &mut Vec<Stats>,
+    ) -> Result<()> {
+        let start = values.len();
+        self.decode(chunk, timestamps, values)?;
+        let values = values.get(start..).unwrap_or_default();
+        if chunk.step == 0 {
+            rows.extend(values.iter().map(|&value| Stats::of(&[value])));
+            return Ok(());
+        }
+        self.decode_summaries(chunk, values, rows)
+    }
+
+    fn decode_summaries(
+        &self,
+        chunk: &ChunkRef,
+        values: &[f64],
+        rows: &mut Vec<Stats>,
+    ) -> Result<()> {
+        let Values::Encoded { offset, bytes } = chunk.values else {
+            return Err(self.wrong("a stepped chunk without values"));
+        };
+        let offset = offset + u64::from(bytes);
+        let encoded = self.pages.read(offset, chunk.summaries as usize)?;
+        summaries::decode(&encoded, values, rows)
+            .map_err(|error| Error::codec(self.path(), offset, error))
     }
 
     /// Heap held by this open block: decoded columns and, when it is not mapped, copies of tables,

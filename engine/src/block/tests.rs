@@ -3,6 +3,7 @@
 mod damage;
 mod faults;
 mod golden;
+mod stepped;
 
 use std::path::Path;
 use std::sync::Arc;

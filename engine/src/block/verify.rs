@@ -4,11 +4,12 @@
 //! answers every later question from intact bytes. Open it with `Reads::Pread` for this, so that a
 //! failing disk is an error.
 
-use treering_codec::{Stats, crc32};
+use treering_codec::{Stats, crc32, is_stale};
 use treering_index::Labels;
 
 use super::cursor::{ChunkRef, Cursor, Values};
 use super::read::Block;
+use super::summaries::Fold;
 use crate::error::{Error, Result};
 
 impl Block {
@@ -59,11 +60,12 @@ impl Block {
         if chunks.is_empty() {
             return Err(self.wrong("a series has no chunks"));
         }
-        let mut values = Vec::new();
+        let (mut timestamps, mut values, mut rows) = (Vec::new(), Vec::new(), Vec::new());
         for chunk in chunks {
-            let timestamps = self.timestamps(chunk.column)?;
+            timestamps.clear();
             values.clear();
-            self.decode_values(chunk, &mut values)?;
+            rows.clear();
+            self.decode_rows(chunk, &mut timestamps, &mut values, &mut rows)?;
             let ends = (timestamps.first().copied(), timestamps.last().copied());
             if values.len() != timestamps.len()
                 || values.len() != chunk.count as usize
@@ -71,8 +73,18 @@ impl Block {
             {
                 return Err(self.wrong_chunk(chunk, "a chunk is not what its column says"));
             }
-            if chunk.stats.is_some_and(|stats| stats != Stats::of(&values)) {
+            let own = match chunk.step {
+                0 => Stats::of(&values),
+                _ => Fold::of(&rows).stats(),
+            };
+            if chunk.stats.is_some_and(|stats| stats != own) {
                 return Err(self.wrong_chunk(chunk, "the statistics of a chunk are not its own"));
+            }
+            let ends_at = |(row, value): (&Stats, &f64)| {
+                is_stale(*value) || row.last.to_bits() == value.to_bits()
+            };
+            if !rows.iter().zip(&values).all(ends_at) {
+                return Err(self.wrong_chunk(chunk, "a step does not end with its last sample"));
             }
             totals.min_time = totals.min_time.min(chunk.min_time);
             totals.max_time = totals.max_time.max(chunk.max_time);

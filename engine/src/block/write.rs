@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use treering_codec::crc32;
+use treering_codec::{Stats, crc32};
 use treering_index::{IndexWriter, Labels};
 
 use super::chunks::{ChunkWriter, Counts};
@@ -61,7 +61,7 @@ impl BlockWriter {
             meta,
             directory: DirectoryWriter::default(),
             index: IndexWriter::new(),
-            pending: Pending::default(),
+            pending: Pending::new(meta.step > 0),
             last: None,
         })
     }
@@ -75,7 +75,9 @@ impl BlockWriter {
         values: &[f64],
     ) -> Result<()> {
         self.begin_series(labels)?;
-        self.push(timestamps, values)?;
+        let row = |&value: &f64| Stats::of(&[value]);
+        let rows = values.iter().filter(|_| self.meta.step > 0).map(row);
+        self.push(timestamps, values, &rows.collect::<Vec<_>>())?;
         self.end_series()
     }
 
@@ -93,11 +95,18 @@ impl BlockWriter {
     }
 
     /// Adds samples to the series at hand: timestamps strictly increasing, as many as there are
-    /// values. Samples alone are cut into the same chunks whatever the
+    /// values. In a stepped block each is the last of its step, and `rows` tells of all samples of
+    /// the step; else there are no rows. Samples alone are cut into the same chunks whatever the
     /// parts they come in.
-    pub(crate) fn push(&mut self, timestamps: &[i64], values: &[f64]) -> Result<()> {
+    pub(crate) fn push(
+        &mut self,
+        timestamps: &[i64],
+        values: &[f64],
+        rows: &[Stats],
+    ) -> Result<()> {
         let mut chunks = self.chunks.take().ok_or_else(failed)?;
-        if timestamps.len() != values.len() {
+        let rows_wanted = if self.meta.step > 0 { values.len() } else { 0 };
+        if timestamps.len() != values.len() || rows.len() != rows_wanted {
             return Err(wrong_times("must be as many as the values"));
         }
         if !timestamps.is_sorted_by(|earlier, later| earlier < later) {
@@ -106,7 +115,7 @@ impl BlockWriter {
         if let (Some(&first), Some(&last)) = (timestamps.first(), timestamps.last()) {
             self.advance(first, last)?;
         }
-        self.pending.push(timestamps, values, &mut chunks)?;
+        self.pending.push(timestamps, values, rows, &mut chunks)?;
         self.chunks = Some(chunks);
         Ok(())
     }
@@ -116,6 +125,11 @@ impl BlockWriter {
     pub(crate) fn push_chunk(&mut self, block: &Arc<Block>, chunk: &ChunkRef) -> Result<()> {
         let mut chunks = self.chunks.take().ok_or_else(failed)?;
         self.advance(chunk.min_time, chunk.max_time)?;
+        if chunk.step != 0 && chunk.step != self.meta.step_nanos() {
+            let why = "must be of a block with the same step".to_owned();
+            let argument = "chunk";
+            return Err(Error::InvalidArgument { argument, why });
+        }
         self.pending.push_chunk(block, chunk, &mut chunks)?;
         self.chunks = Some(chunks);
         Ok(())

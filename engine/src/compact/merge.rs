@@ -17,7 +17,7 @@ use std::sync::Arc;
 use treering_index::Labels;
 
 use crate::block::{Block, BlockLabels, BlockMeta, Cursor, Outputs};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::flush::entry_of;
 use crate::manifest::format::BlockEntry;
 use crate::query::holes::Holes;
@@ -36,6 +36,9 @@ pub(crate) struct MergePlan<'a> {
     pub(crate) first_block: u64,
     /// Level of the outputs.
     pub(crate) level: u8,
+    /// Seconds of one step of the outputs; 0 is the longest step of the inputs, whose samples stay as
+    /// they are when none has one. A multiple of the step of every input.
+    pub(crate) step: u32,
     /// In order of precedence: where two hold the same timestamp, the later in the list wins.
     pub(crate) inputs: &'a [MergeInput],
     /// Last timestamp of each output but the newest, ascending.
@@ -58,26 +61,10 @@ pub(crate) struct MergeInput {
 /// Writes the blocks that the inputs become; none when nothing is left of them. `Ok(None)` when it
 /// was told to stop. Unless it returns blocks, no file stays.
 pub(crate) fn merge(plan: &MergePlan<'_>) -> Result<Option<Vec<BlockEntry>>> {
-    let sequences = plan.inputs.iter().map(|input| &input.block);
-    let meta = BlockMeta {
-        id: plan.first_block,
-        namespace: plan.namespace,
-        min_sequence: sequences
-            .clone()
-            .map(|block| block.min_sequence())
-            .min()
-            .unwrap_or(0),
-        max_sequence: sequences
-            .map(|block| block.max_sequence())
-            .max()
-            .unwrap_or(0),
-        level: plan.level,
-        database: plan.database,
-        step: 0,
-    };
+    let meta = meta(plan)?;
     let mut outputs = Outputs::new(plan.vfs, plan.dir, meta, plan.edges.to_vec());
     let mut readers = Readers::open(plan.inputs)?;
-    let mut sweep = Sweep::new(plan.inputs.len(), plan.horizon);
+    let mut sweep = Sweep::new(plan.inputs.len(), plan.horizon, meta.step_nanos());
     let mut slice = Slice::new(plan.keep_going);
     while let Some(labels) = readers.next(&mut sweep)? {
         outputs.begin_series(&labels);
@@ -93,6 +80,38 @@ pub(crate) fn merge(plan: &MergePlan<'_>) -> Result<Option<Vec<BlockEntry>>> {
     }
     let infos = outputs.finish()?;
     Ok(Some(infos.iter().map(entry_of).collect()))
+}
+
+/// What the outputs have in common; with the id of the oldest.
+fn meta(plan: &MergePlan<'_>) -> Result<BlockMeta> {
+    let blocks = plan.inputs.iter().map(|input| &input.block);
+    let sequences = blocks
+        .clone()
+        .map(|block| block.min_sequence()..=block.max_sequence());
+    let steps = blocks.map(|block| block.info().meta.step);
+    let step = steps.clone().max().unwrap_or(0).max(plan.step);
+    if steps
+        .filter(|step| *step > 0)
+        .any(|finer| step % finer != 0)
+    {
+        return Err(Error::InvalidArgument {
+            argument: "step",
+            why: format!("{step} seconds are no multiple of the steps of all inputs"),
+        });
+    }
+    Ok(BlockMeta {
+        id: plan.first_block,
+        namespace: plan.namespace,
+        min_sequence: sequences
+            .clone()
+            .map(|held| *held.start())
+            .min()
+            .unwrap_or(0),
+        max_sequence: sequences.map(|held| *held.end()).max().unwrap_or(0),
+        level: plan.level,
+        database: plan.database,
+        step,
+    })
 }
 
 /// The inputs, each at its next series.

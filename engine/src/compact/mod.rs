@@ -14,6 +14,7 @@ mod merge;
 mod plan;
 mod run;
 mod space;
+pub(crate) mod step;
 #[cfg(test)]
 mod tests;
 mod windows;

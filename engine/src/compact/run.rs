@@ -222,6 +222,7 @@ fn run(shared: &Shared, space: &Arc<Space>, job: &Job) -> Result<()> {
         namespace: space.id,
         first_block,
         level: job.level,
+        step: 0,
         inputs: &inputs,
         edges: &job.edges,
         horizon: horizon(shared, space, &view, job),

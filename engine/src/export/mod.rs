@@ -361,7 +361,7 @@ fn copied(block: &Block, chunk: &ChunkRef) -> Result<Vec<u8>> {
             format::encode(count, &times, &values)
         }
         Values::Encoded { offset, bytes } => {
-            format::encode(count, &times, &block.encoded_values(offset, bytes)?)
+            format::encode(count, &times, &block.encoded_values(offset, u64::from(bytes))?)
         }
     })
 }

@@ -71,7 +71,10 @@ impl<'a> Target<'a> {
     pub(super) fn copy_wal(&mut self, from: &Path, files: &[(u64, u64)]) -> Result<()> {
         let folder = self.folder(wal::DIR);
         for &(number, len) in files {
-            let (from, to) = (wal::file_path(from, number), wal::file_path(&folder, number));
+            let (from, to) = (
+                wal::file_path(from, number),
+                wal::file_path(&folder, number),
+            );
             self.copy(&from, &to, len)?;
             self.report.bytes += len;
         }
@@ -80,7 +83,10 @@ impl<'a> Target<'a> {
 
     /// Gives the file of a block a second name, or copies it where the file system has none.
     pub(super) fn add_block(&mut self, block: &Block) -> Result<()> {
-        let (from, to) = (block.path(), block_path(&self.folder(flush::DIR), block.id()));
+        let (from, to) = (
+            block.path(),
+            block_path(&self.folder(flush::DIR), block.id()),
+        );
         let bytes = block.info().bytes.total;
         match self.vfs.link(from, &to) {
             Ok(()) => self.report.linked += 1,
@@ -194,7 +200,10 @@ impl Drop for Target<'_> {
 /// Refuses a directory that is there, or lies in the one that is copied.
 pub(super) fn check(vfs: &dyn Vfs, dir: &Path, source: &Path) -> Result<()> {
     if dir.file_name().is_none() {
-        return Err(refuse(format!("cannot be {}; name a new one", dir.display())));
+        return Err(refuse(format!(
+            "cannot be {}; name a new one",
+            dir.display()
+        )));
     }
     if plain(dir).starts_with(plain(source)) {
         return Err(refuse(format!(

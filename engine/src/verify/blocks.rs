@@ -31,8 +31,8 @@ pub(super) fn verify(core: &Core, state: &State, report: &mut VerifyReport) {
     for block in blocks {
         open.retain(|o| o.namespace == block.namespace && o.max_time >= block.min_time);
         for other in &open {
-            let disjoint = other.max_sequence < block.min_sequence
-                || block.max_sequence < other.min_sequence;
+            let disjoint =
+                other.max_sequence < block.min_sequence || block.max_sequence < other.min_sequence;
             if !disjoint {
                 let what = format!(
                     "it overlaps block {} in time, and in the order of change too",

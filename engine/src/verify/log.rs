@@ -47,7 +47,10 @@ pub(super) fn verify(core: &Core, moment: &Moment, report: &mut VerifyReport) {
         }
     }
     let flushed = moment.state.flushed_through;
-    let last = moment.wal.last().map(|(number, _)| wal::file_path(&dir, *number));
+    let last = moment
+        .wal
+        .last()
+        .map(|(number, _)| wal::file_path(&dir, *number));
     let found = due.sequence.map_or(0, |next| next.saturating_sub(1));
     if found != 0 && found.max(flushed) < moment.last_sequence {
         let what = format!("it ends at change {found}, {} is due", moment.last_sequence);
@@ -79,10 +82,16 @@ fn verify_file(
         if header.database != database || header.number != number {
             found.push(wrong(0, "the WAL file belongs elsewhere"));
         }
-        if due.position.is_some_and(|position| position != header.position) {
+        if due
+            .position
+            .is_some_and(|position| position != header.position)
+        {
             found.push(wrong(0, "it does not go on where the file before it ends"));
         }
-        if due.sequence.is_some_and(|sequence| sequence != header.first_sequence) {
+        if due
+            .sequence
+            .is_some_and(|sequence| sequence != header.first_sequence)
+        {
             found.push(wrong(0, "it starts with another change than is due"));
         }
         due.sequence = Some(header.first_sequence);
@@ -101,7 +110,10 @@ fn verify_file(
             (at, due.sequence) = (next.unwrap_or(bytes.len()), None);
             continue;
         };
-        if due.sequence.is_some_and(|sequence| sequence != frame.sequence) {
+        if due
+            .sequence
+            .is_some_and(|sequence| sequence != frame.sequence)
+        {
             found.push(wrong(at, "another frame than is due"));
         }
         if let Some(what) = wrong_payload(frame.known_kind(), payload) {
@@ -112,7 +124,11 @@ fn verify_file(
         at += frame.stride() as usize;
     }
     // A file without frames takes no positions.
-    let taken = if bytes.len() > HEADER_BYTES { bytes.len() as u64 } else { 0 };
+    let taken = if bytes.len() > HEADER_BYTES {
+        bytes.len() as u64
+    } else {
+        0
+    };
     due.position = header.map(|header| header.position + taken);
     for (file, offset, what) in found {
         report.problem(file, offset, what);

@@ -86,7 +86,9 @@ struct Current {
 impl Current {
     /// What was not read yet.
     fn rest(&self) -> &[u8] {
-        self.bytes.get(self.offset - self.base..).unwrap_or_default()
+        self.bytes
+            .get(self.offset - self.base..)
+            .unwrap_or_default()
     }
 }
 

@@ -154,7 +154,7 @@ fn a_newer_version_is_refused_by_its_number() {
 }
 
 /// Makes all checksums right again, as a malicious or mistaken writer would.
-fn sum_anew(bytes: &mut [u8]) {
+pub(super) fn sum_anew(bytes: &mut [u8]) {
     let footer = bytes.len() - FOOTER_BYTES;
     let number = |bytes: &[u8], index: usize| {
         let at = footer + 8 * index;

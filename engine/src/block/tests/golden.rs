@@ -1,7 +1,8 @@
-//! A block as version 1 wrote it: every later release reads it.
+//! Blocks as versions 1 and 2 wrote them: every later release reads them.
 //!
-//! `golden/v1.block` holds every kind of chunk entry. With `TREERING_REGENERATE_GOLDEN=1` the test
-//! writes it anew, which is right only together with a change of `docs/format/block.md`.
+//! `golden/v1.block` holds every kind of chunk entry of samples as they came, `golden/v2.block` rows
+//! of steps. With `TREERING_REGENERATE_GOLDEN=1` the tests
+//! write them anew, which is right only together with a change of `docs/format/block.md`.
 
 use super::*;
 use crate::vfs::DiskVfs;
@@ -47,5 +48,20 @@ fn a_block_of_version_one_is_read() {
             &series(),
             &[(START, START), (START + 7200 * SECOND, i64::MAX)],
         );
+    }
+}
+
+#[test]
+fn a_block_of_version_two_is_read() {
+    let vfs: Arc<dyn Vfs> = Arc::new(DiskVfs::new());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/block/tests/golden/v2.block");
+    let series = stepped::series(600);
+    if std::env::var_os("TREERING_REGENERATE_GOLDEN").is_some() {
+        let _ = vfs.remove(&path);
+        stepped::write_steps(&vfs, &path, &series);
+    }
+    for reads in [Reads::Mmap, Reads::Pread] {
+        let block = Block::open(&vfs, &path, reads).unwrap();
+        stepped::check_steps(&block, &series);
     }
 }

@@ -1,11 +1,14 @@
 //! The chunks of one series in several blocks, merged in order of time.
 //!
 //! Input: per block the chunks of the series, ascending, and what is hidden. Output: to the blocks
-//! being written, whole chunks where nothing meets them and samples elsewhere. Invariant: each
-//! timestamp comes once, with the value of the last block in the list that has it.
+//! being written, whole chunks where nothing meets them; elsewhere samples, or rows of steps.
+//! Invariant: each timestamp counts once, with what the last block in the list has of it.
 
 use std::sync::Arc;
 
+use treering_codec::Stats;
+
+use super::super::step::{Stepper, step_window};
 use crate::block::{Block, ChunkRef, Outputs};
 use crate::error::Result;
 use crate::query::holes::Holes;
@@ -18,11 +21,12 @@ const GATHERED: usize = 4096;
 pub(super) struct Sweep {
     /// Samples at or before are left out.
     horizon: Option<i64>,
+    /// Nanoseconds of a step of the outputs, or 0.
+    step: i64,
     feeds: Vec<Feed>,
     /// The feeds that have samples left: by the next one of each, then by precedence.
     order: Vec<(i64, usize)>,
-    timestamps: Vec<i64>,
-    values: Vec<f64>,
+    gathered: Gathered,
 }
 
 /// The chunks of the series in one block.
@@ -36,19 +40,33 @@ struct Feed {
     /// Its samples once it is decoded, without what is hidden; `next` of them are used.
     timestamps: Vec<i64>,
     values: Vec<f64>,
+    /// As many, in a stepped chunk: what its rows stand for.
+    rows: Vec<Stats>,
     next: usize,
+}
+
+/// Samples on their way to the outputs.
+#[derive(Debug, Default)]
+struct Gathered {
+    timestamps: Vec<i64>,
+    values: Vec<f64>,
+    /// What they go through if the outputs are stepped.
+    stepper: Option<Stepper>,
 }
 
 impl Sweep {
     /// For series of `inputs` blocks. Samples at or before `horizon` are left out unless it is
-    /// `i64::MIN`.
-    pub(super) fn new(inputs: usize, horizon: i64) -> Self {
+    /// `i64::MIN`; steps of `step` nanoseconds are made unless it is 0.
+    pub(super) fn new(inputs: usize, horizon: i64, step: i64) -> Self {
         Self {
             horizon: (horizon != i64::MIN).then_some(horizon),
+            step,
             feeds: (0..inputs).map(|_| Feed::default()).collect(),
             order: Vec::with_capacity(inputs),
-            timestamps: Vec::new(),
-            values: Vec::new(),
+            gathered: Gathered {
+                stepper: (step > 0).then(|| Stepper::new(step)),
+                ..Gathered::default()
+            },
         }
     }
 
@@ -80,20 +98,22 @@ impl Sweep {
 
     /// Begins with the series whose chunks were handed over.
     pub(super) fn start(&mut self) -> Result<()> {
-        let fed = std::mem::take(&mut self.order);
-        for (_, index) in fed {
-            if let Some(head) = self.feeds[index].head(self.horizon)? {
-                self.order.push((head, index));
-            }
+        let mut fed = std::mem::take(&mut self.order);
+        for place in &mut fed {
+            // One without samples is put at the end and taken off.
+            let head = self.feeds[place.1].head(self.horizon)?;
+            *place = head.map_or((i64::MAX, usize::MAX), |head| (head, place.1));
         }
-        self.order.sort_unstable();
+        fed.retain(|place| place.1 != usize::MAX);
+        fed.sort_unstable();
+        self.order = fed;
         Ok(())
     }
 
     /// Hands a part of the series to `outputs`: how many samples, or `None` at its end.
     pub(super) fn step(&mut self, outputs: &mut Outputs<'_>) -> Result<Option<usize>> {
         let Some(&(head, index)) = self.order.first() else {
-            self.flush(outputs)?;
+            self.gathered.flush(true, outputs)?;
             return Ok(None);
         };
         let rival = self.order.get(1).map(|rival| rival.0);
@@ -103,19 +123,19 @@ impl Sweep {
             feed.decode()?;
             feed.next += 1;
             1
-        } else if let Some((block, chunk)) = feed.whole(rival, outputs) {
+        } else if let Some((block, chunk)) = feed.whole(rival, self.step, &self.gathered, outputs) {
             let used = chunk.count as usize;
-            flush(&mut self.timestamps, &mut self.values, outputs)?;
+            self.gathered.flush(true, outputs)?;
             outputs.push_chunk(block, chunk)?;
             feed.chunk += 1;
             used
         } else {
             feed.decode()?;
-            feed.take(rival, &mut self.timestamps, &mut self.values)
+            self.gathered.take(feed, rival)
         };
         self.reorder()?;
-        if self.timestamps.len() >= GATHERED {
-            self.flush(outputs)?;
+        if self.gathered.len() >= GATHERED {
+            self.gathered.flush(false, outputs)?;
         }
         Ok(Some(used))
     }
@@ -134,24 +154,70 @@ impl Sweep {
         self.order[before] = place;
         Ok(())
     }
-
-    fn flush(&mut self, outputs: &mut Outputs<'_>) -> Result<()> {
-        flush(&mut self.timestamps, &mut self.values, outputs)
-    }
 }
 
-/// Hands gathered samples on.
-fn flush(
-    timestamps: &mut Vec<i64>,
-    values: &mut Vec<f64>,
-    outputs: &mut Outputs<'_>,
-) -> Result<()> {
-    if !timestamps.is_empty() {
-        outputs.push(timestamps, values)?;
-        timestamps.clear();
-        values.clear();
+impl Gathered {
+    fn len(&self) -> usize {
+        let rows = self.stepper.as_ref();
+        self.timestamps.len() + rows.map_or(0, |stepper| stepper.rows.timestamps.len())
     }
-    Ok(())
+
+    /// The step window that the last sample so far lies in.
+    fn window(&self, step: i64) -> Option<i64> {
+        let open = self.stepper.as_ref().and_then(Stepper::open_window);
+        let last = self.timestamps.last();
+        last.map(|&last| step_window(last, step)).or(open)
+    }
+
+    /// Takes the decoded samples of `feed` that come before `rival`; how many.
+    fn take(&mut self, feed: &mut Feed, rival: Option<i64>) -> usize {
+        let used = feed.before(rival);
+        let timestamps = feed.timestamps.get(used.clone()).unwrap_or_default();
+        let values = feed.values.get(used.clone()).unwrap_or_default();
+        match feed.rows.get(used.clone()) {
+            Some(rows) => {
+                self.settle();
+                for ((&timestamp, &value), row) in timestamps.iter().zip(values).zip(rows) {
+                    if let Some(stepper) = &mut self.stepper {
+                        stepper.push_row(timestamp, value, row);
+                    }
+                }
+            }
+            None => {
+                self.timestamps.extend_from_slice(timestamps);
+                self.values.extend_from_slice(values);
+            }
+        }
+        feed.next = used.end;
+        used.len()
+    }
+
+    /// Sends the samples through the stepper.
+    fn settle(&mut self) {
+        if let Some(stepper) = &mut self.stepper {
+            stepper.push(&self.timestamps, &self.values);
+            self.timestamps.clear();
+            self.values.clear();
+        }
+    }
+
+    /// Hands on what there is; of steps the one that may still get samples only when `all`.
+    fn flush(&mut self, all: bool, outputs: &mut Outputs<'_>) -> Result<()> {
+        self.settle();
+        if let Some(stepper) = &mut self.stepper {
+            if all {
+                stepper.close();
+            }
+            let rows = &mut stepper.rows;
+            outputs.push(&rows.timestamps, &rows.values, &rows.stats)?;
+            rows.clear();
+            return Ok(());
+        }
+        outputs.push(&self.timestamps, &self.values, &[])?;
+        self.timestamps.clear();
+        self.values.clear();
+        Ok(())
+    }
 }
 
 impl Feed {
@@ -177,61 +243,79 @@ impl Feed {
                 return Ok(Some(first));
             }
             self.decode()?;
-            self.holes.apply(0, &mut self.timestamps, &mut self.values);
-            if let Some(horizon) = horizon {
-                self.next = self.timestamps.partition_point(|&at| at <= horizon);
-            }
+            self.hide(horizon);
             if self.timestamps.is_empty() {
                 self.chunk += 1;
             }
         }
     }
 
+    /// Takes what is hidden out of the decoded chunk.
+    fn hide(&mut self, horizon: Option<i64>) {
+        let holes = &self.holes;
+        let keeps = |at: i64| !holes.hide(at) && horizon.is_none_or(|horizon| at > horizon);
+        let mut kept = self.timestamps.iter().map(|&at| keeps(at));
+        self.values.retain(|_| kept.next().unwrap_or(false));
+        let mut kept = self.timestamps.iter().map(|&at| keeps(at));
+        self.rows.retain(|_| kept.next().unwrap_or(false));
+        self.timestamps.retain(|&at| keeps(at));
+    }
+
     /// The chunk at hand when it goes through as it is: nothing is taken out of it, nothing else is
-    /// before its end, and one output takes all of it.
-    fn whole(&self, rival: Option<i64>, outputs: &Outputs<'_>) -> Option<(&Arc<Block>, &ChunkRef)> {
-        let chunk = self.chunks.get(self.chunk)?;
+    /// before its end, one output takes all of it; and it has the steps of the outputs, and shares
+    /// none with what comes before or after.
+    fn whole(
+        &self,
+        rival: Option<i64>,
+        step: i64,
+        before: &Gathered,
+        outputs: &Outputs<'_>,
+    ) -> Option<(&Arc<Block>, &ChunkRef)> {
+        let (block, chunk) = (self.block.as_ref()?, self.chunks.get(self.chunk)?);
+        let (first, last) = (chunk.min_time, chunk.max_time);
         let untouched = self.timestamps.is_empty()
-            && rival.is_none_or(|rival| rival > chunk.max_time)
-            && outputs.window(chunk.min_time) == outputs.window(chunk.max_time);
-        self.block.as_ref().zip(untouched.then_some(chunk))
+            && rival.is_none_or(|rival| rival > last)
+            && outputs.window(first) == outputs.window(last);
+        if !untouched || step == 0 {
+            return untouched.then_some((block, chunk));
+        }
+        let alone = block.info().meta.step_nanos() == step
+            && rival.is_none_or(|rival| step_window(rival, step) > step_window(last, step))
+            && before.window(step) != Some(step_window(first, step));
+        alone.then_some((block, chunk))
     }
 
     /// Decodes the chunk at hand unless that was done.
     fn decode(&mut self) -> Result<()> {
-        if let (true, Some(block), Some(chunk)) = (
+        let (true, Some(block), Some(chunk)) = (
             self.timestamps.is_empty(),
             &self.block,
             self.chunks.get(self.chunk),
-        ) {
-            block.decode(chunk, &mut self.timestamps, &mut self.values)?;
+        ) else {
+            return Ok(());
+        };
+        let (timestamps, values) = (&mut self.timestamps, &mut self.values);
+        match chunk.step {
+            0 => block.decode(chunk, timestamps, values),
+            _ => block.decode_rows(chunk, timestamps, values, &mut self.rows),
         }
-        Ok(())
     }
 
-    /// Moves the samples before `rival` of the decoded chunk to the two columns; how many.
-    fn take(
-        &mut self,
-        rival: Option<i64>,
-        timestamps: &mut Vec<i64>,
-        values: &mut Vec<f64>,
-    ) -> usize {
+    /// The decoded samples before `rival` that are not used yet.
+    fn before(&self, rival: Option<i64>) -> std::ops::Range<usize> {
         let rest = self.timestamps.get(self.next..).unwrap_or_default();
         let count = match rival {
             Some(rival) => rest.iter().take_while(|&&at| at < rival).count(),
             None => rest.len(),
         };
-        let used = self.next..self.next + count;
-        timestamps.extend_from_slice(self.timestamps.get(used.clone()).unwrap_or_default());
-        values.extend_from_slice(self.values.get(used).unwrap_or_default());
-        self.next += count;
-        count
+        self.next..self.next + count
     }
 
     /// Forgets the decoded samples.
     fn forget(&mut self) {
         self.timestamps.clear();
         self.values.clear();
+        self.rows.clear();
         self.next = 0;
     }
 }

@@ -12,6 +12,7 @@ use crate::limits::CHUNK_SAMPLES;
 use crate::options::Reads;
 use crate::vfs::{Fault, FaultVfs, MemVfs, Repeat};
 
+mod stepped;
 mod whole;
 
 /// Samples by series and time, values by their bits.
@@ -69,6 +70,7 @@ fn plan<'a>(vfs: &'a Arc<dyn Vfs>, inputs: &'a [MergeInput], edges: &'a [i64]) -
         namespace: 0,
         first_block: FIRST_OUTPUT,
         level: 1,
+        step: 0,
         inputs,
         edges,
         horizon: i64::MIN,
