@@ -65,7 +65,7 @@ enum Role {
         threads: RwLock<Threads>,
     },
     /// Taken before any other lock.
-    Reader(Mutex<Follower>),
+    Reader(Box<Mutex<Follower>>),
 }
 
 /// WAL size up to which closing leaves the head in the WAL instead of writing blocks.
@@ -153,7 +153,7 @@ impl Db {
             recovery,
             options,
         });
-        let role = Role::Reader(Mutex::new(follower));
+        let role = Role::Reader(Box::new(Mutex::new(follower)));
         let owner = Arc::new(Owner { core, role });
         Ok(Self { owner, space })
     }

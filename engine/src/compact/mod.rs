@@ -7,6 +7,7 @@
 //! of one are above all of the other. So the order of `max_sequence` says which sample wins, and a
 //! merge is lawful when no block outside it that overlaps an output lies between its inputs.
 
+mod coarse;
 mod ladder;
 mod lawful;
 mod major;
@@ -76,6 +77,8 @@ pub(crate) enum Reason {
     Wide,
     /// A tombstone touches a block.
     Deleted,
+    /// Older than the namespace keeps every sample.
+    Coarser,
     /// Asked for by call.
     Major,
 }
@@ -86,6 +89,7 @@ impl fmt::Display for Reason {
             Self::Window => "neighbours in a window",
             Self::Wide => "blocks wider than any window",
             Self::Deleted => "deleted samples",
+            Self::Coarser => "old enough to become coarser",
             Self::Major => "asked for",
         })
     }

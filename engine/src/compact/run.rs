@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::coarse::{Tier, plan_coarser};
 use super::merge::{MergeInput, MergePlan, merge};
 use super::{Job, Knobs, PlanBlock, Rungs, choose_base, expired, over_bytes, plan, plan_major};
 use crate::block::block_path;
@@ -32,7 +33,11 @@ pub(crate) fn step(shared: &Shared) -> Result<bool> {
         let blocks = plan_blocks(&view);
         let newest = newest(&view).min(shared.now());
         if let Some(job) = plan(&blocks, &rungs(shared, &space), newest, &knobs(&space)) {
-            run(shared, &space, &job)?;
+            run(shared, &space, &job, 0)?;
+            return Ok(true);
+        }
+        if let Some((job, step)) = coarser(shared, &space) {
+            run(shared, &space, &job, step)?;
             return Ok(true);
         }
     }
@@ -55,8 +60,12 @@ pub(crate) fn all(shared: &Shared) -> Result<()> {
                 break;
             }
             for job in jobs {
-                run(shared, &space, &job)?;
+                run(shared, &space, &job, 0)?;
             }
+        }
+        while let Some((job, step)) = coarser(shared, &space) {
+            shared.check_writable()?;
+            run(shared, &space, &job, step)?;
         }
     }
     Ok(())
@@ -186,8 +195,20 @@ fn purge(shared: &Shared, space: &Space) -> Result<()> {
     Ok(())
 }
 
-/// Carries out one job.
-fn run(shared: &Shared, space: &Arc<Space>, job: &Job) -> Result<()> {
+/// What is old enough to become coarser: a job, and its step in seconds.
+fn coarser(shared: &Shared, space: &Space) -> Option<(Job, u32)> {
+    let options = space.options();
+    let now = shared.now();
+    let tiers = options.downsample.iter().map(|one| Tier {
+        before: now.saturating_sub(nanos(one.after)),
+        step: u32::try_from(one.step.as_secs()).unwrap_or(u32::MAX),
+    });
+    let tiers: Vec<Tier> = tiers.collect();
+    plan_coarser(&plan_blocks(&space.view.get()), &tiers, &knobs(space))
+}
+
+/// Carries out one job; the outputs have steps of `step` seconds, or those of the inputs when it is 0.
+fn run(shared: &Shared, space: &Arc<Space>, job: &Job, step: u32) -> Result<()> {
     let started = shared.options.clock.monotonic();
     let view = space.view.get();
     let mut inputs = Vec::with_capacity(job.inputs.len());
@@ -222,7 +243,7 @@ fn run(shared: &Shared, space: &Arc<Space>, job: &Job) -> Result<()> {
         namespace: space.id,
         first_block,
         level: job.level,
-        step: 0,
+        step,
         inputs: &inputs,
         edges: &job.edges,
         horizon: horizon(shared, space, &view, job),

@@ -360,8 +360,10 @@ fn copied(block: &Block, chunk: &ChunkRef) -> Result<Vec<u8>> {
             encode_values(&vec![value; count], &mut values);
             format::encode(count, &times, &values)
         }
-        Values::Encoded { offset, bytes } => {
-            format::encode(count, &times, &block.encoded_values(offset, u64::from(bytes))?)
-        }
+        Values::Encoded { offset, bytes } => format::encode(
+            count,
+            &times,
+            &block.encoded_values(offset, u64::from(bytes))?,
+        ),
     })
 }
