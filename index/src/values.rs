@@ -69,10 +69,10 @@ impl ValueOrder {
         let Some(block) = self.blocks.get_mut(number) else {
             return;
         };
-        let at = block.partition_point(|id| compare(*id).is_lt());
-        if block.get(at) != Some(&id) {
+        // Looking at all ids costs less than reading the values of a few.
+        let Some(at) = block.iter().position(|other| *other == id) else {
             return;
-        }
+        };
         block.remove(at);
         self.len -= 1;
         if block.len() > BLOCK / 4 {

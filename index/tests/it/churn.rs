@@ -254,42 +254,54 @@ fn memory_stays_flat_while_series_come_and_go() {
     );
 }
 
+/// One of many series that share few pairs, have one with two others, and one of their own.
+fn member(n: u32) -> Labels {
+    let odd = if n % 2 == 1 { "yes" } else { "" };
+    Labels::from_pairs([
+        ("__name__", "m".to_owned()),
+        ("few", (n % 5).to_string()),
+        ("many", (n / 3).to_string()),
+        ("odd", odd.to_owned()),
+        ("id", n.to_string()),
+    ])
+    .unwrap()
+}
+
+const MEMBERS: [&str; 6] = [
+    r#"{few="3"}"#,
+    r#"{odd="",few!~"1|2"}"#,
+    r#"{many=~".*7"}"#,
+    r#"{id!="5"}"#,
+    r#"m{odd!=""}"#,
+    r#"{}"#,
+];
+
+/// The index holds the members of `left` under their own numbers, and nothing else.
+fn assert_members(index: &MemIndex, left: &BTreeSet<u32>) {
+    assert_eq!(index.len(), left.len());
+    for n in left {
+        assert_eq!(index.labels(*n), Some(member(*n)));
+        assert_eq!(index.get(&member(*n)), Some(*n));
+    }
+    for text in MEMBERS {
+        let selector = Selector::parse(text).unwrap();
+        let meets = |n: &u32| selector.matches(&member(*n));
+        let expected: Postings = left.iter().copied().filter(meets).collect();
+        let found = index.select(selector.matchers());
+        assert_eq!(found, expected, "{selector} of {}", left.len());
+    }
+}
+
 /// 60,000 series of which random ones go: postings shrink from bitmaps to lists and to nothing, and
 /// tables follow.
 #[test]
 fn what_is_left_of_many_series_is_found_and_takes_little() {
-    let labels = |n: u32| {
-        let pairs = [
-            ("__name__", "m".to_owned()),
-            ("few", (n % 5).to_string()),
-            ("many", (n / 3).to_string()),
-            (
-                "odd",
-                if n % 2 == 1 {
-                    "yes".to_owned()
-                } else {
-                    String::new()
-                },
-            ),
-        ];
-        let own = ("id", n.to_string());
-        Labels::from_pairs(pairs.into_iter().chain([own])).unwrap()
-    };
     let mut index = MemIndex::new();
     let count = 60_000u32;
     for n in 0..count {
-        assert_eq!(index.insert(&labels(n)).unwrap(), (n, true));
+        assert_eq!(index.insert(&member(n)).unwrap(), (n, true));
     }
     let full = index.heap_bytes();
-    let selectors = [
-        r#"{few="3"}"#,
-        r#"{odd="",few!~"1|2"}"#,
-        r#"{many=~".*7"}"#,
-        r#"{id!="5"}"#,
-        r#"m{odd!=""}"#,
-        r#"{}"#,
-    ];
-    let selectors = selectors.map(|text| Selector::parse(text).unwrap());
     let mut left: BTreeSet<u32> = (0..count).collect();
     for every in [2, 3, 100, 7001] {
         let gone: Vec<u32> = left
@@ -299,23 +311,7 @@ fn what_is_left_of_many_series_is_found_and_takes_little() {
             .collect();
         assert_eq!(index.remove_many(&gone), gone.len());
         gone.iter().for_each(|n| assert!(left.remove(n)));
-        for selector in &selectors {
-            let expected = left
-                .iter()
-                .copied()
-                .filter(|n| selector.matches(&labels(*n)));
-            let expected: Postings = expected.collect();
-            assert_eq!(
-                index.select(selector.matchers()),
-                expected,
-                "{selector} of {}",
-                left.len()
-            );
-        }
-        for n in &left {
-            assert_eq!(index.labels(*n), Some(labels(*n)));
-            assert_eq!(index.get(&labels(*n)), Some(*n));
-        }
+        assert_members(&index, &left);
         let share = full * left.len() / count as usize;
         let heap = index.heap_bytes();
         // Ids of those that are left lie as far apart as ever.
@@ -325,21 +321,11 @@ fn what_is_left_of_many_series_is_found_and_takes_little() {
             left.len()
         );
     }
+    // They come back, each under the number it had: the lowest free one comes first.
     for n in (0..count).filter(|n| !left.contains(n)) {
-        assert!(index.insert(&labels(n)).unwrap().1);
+        assert_eq!(index.insert(&member(n)).unwrap(), (n, true));
     }
-    assert_eq!(
-        (index.len(), index.id_bound()),
-        (count as usize, count as usize)
-    );
-    for selector in &selectors {
-        let found = index.select(selector.matchers());
-        assert_eq!(
-            found.len(),
-            (0..count).filter(|n| selector.matches(&labels(*n))).count()
-        );
-        let all = found.iter().filter_map(|id| index.labels(id));
-        assert!(all.into_iter().all(|labels| selector.matches(&labels)));
-    }
+    assert_eq!(index.id_bound(), count as usize);
+    assert_members(&index, &(0..count).collect());
     assert!(index.heap_bytes() < full + full / 2);
 }
