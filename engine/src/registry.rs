@@ -197,38 +197,36 @@ impl Registry {
     /// Ids of the series that nobody asked for in `generation` nor in the one before, and that
     /// nobody holds a reference to.
     pub(crate) fn idle(&self, generation: u64) -> Vec<u32> {
-        let recent = [mark_of(generation), mark_of(generation.saturating_sub(1))];
-        let idle = self.marks.iter().enumerate().filter(|(_, mark)| {
-            let at = [
-                mark.used.load(Ordering::Relaxed),
-                mark.defined.load(Ordering::Relaxed),
-            ];
-            !mark.pinned.load(Ordering::Relaxed) && !at.iter().any(|at| recent.contains(at))
-        });
-        idle.map(|(id, _)| id as u32).collect()
+        let idle = |id: &u32| self.is_idle(*id, generation) && self.index.contains(*id);
+        (0..self.marks.len() as u32).filter(idle).collect()
     }
 
-    /// Forgets those of `ids` that are still idle in `generation`; how many.
-    pub(crate) fn forget(&mut self, ids: &[u32], generation: u64) -> usize {
+    fn is_idle(&self, id: u32, generation: u64) -> bool {
         let recent = [mark_of(generation), mark_of(generation.saturating_sub(1))];
-        let mut forgotten = 0;
-        for &id in ids {
-            let Some(mark) = self.marks.get_mut(id as usize) else {
-                continue;
-            };
-            let at = [*mark.used.get_mut(), *mark.defined.get_mut()];
-            let idle = !*mark.pinned.get_mut() && !at.iter().any(|at| recent.contains(at));
-            if idle && self.index.remove(id) {
+        self.mark(id).is_some_and(|mark| {
+            let used = mark.used.load(Ordering::Relaxed);
+            let defined = mark.defined.load(Ordering::Relaxed);
+            !mark.pinned.load(Ordering::Relaxed)
+                && !recent.contains(&used)
+                && !recent.contains(&defined)
+        })
+    }
+
+    /// Forgets those of `ids`, ascending, that are still idle in `generation`; how many.
+    pub(crate) fn forget(&mut self, ids: &[u32], generation: u64) -> usize {
+        let ids = ids.iter().copied();
+        let ids: Vec<u32> = ids.filter(|&id| self.is_idle(id, generation)).collect();
+        for &id in &ids {
+            if let Some(mark) = self.marks.get_mut(id as usize) {
                 *mark = Mark {
                     epoch: mark.epoch.wrapping_add(1),
                     ..Mark::default()
                 };
-                forgotten += 1;
             }
         }
-        self.account
-            .series
-            .fetch_sub(forgotten as u64, Ordering::Relaxed);
+        let forgotten = self.index.remove_many(&ids);
+        let account = &self.account.series;
+        account.fetch_sub(forgotten as u64, Ordering::Relaxed);
         self.count();
         forgotten
     }
