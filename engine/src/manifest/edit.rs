@@ -1,8 +1,8 @@
 //! An edit: one atomic change of what is live, and its bytes. Pure, no I/O.
 //!
 //! Input: the change. Output: the payload of a manifest record, and back. The fields of version 1
-//! come first; behind them stand the later ones as tagged fields, each left out when it is empty, so
-//! that a record of version 1 is one of version 2 without them.
+//! come first; behind them stand the later ones as tagged fields, each left out when it is empty: a
+//! record of version 1 is one of version 2 without them.
 
 use treering_codec::varint::{Reader, put_i64, put_u64};
 use treering_codec::{Error, Result};

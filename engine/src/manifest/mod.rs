@@ -220,7 +220,7 @@ fn write_whole(
     Ok((file, bytes.len() as u64))
 }
 
-/// Refuses to write what would not be read: a record that is too long, or one too far into the file.
+/// Refuses to write what would not be read: a record too long, or one too far into the file.
 fn check_length(path: &Path, at: u64, record: usize) -> Result<(), Failure> {
     let max = (RECORD_HEADER_BYTES + MAX_MANIFEST_RECORD_BYTES) as u64;
     let record = record as u64;

@@ -1,8 +1,8 @@
-//! Changes that the WAL holds and the manifest does not: what the next flush commits besides blocks.
+//! Changes that the WAL holds and the manifest does not: what a flush commits besides blocks.
 //!
 //! Input: changes in order of sequence, as they are made or replayed. Output: the part of an edit
-//! that has their effect. Invariant: what a later change undoes is left out, so that the edit is one
-//! that a state accepts and its size is bounded by what is there at its end.
+//! that has their effect. Invariant: what a later change undoes is left out, so that a state accepts
+//! the edit and its size is bounded by what is there at its end.
 
 use std::collections::BTreeMap;
 

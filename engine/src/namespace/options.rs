@@ -1,8 +1,8 @@
 //! What a namespace promises: how long and how much is kept, in which resolution.
 //!
 //! Input: what the caller chooses. Output: checked options and their bytes: unlike those of an
-//! open, they are stored, so they are part of the formats. Invariant: what [`NamespaceOptions::read`]
-//! gives passed [`NamespaceOptions::check`].
+//! open, they are stored, so they are part of the formats. Invariant: what
+//! [`NamespaceOptions::read`] gives passed [`NamespaceOptions::check`].
 
 use std::time::Duration;
 

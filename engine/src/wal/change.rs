@@ -1,8 +1,8 @@
 //! The payloads of frames that change something other than samples: deletes, namespaces, metadata.
 //! Pure, no I/O.
 //!
-//! Input: the change. Output: bytes, and back; the manifest holds the same bytes. `docs/format/wal.md`
-//! has the boxes. Invariant: what is read keeps every limit that is checked before it is written.
+//! Input: the change. Output: bytes, and back; the manifest holds the same bytes. The boxes are in
+//! `docs/format/wal.md`. Invariant: what is read keeps every limit that is checked before it is written.
 
 use treering_codec::varint::{Reader, put_bytes, put_i64, put_u64};
 use treering_codec::{Error as CodecError, Result as CodecResult};

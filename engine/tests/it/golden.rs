@@ -1,7 +1,7 @@
 //! Files as earlier releases wrote them: every later one reads them, byte for byte as they are.
 //!
-//! `engine/tests/golden/` holds WAL files, and a manifest and a whole database (flushed blocks and a
-//! WAL behind them) of version 1, which nobody writes any more. With `TREERING_REGENERATE_GOLDEN=1`
+//! `engine/tests/golden/` holds WAL files, and a manifest and a whole database (flushed blocks and
+//! a WAL behind them) of version 1, which nobody writes any more. With `TREERING_REGENERATE_GOLDEN=1`
 //! the tests write anew what is still written, which is right only together with a change of the
 //! pages in `docs/format/`.
 
