@@ -151,11 +151,10 @@ impl<'a> Planner<'a> {
 
     /// The smallest neighbours that may be merged, where the window has too many.
     fn merge_crowd(&self, window: &Window, list: &[usize]) -> Option<Job> {
-        let fewest = self.fewest(window);
-        if list.len() <= self.knobs.crowded.max(fewest) {
+        if list.len() <= self.knobs.crowded {
             return None;
         }
-        let mut runs: Vec<_> = list.windows(fewest).collect();
+        let mut runs: Vec<_> = list.windows(self.knobs.fanout.max(2)).collect();
         runs.sort_by_key(|run| self.bytes(run));
         runs.into_iter()
             .take_while(|run| self.bytes(run) <= self.knobs.max_bytes)

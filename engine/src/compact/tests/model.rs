@@ -333,10 +333,12 @@ impl Model {
             let end = home.and_then(|home| ladder.end_of(home, &block.plan));
             *lists.entry((home, end)).or_default() += 1;
         }
+        // As many wide blocks as may wait can keep runs apart that are one too short.
+        let fanout = self.knobs.fanout;
         for ((home, end), count) in lists {
             let most = match home {
-                None => self.knobs.fanout - 1,
-                Some(_) => self.knobs.crowded.max(2 * self.knobs.fanout) + 4,
+                None => fanout - 1,
+                Some(_) => self.knobs.crowded.max(fanout * fanout) + fanout,
             };
             assert!(count <= most, "{count} blocks in {home:?} {end:?}");
         }
