@@ -181,8 +181,13 @@ fn blocks_of(spaces: &[Arc<Space>]) -> Vec<Arc<Block>> {
     blocks.collect()
 }
 
-/// The WAL files from number `floor` through `last`, each with its length.
-fn wal_files(shared: &Shared, floor: u64, (last, len): (u64, u64)) -> Result<Vec<(u64, u64)>> {
+/// The WAL files from number `floor` through `last`, each with its length; that of the last one is
+/// `len`, which may be less than is there by now.
+pub(crate) fn wal_files(
+    shared: &Shared,
+    floor: u64,
+    (last, len): (u64, u64),
+) -> Result<Vec<(u64, u64)>> {
     let dir = shared.dir.join(wal::DIR);
     let entries = shared.options.vfs.list(&dir);
     let entries = entries.map_err(|error| Error::io("list", &dir, error))?;

@@ -17,6 +17,7 @@ use crate::manifest::{self, Contents};
 use crate::options::Reads;
 use crate::recover::is_of;
 use crate::shared::Core;
+use crate::snapshot::wal_files;
 use crate::{flush, wal};
 
 mod blocks;
@@ -150,18 +151,16 @@ impl Db {
             let wal = &commit.wal;
             (wal.last_sequence(), wal.number(), wal.offset())
         };
-        let wal = match shared.options.vfs.list(&shared.dir.join(wal::DIR)) {
-            Ok(entries) => {
-                let numbers = entries
-                    .iter()
-                    .filter_map(|e| Some((wal::parse_name(&e.name)?, e.len)));
-                let numbers = numbers.filter(|(n, _)| (state.wal_floor..=last).contains(n));
-                let end = |(n, bytes)| (n, if n == last { len } else { bytes });
-                numbers.map(end).collect()
+        let wal = match wal_files(shared, state.wal_floor, (last, len)) {
+            Ok(files) => {
+                if files.last().is_none_or(|(number, _)| *number != last) {
+                    let path = wal::file_path(&shared.dir.join(wal::DIR), last);
+                    report.problem(path, None, "the WAL file that is being written is missing");
+                }
+                files
             }
             Err(error) => {
-                let dir = shared.dir.join(wal::DIR);
-                report.error(dir.clone(), Error::io("list", &dir, error));
+                report.error(shared.dir.join(wal::DIR), error);
                 Vec::new()
             }
         };
@@ -173,10 +172,6 @@ impl Db {
             last_sequence,
             is_writer: true,
         };
-        if moment.wal.last().is_none_or(|(number, _)| *number != last) {
-            let path = wal::file_path(&shared.dir.join(wal::DIR), last);
-            report.problem(path, None, "the WAL file that is being written is missing");
-        }
         log::verify(self.core(), &moment, report);
         Ok(moment)
     }

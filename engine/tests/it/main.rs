@@ -13,5 +13,8 @@ mod lifecycle;
 mod limits;
 mod model;
 mod queries;
+mod readers;
 mod regressions;
+mod snapshots;
 mod support;
+mod verify;

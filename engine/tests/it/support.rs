@@ -64,3 +64,28 @@ pub(crate) fn files(vfs: &Arc<dyn Vfs>, dir: &str) -> Vec<String> {
         .map(|entry| entry.name)
         .collect()
 }
+
+/// Everything that a database tells: each namespace with its series, samples and metadata.
+pub(crate) type Told = Vec<(String, Vec<(String, Vec<(i64, u64)>)>, Vec<String>)>;
+
+/// Everything that `db` tells.
+pub(crate) fn told(db: &Db) -> Told {
+    let names = db.namespaces().into_iter().map(|namespace| namespace.name);
+    let namespace = |name: String| {
+        let db = db.namespace(&name).unwrap();
+        let all = db.select(&Selector::all(), ..).unwrap();
+        let series = all.map(|series| {
+            let series = series.unwrap();
+            let columns = series.columns().unwrap();
+            (series.labels().to_string(), bits(&columns))
+        });
+        let series = series.collect();
+        let metadata = db.all_metadata().into_iter();
+        (
+            name,
+            series,
+            metadata.map(|known| format!("{known:?}")).collect(),
+        )
+    };
+    names.map(namespace).collect()
+}
