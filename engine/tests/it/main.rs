@@ -8,10 +8,13 @@
 mod basics;
 mod concurrency;
 mod durability;
+mod follow;
 mod golden;
 mod lifecycle;
 mod limits;
+mod metadata;
 mod model;
 mod queries;
 mod regressions;
 mod support;
+mod watch;
