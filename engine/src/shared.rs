@@ -3,8 +3,8 @@
 //! `db.rs` and `background.rs` join the stages through it; no stage holds it. [`Core`] is what
 //! questions need, [`Shared`] adds what changes need. Locks are taken in this order and never the
 //! other way: the threads of `Db`, `flushing`, `compacting`, `commit`, shards of a head, registries,
-//! `manifest`, views, then those of the syncer (its turn, its tail). `pressure` and `lock` are taken
-//! alone.
+//! `manifest`, views, those who watch, then those of the syncer (its turn, its tail). `pressure` and
+//! `lock` are taken alone.
 
 use std::collections::VecDeque;
 use std::ops::Deref;

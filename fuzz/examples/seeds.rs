@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use treering::testing::{self, WalChange};
-use treering::{Metadata, MetricKind, NamespaceOptions, Selector};
+use treering::{Batch, Db, Metadata, MetricKind, NamespaceOptions, Selector, labels};
 use treering_codec::{
     Stats, StreamEncoder, encode_timestamps, encode_values, stale_marker, varint,
 };
@@ -40,6 +40,7 @@ fn main() -> std::io::Result<()> {
             raw.extend(value.to_bits().to_le_bytes());
         }
         write("codec_roundtrip", name, &raw)?;
+        write_exported(name, &timestamps, &values)?;
     }
     for (name, timestamps) in times() {
         let mut column = Vec::new();
@@ -65,6 +66,23 @@ fn main() -> std::io::Result<()> {
     write("index_open", "empty", &index(0))?;
     write("index_open", "one", &index(1))?;
     write("index_open", "hundred", &index(100))
+}
+
+/// An exported chunk whole, and what stands in it between the value kind and the checksum.
+fn write_exported(name: &str, timestamps: &[i64], values: &[f64]) -> std::io::Result<()> {
+    let export = || {
+        let db = Db::in_memory()?;
+        let series = labels! { "__name__" => "m" };
+        db.append(&Batch::new().column(series, timestamps, values))?;
+        db.export(.., ..)?.collect::<treering::Result<Vec<_>>>()
+    };
+    for chunk in export().map_err(std::io::Error::other)? {
+        let bytes = chunk.bytes;
+        write("exported_chunk", name, &bytes)?;
+        let body = &bytes[2..bytes.len() - 4];
+        write("exported_chunk", &format!("{name}-body"), body)?;
+    }
+    Ok(())
 }
 
 /// One column per encoding of the codec, most of them short.

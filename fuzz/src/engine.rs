@@ -11,7 +11,7 @@ use std::time::Duration;
 use treering::testing;
 use treering::vfs::Vfs;
 use treering::{
-    Aggregate, Batch, Db, Function, Maintenance, Options, Reads, Selector, Sync, labels,
+    Aggregate, Batch, Columns, Db, ExportedChunk, Function, Maintenance, Options, Reads, Selector, Sync, labels,
 };
 
 use crate::files::Base;
@@ -63,6 +63,34 @@ pub fn wal_change(data: &[u8]) {
         assert!(bytes.len() <= payload.len(), "{change:?}");
         let read = testing::WalChange::decode(kind, &bytes).expect("what we wrote");
         assert_eq!(read, Some(change));
+    }
+}
+
+/// The bytes as an exported chunk, as they are and behind a right version and before a right checksum.
+pub fn exported_chunk(data: &[u8]) {
+    let check = |bytes: &[u8]| {
+        if let Ok(columns) = ExportedChunk::decode(bytes) {
+            assert!((1..=8192).contains(&columns.values.len()));
+            assert_eq!(columns.timestamps.len(), columns.values.len());
+            assert!(columns.timestamps.is_sorted_by(|before, after| before < after));
+            let db = Db::in_memory().expect("a store in memory");
+            let (series, Columns { timestamps, values }) = (labels! { "a" => "b" }, &columns);
+            let batch = Batch::new().column(series, timestamps, values);
+            db.append(&batch).expect("samples like any other");
+            let again = db.export(.., ..).expect("an open database");
+            let read = again.flat_map(|chunk| {
+                let columns = ExportedChunk::decode(&chunk.expect("a chunk").bytes);
+                columns.expect("what we wrote").values
+            });
+            let bits: Vec<u64> = read.map(f64::to_bits).collect();
+            assert!(values.iter().map(|value| value.to_bits()).eq(bits));
+        }
+    };
+    check(data);
+    for start in [&[][..], &[1, 1]] {
+        let mut sealed = [start, data].concat();
+        sealed.extend(treering_codec::crc32(0, &sealed).to_le_bytes());
+        check(&sealed);
     }
 }
 

@@ -14,7 +14,7 @@ pub use codec::{
     codec_roundtrip, codec_stats, codec_stream, codec_timestamps, codec_values, varint,
 };
 pub use engine::{
-    block_open, block_patched, manifest_open, manifest_records, wal_change, wal_frames, wal_replay,
+    block_open, block_patched, exported_chunk, manifest_open, manifest_records, wal_change, wal_frames, wal_replay,
 };
 pub use files::Base;
 pub use index::{index_open, labels_parse, selector_parse};
@@ -31,6 +31,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("codec_stream", codec_stream),
     ("codec_timestamps", codec_timestamps),
     ("codec_values", codec_values),
+    ("exported_chunk", exported_chunk),
     ("index_open", index_open),
     ("labels_parse", labels_parse),
     ("manifest_open", manifest_open),

@@ -22,7 +22,7 @@ use crate::options::QueryLimits;
 use crate::query::guard::{Buffers, CancelToken, Guard};
 use crate::query::merge::{Clusters, Merger};
 use crate::query::run::{Run, RunSource, SeriesRuns};
-use crate::query::select::{Columns, SeriesSet, select};
+use crate::query::select::{Columns, SeriesSet, Wanted, select_some};
 use crate::shared::Shared;
 use crate::space::Space;
 
@@ -124,6 +124,10 @@ impl Db {
         let range = bounds(&range).map(|(first, last)| (first.max(horizon), last));
         let range = range.filter(|(first, last)| first <= last);
         let hashes = hashes_of(&hashes).filter(|_| range.is_some());
+        let wanted = |labels: &Labels| {
+            let hash = labels.hash64();
+            hashes.is_some_and(|(least, most)| (least..=most).contains(&hash))
+        };
         let (first, last) = range.unwrap_or((0, 0));
         let limits = QueryLimits {
             series: u64::MAX,
@@ -134,11 +138,7 @@ impl Db {
         let clock = Arc::clone(&shared.options.clock);
         let pool = Arc::clone(&shared.memory.queries);
         let guard = Guard::new(limits, CancelToken::new(), clock, pool);
-        let (sequence, mut set) = plan(shared, self.space(), (first, last), &guard)?;
-        set.retain(|labels| {
-            let hash = labels.hash64();
-            hashes.is_some_and(|(least, most)| (least..=most).contains(&hash))
-        });
+        let (sequence, set) = plan(shared, self.space(), (first, last), &guard, &wanted)?;
         Ok(Export {
             sequence,
             set,
@@ -152,12 +152,13 @@ impl Db {
     }
 }
 
-/// A view with every change up to a sequence, and the series in it.
+/// A view with every change up to a sequence, and those series in it that are wanted.
 fn plan(
     shared: &Shared,
     space: &Space,
     range: (i64, i64),
     guard: &Guard,
+    wanted: Wanted<'_>,
 ) -> Result<(u64, SeriesSet)> {
     loop {
         let round = space.round();
@@ -169,13 +170,9 @@ fn plan(
             view.live.settle();
             (commit.wal.last_sequence(), view)
         };
-        let set = select(
-            view,
-            &space.registry,
-            &Selector::all(),
-            range,
-            guard.clone(),
-        )?;
+        let all = Selector::all();
+        let registry = &space.registry;
+        let set = select_some(view, registry, &all, range, guard.clone(), Some(wanted))?;
         if space.round() == round {
             return Ok((sequence, set));
         }

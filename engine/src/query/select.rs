@@ -87,12 +87,28 @@ pub(crate) fn select(
     view: Arc<View>,
     registry: &RwLock<Registry>,
     selector: &Selector,
+    range: (i64, i64),
+    guard: Guard,
+) -> Result<SeriesSet> {
+    select_some(view, registry, selector, range, guard, None)
+}
+
+/// Which series are wanted, of those that a selector selects.
+pub(crate) type Wanted<'a> = &'a dyn Fn(&Labels) -> bool;
+
+/// As [`select`], without the series that are not wanted: they take no memory.
+pub(crate) fn select_some(
+    view: Arc<View>,
+    registry: &RwLock<Registry>,
+    selector: &Selector,
     (first, last): (i64, i64),
     guard: Guard,
+    wanted: Option<Wanted<'_>>,
 ) -> Result<SeriesSet> {
     let mut plan = Plan {
         places: Vec::new(),
         held: guard.hold(),
+        wanted,
     };
     let hiding = Hiding::of(&view, (first, last), &guard)?;
     for (number, live) in view.blocks.iter().enumerate() {
@@ -102,22 +118,21 @@ pub(crate) fn select(
         }
         let ordinals = block.select(selector.matchers())?;
         let ordinals = hiding.outside(number, live, ordinals);
-        plan.held.add(ordinals.len() as u64 * PLACE_BYTES)?;
+        plan.expect(ordinals.len())?;
         let mut labels = block.labels_cursor()?;
         for (done, ordinal) in ordinals.iter().enumerate() {
             if done % CHECK_EVERY == 0 {
                 guard.check()?;
             }
             let source = Source::Block(number as u32, ordinal);
-            plan.places.push(Place {
-                labels: labels.labels(ordinal)?,
-                source,
-            });
+            plan.add(labels.labels(ordinal)?, source)?;
         }
     }
     let active = active(&view, first, last);
     plan.add_active(&active, registry, selector, &guard)?;
-    let Plan { mut places, held } = plan;
+    let Plan {
+        mut places, held, ..
+    } = plan;
     places.sort_by(|a, b| a.labels.cmp(&b.labels).then(a.source.cmp(&b.source)));
     let series = places.chunk_by(|a, b| a.labels == b.labels).count();
     guard.series(series as u64)?;
@@ -151,13 +166,34 @@ fn active(view: &View, first: i64, last: i64) -> Vec<u32> {
 }
 
 /// The places found so far, and the memory that they take.
-#[derive(Debug)]
-struct Plan {
+struct Plan<'a> {
     places: Vec<Place>,
     held: Held,
+    /// Which series are wanted; all of them without.
+    wanted: Option<Wanted<'a>>,
 }
 
-impl Plan {
+impl Plan<'_> {
+    /// Counts the memory of `most` places, or leaves it to [`Plan::add`] when not all are wanted.
+    fn expect(&mut self, most: usize) -> Result<()> {
+        match self.wanted {
+            Some(_) => Ok(()),
+            None => self.held.add(most as u64 * PLACE_BYTES),
+        }
+    }
+
+    /// Adds a place, if its series is wanted.
+    fn add(&mut self, labels: Labels, source: Source) -> Result<()> {
+        if let Some(wanted) = self.wanted {
+            if !wanted(&labels) {
+                return Ok(());
+            }
+            self.held.add(PLACE_BYTES)?;
+        }
+        self.places.push(Place { labels, source });
+        Ok(())
+    }
+
     /// Adds those series of `active` (ids, ascending) that `selector` selects.
     fn add_active(
         &mut self,
@@ -170,8 +206,7 @@ impl Plan {
             return Ok(());
         }
         let selected = registry.read().index().select(selector.matchers());
-        let most = selected.len().min(active.len()) as u64;
-        self.held.add(most * PLACE_BYTES)?;
+        self.expect(selected.len().min(active.len()))?;
         let mut wanted = active.iter().copied().filter(|&id| selected.contains(id));
         loop {
             guard.check()?;
@@ -182,10 +217,7 @@ impl Plan {
                     return Ok(());
                 };
                 if let Some(labels) = registry.index().labels(id) {
-                    self.places.push(Place {
-                        labels,
-                        source: Source::Heads(id),
-                    });
+                    self.add(labels, Source::Heads(id))?;
                 }
             }
         }
@@ -226,13 +258,6 @@ impl SeriesSet {
                 }));
             }
         }
-    }
-
-    /// Leaves out the series that `keep` does not want.
-    pub(crate) fn retain(&mut self, keep: impl Fn(&Labels) -> bool) {
-        let places = self.places.by_ref().filter(|place| keep(&place.labels));
-        let places: Vec<Place> = places.collect();
-        self.places = places.into_iter().peekable();
     }
 
     /// The guard of the query, for what is computed over its series.
@@ -473,6 +498,7 @@ mod tests {
         let mut plan = Plan {
             places: Vec::new(),
             held: guard.hold(),
+            wanted: None,
         };
         plan.add_active(&ids, &registry, &Selector::metric("cpu"), &guard)
             .unwrap();

@@ -14,7 +14,8 @@ use treering::testing::{
     wal_payload_of,
 };
 use treering::{
-    Batch, Db, Metadata, MetricKind, NamespaceOptions, Options, Selector, labels, stale_marker,
+    Batch, Db, ExportedChunk, Metadata, MetricKind, NamespaceOptions, Options, Selector, labels,
+    stale_marker,
 };
 
 use crate::support::{all, cpu};
@@ -87,6 +88,36 @@ fn a_wal_file_with_changes_of_all_kinds() {
     let bytes = held("v1-changes.wal", &wal_file_of_frames(&frames));
     assert_eq!(read_wal_files(&[&bytes]).unwrap(), (9, 0));
     assert_eq!(read_wal_changes(&bytes).unwrap(), changes);
+}
+
+/// A constant and a column with a stale marker, two chunks of one series after the other.
+#[test]
+fn exported_chunks_of_version_one() {
+    let db = Db::in_memory().unwrap();
+    let times: Vec<i64> = (0..300).map(|at| FIRST + at * 15_000_000_000).collect();
+    let mut values: Vec<f64> = (0..300).map(|at| f64::from(at % 17) / 10.0).collect();
+    values[7] = stale_marker();
+    db.append(&Batch::new().column(cpu("a"), &times, &values).column(
+        cpu("b"),
+        &times[..9],
+        &[-0.0; 9],
+    ))
+    .unwrap();
+    let exported = |db: &Db| -> Vec<ExportedChunk> {
+        let export = db.export(.., ..).unwrap();
+        export.map(Result::unwrap).collect()
+    };
+    let chunks = exported(&db);
+    for (chunk, name) in chunks.iter().zip(["a", "b"]) {
+        let kept = held(&format!("v1-{name}.chunk"), &chunk.bytes);
+        let columns = ExportedChunk::decode(&kept).unwrap();
+        assert_eq!(columns.timestamps, times[..columns.values.len()]);
+    }
+    let columns = ExportedChunk::decode(&chunks[0].bytes).unwrap();
+    assert_eq!(columns.values[7].to_bits(), stale_marker().to_bits());
+    // A chunk of a block goes through as it is, and is the same.
+    db.flush().unwrap();
+    assert_eq!(exported(&db), chunks);
 }
 
 #[test]

@@ -8,9 +8,11 @@
 mod basics;
 mod concurrency;
 mod durability;
+mod follow;
 mod golden;
 mod lifecycle;
 mod limits;
+mod metadata;
 mod model;
 mod queries;
 mod readers;
@@ -18,3 +20,4 @@ mod regressions;
 mod snapshots;
 mod support;
 mod verify;
+mod watch;
