@@ -223,6 +223,11 @@ fn write_files() -> std::io::Result<()> {
     write("block_open", "cut", &block[..block.len() - 40])?;
     write("block_open", "header", &block[..36])?;
     let middle = (block.len() / 2) as u16;
+    let stepped = treering_fuzz::stepped_block();
+    write("block_open", "stepped", &stepped)?;
+    write("block_stepped", "nothing", &[])?;
+    write("block_stepped", "values", &[40, 0, 0xff, 90, 0, 1])?;
+    write("block_stepped", "version", &[8, 0, 1])?;
     write("block_patched", "nothing", &[])?;
     write("block_patched", "values", &[40, 0, 0xff, 90, 0, 1])?;
     let [low, high] = middle.to_le_bytes();

@@ -5,16 +5,17 @@
 //! opening gives a database or an error; what an open database answers is in order and countable,
 //! or an error; after closing it opens again.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use treering::testing;
 use treering::vfs::Vfs;
 use treering::{
-    Aggregate, Batch, Columns, Db, ExportedChunk, Function, Maintenance, Options, Reads, Selector, Sync, labels,
+    Aggregate, Batch, Columns, Db, Error, ExportedChunk, Function, Maintenance, Options, Reads,
+    Selector, Sync, labels, stale_marker,
 };
 
-use crate::files::Base;
+use crate::files::{Base, patch_block};
 
 /// The bytes as a WAL file, as a payload, and as a payload in a frame with a right checksum.
 pub fn wal_replay(data: &[u8]) {
@@ -72,7 +73,11 @@ pub fn exported_chunk(data: &[u8]) {
         if let Ok(columns) = ExportedChunk::decode(bytes) {
             assert!((1..=8192).contains(&columns.values.len()));
             assert_eq!(columns.timestamps.len(), columns.values.len());
-            assert!(columns.timestamps.is_sorted_by(|before, after| before < after));
+            assert!(
+                columns
+                    .timestamps
+                    .is_sorted_by(|before, after| before < after)
+            );
             let db = Db::in_memory().expect("a store in memory");
             let (series, Columns { timestamps, values }) = (labels! { "a" => "b" }, &columns);
             let batch = Batch::new().column(series, timestamps, values);
@@ -125,6 +130,31 @@ pub fn block_open(data: &[u8]) {
 pub fn block_patched(data: &[u8]) {
     let base = Base::get();
     survive(base.with("blocks", &base.block(data)), data.len());
+}
+
+/// A stepped block with some bytes exchanged and every checksum right again.
+pub fn block_stepped(data: &[u8]) {
+    static BLOCK: OnceLock<Vec<u8>> = OnceLock::new();
+    let block = BLOCK.get_or_init(stepped_block);
+    let patched = patch_block(block, data);
+    match testing::read_block(&patched) {
+        Ok(samples) => assert!(samples <= (patched.len() as u64).saturating_mul(8192)),
+        Err(error) => assert!(
+            patched != *block && (error.is_corruption() || matches!(error, Error::Version { .. })),
+            "{error}"
+        ),
+    }
+}
+
+/// Ten thousand samples in steps of a minute: some of one sample, some that end with a stale marker.
+pub fn stepped_block() -> Vec<u8> {
+    let value = |at: u32| match at % 613 {
+        0 => stale_marker(),
+        1 => f64::NAN,
+        wave => f64::from(wave * wave % 997) / 4.0,
+    };
+    let values: Vec<f64> = (0..10_000).map(value).collect();
+    testing::stepped_block_of(&labels! { "__name__" => "up" }, &values).expect("a store in memory")
 }
 
 /// Opens, asks, appends, flushes, opens again. `choice` picks how blocks are read.

@@ -123,18 +123,23 @@ impl Base {
         file
     }
 
-    /// The block with bytes exchanged and every checksum right again. A patch is two bytes of
-    /// offset and the byte to put there, wrapping around the file.
+    /// The block, patched as by [`patch_block`].
     pub fn block(&self, patches: &[u8]) -> Vec<u8> {
-        let mut file = self.file("blocks").to_vec();
-        let len = file.len();
-        for patch in patches.as_chunks::<3>().0 {
-            let offset = usize::from(u16::from_le_bytes([patch[0], patch[1]])) % len;
-            file[offset] = patch[2];
-        }
-        seal_block(&mut file);
-        file
+        patch_block(self.file("blocks"), patches)
     }
+}
+
+/// A block with bytes exchanged and every checksum right again. A patch is two bytes of offset and
+/// the byte to put there, wrapping around the file.
+pub fn patch_block(block: &[u8], patches: &[u8]) -> Vec<u8> {
+    let mut file = block.to_vec();
+    let len = file.len();
+    for patch in patches.as_chunks::<3>().0 {
+        let offset = usize::from(u16::from_le_bytes([patch[0], patch[1]])) % len;
+        file[offset] = patch[2];
+    }
+    seal_block(&mut file);
+    file
 }
 
 /// Makes all checksums of a block right, as far as its lengths allow to find them.

@@ -14,7 +14,8 @@ pub use codec::{
     codec_roundtrip, codec_stats, codec_stream, codec_timestamps, codec_values, varint,
 };
 pub use engine::{
-    block_open, block_patched, exported_chunk, manifest_open, manifest_records, wal_change, wal_frames, wal_replay,
+    block_open, block_patched, block_stepped, exported_chunk, manifest_open, manifest_records,
+    stepped_block, wal_change, wal_frames, wal_replay,
 };
 pub use files::Base;
 pub use index::{index_open, labels_parse, selector_parse};
@@ -26,6 +27,7 @@ pub type Body = fn(&[u8]);
 pub const TARGETS: &[(&str, Body)] = &[
     ("block_open", block_open),
     ("block_patched", block_patched),
+    ("block_stepped", block_stepped),
     ("codec_roundtrip", codec_roundtrip),
     ("codec_stats", codec_stats),
     ("codec_stream", codec_stream),
