@@ -49,8 +49,11 @@ pub(super) fn write_steps(vfs: &Arc<dyn Vfs>, path: &Path, series: &[Stepped]) -
     writer.finish().unwrap()
 }
 
-/// Everything that a stepped block can be asked: samples, rows, statistics of chunks.
-fn everything(block: &Block) -> Result<(Vec<Row>, Vec<Stats>, Vec<Option<Stats>>)> {
+/// Samples, rows, statistics of chunks.
+type Everything = (Vec<Row>, Vec<Stats>, Vec<Option<Stats>>);
+
+/// Everything that a stepped block can be asked.
+fn everything(block: &Block) -> Result<Everything> {
     let (mut rows, mut stats) = (Vec::new(), Vec::new());
     let mut cursor = Cursor::default();
     for ordinal in 0..block.info().series as u32 {
@@ -131,11 +134,7 @@ fn no_flipped_byte_of_a_stepped_block_goes_unnoticed() {
         let vfs = store();
         vfs.create(path()).unwrap().write_all_at(&bytes, 0).unwrap();
         let block = Block::open(&vfs, path(), Reads::Mmap);
-        match block
-            .as_ref()
-            .map_err(Clone::clone)
-            .and_then(|block| everything(block))
-        {
+        match block.as_ref().map_err(Clone::clone).and_then(everything) {
             Ok(found) => assert_eq!(found, wanted, "offset {offset}"),
             Err(error) => assert!(error.is_corruption(), "offset {offset}: {error}"),
         }

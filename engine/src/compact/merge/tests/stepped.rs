@@ -79,7 +79,7 @@ fn are_near(a: &Rows, b: &Rows) -> bool {
 fn grid(runs: &Runs, salt: u64) -> Model {
     let mut model = samples(runs, salt);
     for (host, series) in model.values_mut().enumerate() {
-        let scaled = std::mem::take(series).into_iter().map(|(at, _)| {
+        let scaled = std::mem::take(series).into_keys().map(|at| {
             let value = match at * 31 % 97 {
                 0 => stale_marker(),
                 1 => f64::NAN,
