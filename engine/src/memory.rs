@@ -48,6 +48,11 @@ impl Memory {
         self.limit / 2
     }
 
+    /// Heap that one merge of blocks may take, in bytes.
+    pub(crate) fn merge_most(&self) -> u64 {
+        (self.limit / 8).max(1)
+    }
+
     /// Bytes that the heads hold, those that only a query still reads included.
     pub(crate) fn head_bytes(&self) -> u64 {
         self.heads.load(Ordering::Relaxed)

@@ -30,7 +30,7 @@ pub(crate) fn step(shared: &Shared) -> Result<bool> {
         shared.check_writable()?;
         purge(shared, &space)?;
         let view = space.view.get();
-        let blocks = plan_blocks(&view);
+        let blocks = weighed(shared, &space, &view);
         let newest = newest(&view).min(shared.now());
         if let Some(job) = plan(&blocks, &rungs(shared, &space), newest, &knobs(&space)) {
             run(shared, &space, &job, 0)?;
@@ -55,7 +55,12 @@ pub(crate) fn all(shared: &Shared) -> Result<()> {
             let view = space.view.get();
             let newest = newest(&view).min(shared.now());
             let rungs = rungs(shared, &space);
-            let jobs = plan_major(&plan_blocks(&view), &rungs, newest, &knobs(&space));
+            let jobs = plan_major(
+                &weighed(shared, &space, &view),
+                &rungs,
+                newest,
+                &knobs(&space),
+            );
             if jobs.is_empty() {
                 break;
             }
@@ -144,6 +149,23 @@ fn plan_blocks(view: &View) -> Vec<PlanBlock> {
     view.blocks.iter().map(block).collect()
 }
 
+/// The blocks as the plan is to see them: those whose merge takes much memory weigh more. What a
+/// block writer keeps until its end are the labels, the directory and the timestamps.
+fn weighed(shared: &Shared, space: &Space, view: &View) -> Vec<PlanBlock> {
+    let (most, share) = (knobs(space).max_bytes, shared.memory.merge_most());
+    let mut blocks = plan_blocks(view);
+    for (block, live) in blocks.iter_mut().zip(&view.blocks) {
+        let bytes = live.block.info().bytes;
+        let heap = INDEX_HEAP * bytes.index + bytes.directory + bytes.timestamps;
+        let weight = u128::from(heap) * u128::from(most) / u128::from(share);
+        block.bytes = block.bytes.max(u64::try_from(weight).unwrap_or(u64::MAX));
+    }
+    blocks
+}
+
+/// Bytes of heap that an index takes while it is written, for each byte of it in the file.
+const INDEX_HEAP: u64 = 4;
+
 /// Timestamp of the newest sample of a view.
 fn newest(view: &View) -> i64 {
     let blocks = view.blocks.iter().map(|live| live.block.max_time());
@@ -204,7 +226,8 @@ fn coarser(shared: &Shared, space: &Space) -> Option<(Job, u32)> {
         step: u32::try_from(one.step.as_secs()).unwrap_or(u32::MAX),
     });
     let tiers: Vec<Tier> = tiers.collect();
-    plan_coarser(&plan_blocks(&space.view.get()), &tiers, &knobs(space))
+    let blocks = weighed(shared, space, &space.view.get());
+    plan_coarser(&blocks, &tiers, &knobs(space))
 }
 
 /// Carries out one job; the outputs have steps of `step` seconds, or those of the inputs when it is 0.
