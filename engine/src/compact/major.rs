@@ -91,14 +91,15 @@ impl Major<'_> {
             .or_else(|| Some((self.merge_window()?, Vec::new())))
     }
 
-    /// All wide blocks of one step with all that lies in their windows; else one of them alone.
+    /// All wide blocks of one step with all that lies in their windows; else as many of them as may
+    /// be cut together.
     fn cut_wide(&self) -> Option<Vec<usize>> {
         let edges = &self.planner.ladder.edges;
         self.planner.wide().into_values().find_map(|mut wide| {
             wide.retain(|&at| self.is_live(at));
             self.whole_windows(&wide).or_else(|| {
-                let alone = |&at: &usize| self.planner.close(&[at], edges, &|_| false).ok();
-                wide.iter().find_map(alone)
+                let mut runs = (0..wide.len()).map(|from| &wide[from..]);
+                runs.find_map(|run| self.planner.cut_run(run, edges, &|at| self.is_live(at)))
             })
         })
     }

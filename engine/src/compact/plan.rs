@@ -74,25 +74,33 @@ impl<'a> Planner<'a> {
     }
 
     fn cut_wide(&self) -> Option<Job> {
-        let wide = self.wide().into_values();
-        let due = wide.filter(|wide| wide.len() >= self.knobs.fanout.max(1));
-        due.filter_map(|wide| self.cut_run(&wide)).next()
+        let edges = &self.ladder.growing_edges;
+        let mut wide = self.wide().into_values();
+        wide.find_map(|wide| {
+            let is_due = wide.len() >= self.knobs.fanout;
+            let set = is_due.then(|| self.cut_run(&wide, edges, &|_| true))??;
+            Some(self.job(&set, edges, Reason::Wide))
+        })
     }
 
-    /// Cuts as many of the oldest wide blocks as may go together. Alone each may: what would have to
+    /// As many of the oldest wide blocks as may be cut together. Alone each may: what would have to
     /// come along, and is larger than the rest, is not worth it.
-    fn cut_run(&self, wide: &[usize]) -> Option<Job> {
-        let edges = &self.ladder.growing_edges;
+    pub(super) fn cut_run(
+        &self,
+        wide: &[usize],
+        edges: &[i64],
+        admit: &dyn Fn(usize) -> bool,
+    ) -> Option<Vec<usize>> {
         let most = wide.len().min(self.knobs.max_inputs.max(1));
         (1..=most).rev().find_map(|count| {
             let seed = &wide[..count];
-            let set = self.close(seed, edges, &|_| true).ok()?;
+            let set = self.close(seed, edges, admit).ok()?;
             let more: Vec<_> = outside(&set, seed).collect();
             let fits = more.is_empty()
                 || (self.is_part(self.largest(&more), self.bytes(&set))
                     && self.bytes(&more) <= self.knobs.max_bytes
                     && set.len() <= self.knobs.max_inputs);
-            fits.then(|| self.job(&set, edges, Reason::Wide))
+            fits.then_some(set)
         })
     }
 
