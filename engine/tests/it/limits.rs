@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use treering::{
     Aggregate, Batch, CancelToken, Db, Error, Function, LabelLimits, Maintenance, Options,
-    QueryLimits, Sync, labels,
+    QueryLimits, Selector, Sync, labels,
 };
 
 use crate::support::{all, append, cpu, manual, memory, selector};
@@ -307,4 +307,29 @@ fn a_tight_memory_bound_flushes_instead_of_growing() {
     assert!(most < 4 << 20, "the head took {most} bytes");
     let columns = &all(&db, r#"cpu{host="7"}"#)[0].1;
     assert_eq!(columns.values.len(), 20_000);
+}
+
+/// Each query alone is well within its own limits, and together they would fill the memory.
+#[test]
+fn queries_at_the_same_time_share_a_quarter_of_the_memory() {
+    let db = Db::in_memory_with(Options::default().memory_bytes(8 << 20)).unwrap();
+    for host in 0..6000 {
+        let labels = labels! { "__name__" => "cpu", "host" => host.to_string() };
+        append(&db, &labels, 1, 1.0);
+    }
+    let held = db.select(&selector("cpu"), ..).unwrap();
+    let error = db.select(&selector("cpu"), ..).unwrap_err();
+    assert!(error.is_limit());
+    let text = error.to_string();
+    for part in [
+        "query memory of the database 2097152",
+        "bytes in use by other queries",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    // A small one still fits beside the iterator that is held, and the large one after it.
+    let small = Selector::metric("cpu").eq("host", "7");
+    assert_eq!(db.select(&small, ..).unwrap().count(), 1);
+    assert_eq!(held.count(), 6000);
+    assert_eq!(db.select(&selector("cpu"), ..).unwrap().count(), 6000);
 }
