@@ -426,6 +426,7 @@ impl Owner {
             return Ok(());
         }
         let Role::Writer { shared, threads } = &self.role else {
+            self.end_watches();
             return Ok(());
         };
         // Appends that wait for a flush see that the database is closed.
@@ -442,12 +443,16 @@ impl Owner {
             closed = freeze::flush_in_turn(shared, &turn);
         }
         let synced = mark_end(shared);
-        for space in self.core.spaces.all() {
-            space.watchers.end(&Error::Closed);
-        }
+        self.end_watches();
         *shared.lock.lock() = None;
         tracing::info!(dir = %shared.dir.display(), "database closed");
         closed.and(synced)
+    }
+
+    fn end_watches(&self) {
+        for space in self.core.spaces.all() {
+            space.watchers.end(&Error::Closed);
+        }
     }
 }
 

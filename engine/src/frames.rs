@@ -16,9 +16,9 @@ use crate::metadata::Metadata;
 use crate::namespace::options::NamespaceOptions;
 use crate::wal;
 use crate::wal::change::{self, NamespaceChange};
-use crate::wal::follow::Follower;
 use crate::wal::format::FrameKind;
 use crate::wal::payload::{BatchPayload, Definition};
+use crate::wal::walk::Walk;
 
 /// One change of a database, and its place in the order of all change.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,7 +105,7 @@ pub struct NamespaceKey {
 /// It has the files of the WAL open, so it gives all of its frames whatever is flushed meanwhile.
 #[derive(Debug)]
 pub struct Frames {
-    follower: Follower,
+    walk: Walk,
     since: u64,
     last: u64,
     durable: u64,
@@ -146,7 +146,7 @@ impl Db {
         let dir = shared.dir.join(wal::DIR);
         let vfs = &*shared.options.vfs;
         Ok(Frames {
-            follower: Follower::open(vfs, &dir, database, (sequence, last))?,
+            walk: Walk::open(vfs, &dir, database, (sequence, last))?,
             since: sequence,
             last,
             durable,
@@ -172,7 +172,7 @@ impl Frames {
 
     fn read(&mut self) -> Result<Option<Frame>> {
         loop {
-            let Some(frame) = self.follower.next()? else {
+            let Some(frame) = self.walk.next()? else {
                 return Ok(None);
             };
             let damaged = |error| Error::codec(frame.file, frame.offset, error);
@@ -193,7 +193,7 @@ impl Frames {
                 define(&mut self.ids, batch.namespace, &batch.definitions).map_err(damaged)?;
                 let Some(series) = series_of(&self.ids, &batch) else {
                     // A crash took the start of the generation away.
-                    let oldest = self.follower.next_generation();
+                    let oldest = self.walk.next_generation();
                     return Err(Error::FramesGone { oldest });
                 };
                 let change = Change::Samples {

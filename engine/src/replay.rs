@@ -53,9 +53,7 @@ impl Replay {
             let payload = BatchPayload::decode(frame.payload).map_err(damaged)?;
             let space = self.space(spaces, payload.namespace).map_err(wrong)?;
             return match space {
-                Some(space) => self
-                    .batch(&space, frame.generation, &payload)
-                    .map_err(wrong),
+                Some(space) => self.batch(&space, frame, &payload).map_err(wrong),
                 None => Ok(()),
             };
         }
@@ -114,10 +112,10 @@ impl Replay {
     fn batch(
         &mut self,
         space: &Space,
-        generation: u64,
+        frame: &Frame<'_>,
         payload: &BatchPayload<'_>,
     ) -> Result<(), &'static str> {
-        let ids = self.ids.entry((generation, space.id)).or_default();
+        let ids = self.ids.entry((frame.generation, space.id)).or_default();
         if !payload.definitions.is_empty() {
             let mut registry = space.registry.write();
             for definition in &payload.definitions {
@@ -140,7 +138,11 @@ impl Replay {
         }
         let head = Arc::clone(&space.view.get().live);
         let shards = head.lock(&runs);
-        head.apply(shards, &runs, &payload.timestamps, &payload.values);
+        let (timestamps, values) = (&payload.timestamps, &payload.values);
+        head.apply(shards, &runs, timestamps, values);
+        if let Some(turn) = space.watchers.enter(frame.sequence) {
+            turn.publish(space, &runs, timestamps, values, || true);
+        }
         self.samples += payload.values.len() as u64;
         Ok(())
     }

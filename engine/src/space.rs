@@ -95,6 +95,8 @@ impl Space {
             self.view.swap(&fresh.view);
             self.next_round();
         }
+        // What was written and flushed since the last look was in no frame that was read.
+        self.watchers.miss();
         *self.options.write() = fresh.options();
         std::mem::swap(&mut *self.metadata.write(), &mut *fresh.metadata.write());
     }

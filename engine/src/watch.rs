@@ -48,6 +48,9 @@ impl Db {
     /// counted in [`Watch::missed`]; appends never wait for a receiver. While somebody watches, each
     /// append to the namespace also looks up which of its series are selected.
     ///
+    /// A read-only open hands out what [`Db::refresh`] finds in the log of the writer. A refresh that
+    /// comes after a flush may have passed samples over, and counts as one update missed.
+    ///
     /// ```
     /// use treering::{Batch, Db, Selector, labels};
     ///
@@ -115,7 +118,7 @@ impl Watch {
         })
     }
 
-    /// How many updates were dropped so far because they did not fit.
+    /// How many updates were dropped so far because they did not fit, or came too late to be told.
     pub fn missed(&self) -> u64 {
         self.subscription.queue.lock().missed
     }
@@ -157,7 +160,7 @@ type Delivery = (Arc<Subscription>, Found);
 #[derive(Debug)]
 enum Found {
     Updates(Vec<Update>),
-    /// Its series were forgotten before they could be looked up.
+    /// Something that cannot be told any more.
     Missed,
 }
 
@@ -227,6 +230,12 @@ impl Watchers {
             queue.ended.get_or_insert_with(|| reason.clone());
             subscription.arrived.notify_all();
         }
+    }
+
+    /// Tells all who watch that they may have missed something.
+    pub(crate) fn miss(&self) {
+        let subscriptions = self.state.lock().subscriptions.clone();
+        subscriptions.iter().for_each(|one| one.add(Found::Missed));
     }
 
     fn subscribe(&self, selector: Selector, capacity: usize) -> Result<Arc<Subscription>> {

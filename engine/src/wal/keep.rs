@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use super::follow::read_header;
+use super::walk::read_header;
 use super::{file_path, parse_name};
 use crate::error::{Error, Result};
 use crate::vfs::{EntryKind, Vfs};

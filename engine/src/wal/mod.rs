@@ -2,17 +2,17 @@
 //!
 //! `format` has the bytes of files and frames, `payload` those of a batch, `writer` appends and
 //! rotates, `syncer` makes frames durable (group commit), `reader` walks the frames of a directory
-//! and tells an unsynced tail from damage; `follow` walks them while they are written, for those who
+//! and tells an unsynced tail from damage; `walk` reads them while they are written, for those who
 //! follow the database, for whom `keep` keeps files that recovery has no use for. A position counts bytes over the whole WAL, file after
 //! file, so "how far is it fsynced" is one number.
 
 pub(crate) mod change;
-pub(crate) mod follow;
 pub(crate) mod format;
 mod keep;
 pub(crate) mod payload;
 mod reader;
 mod syncer;
+pub(crate) mod walk;
 mod writer;
 
 pub(crate) use keep::unneeded;

@@ -242,3 +242,30 @@ fn a_dropped_watch_is_forgotten() {
     append(&db, &cpu("a"), 2, 2.0);
     assert_eq!(received(&other).len(), 2);
 }
+
+/// A read-only open hands out what its refresh finds in the writer's log, and says when it cannot
+/// know that this was all.
+#[test]
+fn a_reader_hands_out_what_a_refresh_finds() {
+    let vfs = memory();
+    let db = open(&vfs);
+    append(&db, &cpu("a"), 1, 1.0);
+    let reader = Db::open_read_only("/db", manual(&vfs)).unwrap();
+    let watch = reader.watch(&selector(r#"cpu{host="a"}"#), 100).unwrap();
+    append(&db, &cpu("b"), 2, 2.0);
+    append(&db, &cpu("a"), 2, 2.0);
+    append(&db, &cpu("a"), 3, 3.0);
+    assert_eq!(received(&watch), []);
+    assert!(reader.refresh().unwrap());
+    let a = |at: i64| ("a".to_owned(), at, at as f64);
+    assert_eq!((received(&watch), watch.missed()), (vec![a(2), a(3)], 0));
+    append(&db, &cpu("a"), 4, 4.0);
+    db.flush().unwrap();
+    reader.refresh().unwrap();
+    assert_eq!((received(&watch), watch.missed()), (vec![], 1));
+    append(&db, &cpu("a"), 5, 5.0);
+    reader.refresh().unwrap();
+    assert_eq!(received(&watch), [a(5)]);
+    reader.close().unwrap();
+    assert!(matches!(watch.try_recv(), Err(Error::Closed)));
+}

@@ -20,7 +20,7 @@ use crate::vfs::{File, Vfs};
 
 /// See the head of this file.
 #[derive(Debug)]
-pub(crate) struct Follower {
+pub(crate) struct Walk {
     files: VecDeque<Opened>,
     current: Option<Current>,
     /// Sequence of the next frame; `None` before the first.
@@ -58,7 +58,7 @@ const WINDOW_BYTES: usize = 256 << 10;
 /// How often the files are listed anew when one of them went before it was opened.
 const ATTEMPTS: usize = 64;
 
-impl Follower {
+impl Walk {
     /// The frames of `dir` through the sequence `through`, from the start of the generation that
     /// holds the frame after `since`.
     ///
@@ -70,7 +70,7 @@ impl Follower {
         database: u64,
         (since, through): (u64, u64),
     ) -> Result<Self> {
-        let mut follower = Self {
+        let mut walk = Self {
             files: VecDeque::new(),
             current: None,
             next: Some(through + 1),
@@ -78,7 +78,7 @@ impl Follower {
             last_file: dir.to_owned(),
         };
         if since >= through {
-            return Ok(follower);
+            return Ok(walk);
         }
         let mut opened = None;
         for _ in 0..ATTEMPTS {
@@ -102,8 +102,8 @@ impl Follower {
         let same = |file: &Opened| Some(file.header.generation) == generation;
         let first = files.iter().position(same).unwrap_or(0);
         files.drain(..first);
-        (follower.files, follower.next) = (files, None);
-        Ok(follower)
+        (walk.files, walk.next) = (files, None);
+        Ok(walk)
     }
 
     /// The next frame; `None` behind the last.
