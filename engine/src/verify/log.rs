@@ -4,11 +4,12 @@
 //! there is no frame, or another one than is due. What stands behind the given lengths is being
 //! written, or was never durable, and is not looked at.
 
+use std::io;
 use std::path::Path;
 
 use crate::error::Error;
 use crate::shared::Core;
-use crate::verify::{Moment, VerifyReport};
+use crate::verify::{Moment, VerifyReport, on_disk};
 use crate::wal::change::Change;
 use crate::wal::format::{
     ALIGN, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind, HEADER_BYTES, HeaderError,
@@ -40,6 +41,10 @@ pub(super) fn verify(core: &Core, moment: &Moment, report: &mut VerifyReport) {
                 report.bytes += within.len() as u64;
                 verify_file(moment.database, (number, &path), within, &mut due, report);
             }
+            // The writer beside a reader has flushed it, or removed it because it held nothing.
+            Err(error) if !moment.is_writer && is_gone(core, (number, len), &error) => {
+                due = Due::default();
+            }
             Err(error) => {
                 report.error(path.clone(), Error::io("read", &path, error));
                 due = Due::default();
@@ -56,6 +61,12 @@ pub(super) fn verify(core: &Core, moment: &Moment, report: &mut VerifyReport) {
         let what = format!("it ends at change {found}, {} is due", moment.last_sequence);
         report.problem(last.unwrap_or(dir), None, what);
     }
+}
+
+/// Whether a file is missing that no open needs any more.
+fn is_gone(core: &Core, (number, len): (u64, u64), error: &io::Error) -> bool {
+    let needed = || on_disk(core).is_none_or(|contents| contents.state.wal_floor <= number);
+    error.kind() == io::ErrorKind::NotFound && (len <= HEADER_BYTES as u64 || !needed())
 }
 
 fn verify_file(
