@@ -8,6 +8,7 @@
 mod basics;
 mod concurrency;
 mod durability;
+mod exports;
 mod follow;
 mod golden;
 mod lifecycle;
