@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -186,21 +185,18 @@ fn an_export_and_the_frames_since_are_everything() {
     for seed in 1..=3u64 {
         let vfs = memory();
         let db = open_keeping(&vfs, 1 << 30);
-        let writing = AtomicU64::new(2);
         let mut followers = Vec::new();
         thread::scope(|scope| {
-            for writer in 0..2 {
-                let (db, writing) = (db.clone(), &writing);
+            let writers = [seed, seed + 100].map(|seed| {
+                let db = db.clone();
                 scope.spawn(move || {
-                    let mut dice = Dice(seed * 0x9e37_79b9_7f4a_7c15 + writer);
+                    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
                     (0..STEPS).for_each(|_| change(&db, &mut dice));
-                    writing.fetch_sub(1, Ordering::Relaxed);
-                });
-            }
+                })
+            });
             for number in 0..3 {
-                while db.stats().last_sequence < number * STEPS / 2
-                    && writing.load(Ordering::Relaxed) > 0
-                {
+                let ended = || writers.iter().all(|writer| writer.is_finished());
+                while db.stats().last_sequence < number * STEPS / 2 && !ended() {
                     thread::yield_now();
                 }
                 let other = Db::in_memory().unwrap();
