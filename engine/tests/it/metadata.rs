@@ -46,6 +46,30 @@ fn metadata_survives_reopening_from_wal_and_manifest() {
     assert_eq!(db.metadata("up"), None);
 }
 
+/// A snapshot knows what the database knew, of all namespaces, and nothing that came later.
+#[test]
+fn a_snapshot_has_the_metadata() {
+    let vfs = memory();
+    let db = open(&vfs);
+    let own = db.create_namespace("own", NamespaceOptions::default());
+    let own = own.unwrap();
+    db.set_metadata("sent", &counter("flushed")).unwrap();
+    db.flush().unwrap();
+    own.set_metadata("up", &counter("in the WAL")).unwrap();
+    db.snapshot("/copy").unwrap();
+    db.set_metadata("sent", &counter("later")).unwrap();
+    let copy = Db::open("/copy", manual(&vfs)).unwrap();
+    assert_eq!(copy.metadata("sent"), Some(counter("flushed")));
+    let own = copy.namespace("own").unwrap();
+    assert_eq!(own.metadata("up"), Some(counter("in the WAL")));
+    let reader = Db::open_read_only("/db", manual(&vfs)).unwrap();
+    assert_eq!(reader.all_metadata(), db.all_metadata());
+    assert!(matches!(
+        reader.remove_metadata("sent"),
+        Err(Error::ReadOnly)
+    ));
+}
+
 /// What is known already takes no frame: a scrape may say it again every time.
 #[test]
 fn saying_it_again_costs_nothing() {
