@@ -194,7 +194,6 @@ fn publish(shared: &Shared, set: &FrozenSet, written: &[Written<'_>]) -> Result<
     edit.next_block = shared.next_block.load(Ordering::Acquire);
     edit.flushed_through = set.max_sequence;
     edit.wal_floor = set.wal_floor;
-    edit.next_namespace = u32::try_from(shared.spaces.next()).unwrap_or(u32::MAX);
     let gone = |id| shared.spaces.get(id).is_none();
     edit.add = written
         .iter()

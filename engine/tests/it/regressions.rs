@@ -283,3 +283,29 @@ fn a_drop_that_fails_is_carried_out_by_the_next_flush() {
     assert_eq!(found[0].0, cpu("new").to_string());
     assert_eq!(found[0].1.values, [2.0]);
 }
+
+/// A flush told the manifest of the number of a namespace that was made after its heads were frozen;
+/// the next flush, which makes it, was then refused for good.
+#[test]
+fn a_namespace_made_while_a_flush_is_under_way_is_flushed_by_the_next() {
+    let faults = FaultVfs::new(memory());
+    let vfs: Arc<dyn Vfs> = Arc::new(faults.clone());
+    let db = open(&vfs);
+    append(&db, &cpu("a"), 1, 1.0);
+    // Frozen, and not yet in blocks.
+    let call = faults.calls() + 1;
+    faults.fail_only(CallKind::Map, call, Fault::Io, Repeat::Forever);
+    assert!(db.flush().is_err());
+    faults.heal();
+    let options = treering::NamespaceOptions::default();
+    let late = db.create_namespace("late", options).unwrap();
+    append(&late, &cpu("a"), 2, 2.0);
+    db.flush().unwrap();
+    db.close().unwrap();
+    let db = open(&vfs);
+    assert_eq!(db.recovery().frames, 0);
+    assert_eq!(
+        all(&db.namespace("late").unwrap(), "cpu")[0].1.values,
+        [2.0]
+    );
+}
