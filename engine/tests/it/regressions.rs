@@ -297,7 +297,7 @@ fn a_namespace_made_while_a_flush_is_under_way_is_flushed_by_the_next() {
     faults.fail_only(CallKind::Map, call, Fault::Io, Repeat::Forever);
     assert!(db.flush().is_err());
     faults.heal();
-    let options = treering::NamespaceOptions::default();
+    let options = NamespaceOptions::default();
     let late = db.create_namespace("late", options).unwrap();
     append(&late, &cpu("a"), 2, 2.0);
     db.flush().unwrap();

@@ -370,7 +370,7 @@ fn snapshots_of_a_busy_database_are_each_of_one_moment() {
                 }
                 db.append(&batch).unwrap();
                 // A row that is deleted before the next is appended: no moment has two of them.
-                db.append(&Batch::new().sample(&cpu("one"), at, 1.0))
+                db.append(&Batch::new().sample(cpu("one"), at, 1.0))
                     .unwrap();
                 written.store(at as u64 + 1, Ordering::Release);
                 if at % 10 == 0 {
