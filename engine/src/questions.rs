@@ -151,15 +151,9 @@ impl<'a> Query<'a> {
         let Some(range) = bounds(&range).and_then(|range| self.kept(range)) else {
             return Ok(Vec::new());
         };
-        self.steady(|view| {
-            list(
-                &view,
-                &self.space.registry,
-                selector,
-                range,
-                listing,
-                &guard,
-            )
+        self.steady(guard, |view, guard| {
+            let registry = &self.space.registry;
+            list(&view, registry, selector, range, listing, &guard)
         })
     }
 
@@ -172,9 +166,9 @@ impl<'a> Query<'a> {
     ) -> Result<SeriesSet> {
         let guard = self.guard()?;
         match range.and_then(|range| self.kept(range)) {
-            Some(range) => self.steady(|view| {
+            Some(range) => self.steady(guard, |view, guard| {
                 let registry = &self.space.registry;
-                select(view, registry, selector, range, reach, guard.clone())
+                select(view, registry, selector, range, reach, guard)
             }),
             None => Ok(SeriesSet::empty(self.space.view.get(), guard)),
         }
@@ -188,13 +182,19 @@ impl<'a> Query<'a> {
 
     /// Asks of one view. Ids in heads are looked up in the registry: when it forgot series in the
     /// meantime, an id may stand for another one, and the question is asked of a newer view.
-    fn steady<T>(&self, ask: impl Fn(Arc<View>) -> Result<T>) -> Result<T> {
+    fn steady<T>(
+        &self,
+        mut guard: Guard,
+        ask: impl Fn(Arc<View>, Guard) -> Result<T>,
+    ) -> Result<T> {
         loop {
             let round = self.space.round();
-            let answer = ask(self.space.view.get());
+            let answer = ask(self.space.view.get(), guard);
             if self.space.round() == round {
                 return answer;
             }
+            // What the first attempt counted is not the second one's.
+            guard = self.guard()?;
         }
     }
 
