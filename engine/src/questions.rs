@@ -17,7 +17,7 @@ use crate::query::guard::{Buffers, CancelToken, Guard};
 use crate::query::labels::{Listing, list};
 use crate::query::newest::Newest;
 use crate::query::run::SeriesRuns;
-use crate::query::select::{SeriesSet, select};
+use crate::query::select::{Reach, SeriesSet, select};
 use crate::shared::Core;
 use crate::space::Space;
 use crate::view::View;
@@ -67,7 +67,7 @@ impl<'a> Query<'a> {
 
     /// See `Db::select`.
     pub fn select(&self, selector: &Selector, range: impl RangeBounds<i64>) -> Result<SeriesSet> {
-        self.plan(selector, bounds(&range))
+        self.plan(selector, bounds(&range), Reach::Samples)
     }
 
     /// See `Db::aggregate`.
@@ -79,16 +79,16 @@ impl<'a> Query<'a> {
     ) -> Result<Vec<AggregatedSeries>> {
         let range = bounds(&range);
         what.check(range)?;
-        let mut series = self.plan(selector, range)?;
+        let mut series = self.plan(selector, range, Reach::Steps)?;
         let Some((first, last)) = range else {
             return Ok(Vec::new());
         };
-        let mut guard = series.guard();
+        let (mut guard, since) = (series.guard(), series.first());
         aggregate(
             std::iter::from_fn(|| series.next_runs()),
             what,
-            first,
-            last,
+            (first, last),
+            since,
             &mut guard,
         )
     }
@@ -96,7 +96,7 @@ impl<'a> Query<'a> {
     /// The newest sample in `range` of each series of `selector`.
     pub fn latest(&self, selector: &Selector, range: impl RangeBounds<i64>) -> Result<Vec<Latest>> {
         let range = bounds(&range);
-        let mut series = self.plan(selector, range)?;
+        let mut series = self.plan(selector, range, Reach::Samples)?;
         let Some((first, last)) = range else {
             return Ok(Vec::new());
         };
@@ -164,12 +164,17 @@ impl<'a> Query<'a> {
     }
 
     /// Plans a query over `range`; none is an empty one.
-    fn plan(&self, selector: &Selector, range: Option<(i64, i64)>) -> Result<SeriesSet> {
+    fn plan(
+        &self,
+        selector: &Selector,
+        range: Option<(i64, i64)>,
+        reach: Reach,
+    ) -> Result<SeriesSet> {
         let guard = self.guard()?;
         match range.and_then(|range| self.kept(range)) {
             Some(range) => self.steady(|view| {
                 let registry = &self.space.registry;
-                select(view, registry, selector, range, guard.clone())
+                select(view, registry, selector, range, reach, guard.clone())
             }),
             None => Ok(SeriesSet::empty(self.space.view.get(), guard)),
         }

@@ -264,7 +264,7 @@ impl LiveBlock {
     /// Takes note of a tombstone, if it can hide anything here.
     fn attach(&mut self, tombstone: &Arc<Tombstone>) {
         let meets = tombstone.first <= self.block.max_time()
-            && tombstone.last >= self.block.min_time()
+            && tombstone.last >= self.block.since()
             && tombstone.first <= tombstone.last;
         if tombstone.sequence > self.purged && meets {
             self.hides.push(Arc::new(Hide {

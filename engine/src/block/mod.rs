@@ -24,6 +24,6 @@ pub(crate) use cursor::{ChunkRef, Cursor, Values};
 pub(crate) use format::{BlockInfo, BlockMeta};
 pub(crate) use outputs::{Outputs, block_path, is_temporary_name, parse_block_name};
 pub(crate) use read::{Block, BlockLabels};
-pub(crate) use summaries::{Fold, samples};
+pub(crate) use summaries::{Fold, samples, step_bounds, step_window};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use write::BlockWriter;

@@ -18,7 +18,7 @@ use super::columns::Columns;
 use super::cursor::{ChunkRef, Cursor, Directory, Lookup, Values};
 use super::format::{BlockInfo, FOOTER_BYTES, Footer, HEADER_BYTES, length};
 use super::paged::{Layout, PagedReader, Source};
-use super::summaries;
+use super::summaries::{self, step_bounds};
 use crate::error::{Error, Result};
 use crate::options::Reads;
 use crate::vfs::Vfs;
@@ -129,6 +129,14 @@ impl Block {
     /// Timestamp of the earliest sample.
     pub(crate) fn min_time(&self) -> i64 {
         self.footer.info.min_time
+    }
+
+    /// The first time of which it may tell: rows of steps stand for samples before them.
+    pub(crate) fn since(&self) -> i64 {
+        match self.info().meta.step_nanos() {
+            0 => self.min_time(),
+            step => step_bounds(self.min_time(), step).0,
+        }
     }
 
     /// Timestamp of the latest sample.

@@ -160,6 +160,25 @@ fn decode_rows(bytes: &[u8], values: &[f64], rows: &mut Vec<Stats>) -> Result<()
     }
 }
 
+/// The step window of a timestamp, counted from the epoch; `step` is in nanoseconds, above 0.
+pub(crate) fn step_window(timestamp: i64, step: i64) -> i64 {
+    timestamp.saturating_sub(1).div_euclid(step.max(1))
+}
+
+/// First and last timestamp of the step window that `timestamp` lies in.
+pub(crate) fn step_bounds(timestamp: i64, step: i64) -> (i64, i64) {
+    let (window, step) = (step_window(timestamp, step), step.max(1));
+    // Windows at the ends of time are cut off there, the first with `i64::MIN` in it.
+    let start = window
+        .checked_mul(step)
+        .and_then(|start| start.checked_add(1));
+    let end = window
+        .checked_add(1)
+        .and_then(|next| next.checked_mul(step));
+    let start = start.unwrap_or(i64::MIN).min(timestamp);
+    (start, end.unwrap_or(i64::MAX))
+}
+
 /// Samples that statistics are about, stale markers included.
 pub(crate) fn samples(stats: &Stats) -> u64 {
     u64::from(stats.count) + u64::from(stats.stale)

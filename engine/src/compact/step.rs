@@ -7,15 +7,11 @@
 
 use treering_codec::Stats;
 
+pub(crate) use crate::block::step_window;
 use crate::block::{Fold, samples};
 
 /// Samples that are summed up at once.
 const PART_SAMPLES: usize = 4096;
-
-/// The step window of a timestamp, counted from the epoch; `step` is in nanoseconds, above 0.
-pub(crate) fn step_window(timestamp: i64, step: i64) -> i64 {
-    timestamp.saturating_sub(1).div_euclid(step.max(1))
-}
 
 /// Rows of a stepped series.
 #[derive(Debug, Default, Clone, PartialEq)]

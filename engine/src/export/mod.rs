@@ -93,6 +93,11 @@ impl Db {
     /// writes the export into an empty database, and then applies what [`Db::frames_since`] gives
     /// from that sequence on, has what this database has.
     ///
+    /// Of what was downsampled
+    /// ([`NamespaceOptions::downsample`](crate::NamespaceOptions::downsample)) the export has the
+    /// samples that are left, the last of each step; **what the steps had in all (count, sum and so
+    /// on) stays behind**. A [`Db::snapshot`] keeps it.
+    ///
     /// The memory that the export works in counts as that of a query, for as long as it is kept.
     ///
     /// ```

@@ -105,7 +105,15 @@ impl NamespaceOptions {
         self
     }
 
-    /// Adds a coarser resolution for samples older than `after`: one per `step`.
+    /// Adds a coarser resolution for samples older than `after`: one per `step`, the last of it, and
+    /// statistics of all. Aggregates over whole steps stay exact:
+    /// [`AggregatedSeries::approximate`](crate::AggregatedSeries::approximate). Compaction makes
+    /// the rows, of whole blocks: so some time after `after`.
+    ///
+    /// Deletes and late samples then meet rows: a delete that hides the last sample of a step takes
+    /// all of the step, one that does not takes nothing of it; a late sample is added to the
+    /// statistics of its step, or takes the place of all of it where it has the timestamp of the
+    /// last sample.
     #[must_use]
     pub fn downsample(mut self, after: Duration, step: Duration) -> Self {
         self.downsample.push(Downsample { after, step });

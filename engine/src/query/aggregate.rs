@@ -3,7 +3,7 @@
 //! Input: the runs of one series after another, in the order of labels, and what to compute.
 //! Output: labelled points. A run that no other overlaps and that lies in one pane (a stretch of
 //! time that no window cuts) is answered from its statistics where it has them; every other run is
-//! decoded once. Memory: one cluster of runs and the accumulators, all counted by the guard.
+//! decoded once. Of rows of steps, each is taken as the samples that it stands for. Memory: one cluster of runs and the accumulators, all counted by the guard.
 
 pub(crate) mod accumulator;
 mod cells;
@@ -213,19 +213,37 @@ pub struct AggregatedSeries {
     pub labels: Labels,
     /// One point for each window that holds samples, in order of time; never empty.
     pub points: Vec<Point>,
+    /// Whether a point may be off, or missing, because samples were downsampled
+    /// ([`NamespaceOptions::downsample`](crate::NamespaceOptions::downsample)): there is no more
+    /// than the last sample of each step, and count, sum, smallest, largest, first and last value
+    /// and increase of all samples of the step. It is `true`
+    ///
+    /// - where the edge of a window or of the range cuts a step: the step counts wholly where its
+    ///   last sample lies. Windows that begin and end at multiples of the step cut none: hours over
+    ///   steps of five minutes, in a range that begins one nanosecond after an hour;
+    /// - for [`Function::Quantile`] and [`Function::Stddev`], which go by the last samples;
+    /// - where a delete took samples out of a step, or others were written into it later;
+    /// - in a group: for [`Function::First`], and for [`Function::Last`] where a step holds stale
+    ///   markers, as it is not known when in the step of each series that value was;
+    /// - in a group: when it is so of any of its series.
+    ///
+    /// Otherwise the points are what they were before downsampling, sums to a relative 1e-12 of
+    /// the sum of the magnitudes. Deletes and late samples show only until compaction has worked
+    /// them into the steps: see [`NamespaceOptions::downsample`](crate::NamespaceOptions::downsample).
+    pub approximate: bool,
 }
 
 /// Computes `aggregate` over `first..=last` (nanoseconds) of `series`, which come in the order of
-/// their labels, each once. The answer is in the order of labels; series and groups without
+/// their labels, each once. What is before `since` is passed over; it does not move the windows. The answer is in the order of labels; series and groups without
 /// samples are left out.
 pub(crate) fn aggregate(
     series: impl Iterator<Item = Result<SeriesRuns>>,
     aggregate: &Aggregate,
-    first: i64,
-    last: i64,
+    (first, last): (i64, i64),
+    since: i64,
     guard: &mut Guard,
 ) -> Result<Vec<AggregatedSeries>> {
-    let windows = Windows::new(first, last, aggregate.step, aggregate.window)?;
+    let windows = Windows::new(first, last, aggregate.step, aggregate.window)?.kept(since);
     if windows.count() == 0 {
         return Ok(Vec::new());
     }
@@ -273,13 +291,18 @@ impl<S: Iterator<Item = Result<SeriesRuns>>> Query<'_, S> {
             timestamp: windows.end(window),
             value: finish(cell),
         };
-        let (mut fold, mut groups) = (Fold::new(windows), Groups::new());
+        let (mut fold, mut groups) = (
+            Fold::new(windows, *grouping != Grouping::Series),
+            Groups::new(),
+        );
         let mut answer = Vec::new();
         for runs in series {
             guard.check()?;
             let SeriesRuns { labels, runs } = runs?;
             fold.series(&runs, guard)?;
-            if fold.cells.is_empty() {
+            let approximate = fold.approximate;
+            // What an approximate series lacks, its group lacks too.
+            if fold.cells.is_empty() && !(approximate && *grouping != Grouping::Series) {
                 continue;
             }
             let cells = fold.cells.close();
@@ -288,18 +311,20 @@ impl<S: Iterator<Item = Result<SeriesRuns>>> Query<'_, S> {
                 answer.push(AggregatedSeries {
                     labels,
                     points: cells.map(&point).collect(),
+                    approximate,
                 });
             } else {
-                groups.pool(grouping.labels(&labels), cells, guard)?;
+                groups.pool(grouping.labels(&labels), cells, approximate, guard)?;
             }
             fold.cells.release(guard);
         }
-        for (labels, cells) in groups.finish() {
+        for (labels, cells, approximate) in groups.finish() {
             guard.check()?;
             guard.bytes((cells.len() * size_of::<Point>() + SERIES_BYTES) as u64)?;
             answer.push(AggregatedSeries {
                 labels,
                 points: cells.into_iter().map(&point).collect(),
+                approximate,
             });
         }
         answer.sort_by(|a, b| a.labels.cmp(&b.labels));

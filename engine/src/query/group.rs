@@ -51,11 +51,13 @@ impl<A: Accumulator> Groups<A> {
         }
     }
 
-    /// Pools the closed windows of one series, in ascending order, into the group of `labels`.
+    /// Pools the closed windows of one series, in ascending order, into the group of `labels`; it
+    /// is approximate as soon as one of its series is.
     pub(crate) fn pool(
         &mut self,
         labels: Labels,
         cells: impl ExactSizeIterator<Item = (u64, A)>,
+        approximate: bool,
         guard: &mut Guard,
     ) -> Result<()> {
         let next = self.groups.len();
@@ -66,25 +68,31 @@ impl<A: Accumulator> Groups<A> {
                 self.groups.push(Group {
                     cells: Vec::new(),
                     late: Vec::new(),
+                    approximate: false,
                 });
                 self.found.insert(labels, next);
                 next
             }
         };
         match self.groups.get_mut(at) {
-            Some(group) => group.pool(cells, guard),
+            Some(group) => {
+                group.approximate |= approximate;
+                group.pool(cells, guard)
+            }
             None => Ok(()),
         }
     }
 
-    /// The groups in the order of their labels, with their windows in order.
-    pub(crate) fn finish(self) -> impl Iterator<Item = (Labels, Vec<(u64, A)>)> {
+    /// The groups with windows, in the order of their labels: the windows in order, and whether they
+    /// are approximate.
+    pub(crate) fn finish(self) -> impl Iterator<Item = (Labels, Vec<(u64, A)>, bool)> {
         let mut labels: Vec<_> = self.found.into_iter().collect();
         labels.sort_unstable();
         let mut groups = self.groups;
-        labels.into_iter().map(move |(labels, at)| {
-            let group = groups.get_mut(at).map(Group::take).unwrap_or_default();
-            (labels, group)
+        labels.into_iter().filter_map(move |(labels, at)| {
+            let group = groups.get_mut(at)?;
+            let cells = group.take();
+            (!cells.is_empty()).then_some((labels, cells, group.approximate))
         })
     }
 }
@@ -100,6 +108,7 @@ struct Group<A> {
     /// Windows that `cells` lacks, in order of arrival; merged when they are many, so that series
     /// of different times do not move each other's windows about.
     late: Vec<(u64, A)>,
+    approximate: bool,
 }
 
 impl<A: Accumulator> Group<A> {
@@ -193,7 +202,7 @@ mod tests {
         };
         groups
             .finish()
-            .map(|(labels, group)| (labels, cells(group)))
+            .map(|(labels, group, _)| (labels, cells(group)))
             .collect()
     }
 
@@ -208,7 +217,7 @@ mod tests {
                 cell(9000, 7, series as f64),
             ];
             groups
-                .pool(all.clone(), cells.into_iter(), &mut guard)
+                .pool(all.clone(), cells.into_iter(), false, &mut guard)
                 .unwrap();
         }
         let found = values(groups).remove(0).1;
@@ -224,12 +233,12 @@ mod tests {
         for host in ["b", "a", "c", "a"] {
             let labels = Labels::from_pairs([("host", host)]).unwrap();
             groups
-                .pool(labels, [cell(0, 1, 1.0)].into_iter(), &mut guard)
+                .pool(labels, [cell(0, 1, 1.0)].into_iter(), false, &mut guard)
                 .unwrap();
         }
         let hosts: Vec<_> = values(groups)
             .into_iter()
-            .map(|(labels, _)| labels)
+            .map(|(labels, ..)| labels)
             .collect();
         assert_eq!(hosts.len(), 3);
         assert!(hosts.is_sorted());
@@ -242,7 +251,7 @@ mod tests {
         let cells = (0..100)
             .map(|window| cell(window, 0, 0.0))
             .collect::<Vec<_>>();
-        let refused = groups.pool(Labels::empty(), cells.into_iter(), &mut guard);
+        let refused = groups.pool(Labels::empty(), cells.into_iter(), false, &mut guard);
         assert!(refused.unwrap_err().is_limit());
     }
 }

@@ -58,9 +58,9 @@ impl Hiding {
         Ok(hiding)
     }
 
-    /// The part of the range that a block may have samples in; empty when first is after last.
+    /// The part of the range that a block may tell of; empty when first is after last.
     fn part(&self, live: &LiveBlock) -> (i64, i64) {
-        let (min, max) = (live.block.min_time(), live.block.max_time());
+        let (min, max) = (live.block.since(), live.block.max_time());
         (self.first.max(min), self.last.min(max))
     }
 

@@ -30,7 +30,8 @@ pub(crate) fn merge_columns(
         .try_for_each(|cluster| merger.merge(runs, cluster, timestamps, values))
 }
 
-/// The runs of a series that touch a range, in clusters that do not overlap in time.
+/// The runs of a series that touch a range, in clusters that do not overlap in time: nor do the
+/// steps that their rows stand for.
 #[derive(Debug, Default)]
 pub(crate) struct Clusters {
     /// Indices of runs: cluster by cluster in order of time, in a cluster by precedence.
@@ -54,11 +55,11 @@ impl Clusters {
         self.order
             .extend((0..runs.len()).filter(|&at| runs[at].overlaps(first, last)));
         self.order
-            .sort_by_key(|&at| (runs[at].min_time, Reverse(runs[at].max_time)));
+            .sort_by_key(|&at| (runs[at].since(), Reverse(runs[at].max_time)));
         let (mut start, mut reach) = (0, None);
         for at in 0..self.order.len() {
             let run = &runs[self.order[at]];
-            if reach.is_some_and(|reach| run.min_time > reach) {
+            if reach.is_some_and(|reach| run.since() > reach) {
                 self.order[start..at].sort_unstable();
                 self.ends.push(at);
                 (start, reach) = (at, None);

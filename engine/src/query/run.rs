@@ -10,7 +10,7 @@ use bytes::Bytes;
 use treering_codec::{Sample, Stats};
 
 use super::holes::Holes;
-use crate::block::{Block, ChunkRef};
+use crate::block::{Block, ChunkRef, step_bounds};
 use crate::error::{Error, Result};
 
 /// One sorted piece of a series.
@@ -70,20 +70,39 @@ impl Run {
         })
     }
 
-    /// Whether any of its samples may lie in `first..=last`.
-    pub(crate) fn overlaps(&self, first: i64, last: i64) -> bool {
-        self.min_time <= last && self.max_time >= first
+    /// Nanoseconds of the steps that its rows stand for; 0 when each of them is one sample.
+    pub(crate) fn step(&self) -> i64 {
+        match &self.source {
+            RunSource::Chunk { chunk, .. } => chunk.step,
+            _ => 0,
+        }
     }
 
-    /// Whether any of its samples may lie in `first..=last` and is not deleted.
+    /// The first time of which it may tell: the rows of steps stand for samples before them.
+    pub(crate) fn since(&self) -> i64 {
+        match &self.source {
+            RunSource::Chunk { chunk, .. } if chunk.step > 0 => {
+                step_bounds(chunk.min_time, chunk.step).0
+            }
+            _ => self.min_time,
+        }
+    }
+
+    /// Whether any of its samples, or of those that its rows stand for, may lie in `first..=last`.
+    pub(crate) fn overlaps(&self, first: i64, last: i64) -> bool {
+        self.max_time >= first && (self.min_time <= last || self.since() <= last)
+    }
+
+    /// Whether any of its samples, or of those that its rows stand for, may lie in `first..=last`
+    /// and is not deleted.
     pub(crate) fn shows(&self, first: i64, last: i64) -> bool {
-        let (from, to) = (first.max(self.min_time), last.min(self.max_time));
+        let (from, to) = (first.max(self.since()), last.min(self.max_time));
         from <= to && (self.holes.is_empty() || !self.holes.cover(from, to))
     }
 
     /// The run without what lies in `holes`; none when that is all of it.
     pub(crate) fn without(mut self, holes: &Holes) -> Option<Self> {
-        if !holes.touch(self.min_time, self.max_time) {
+        if !holes.touch(self.since(), self.max_time) {
             return Some(self);
         }
         self.holes = if self.holes.is_empty() {
@@ -91,6 +110,10 @@ impl Run {
         } else {
             Holes::of(self.holes.iter().chain(holes.iter()))
         };
+        if self.step() > 0 {
+            // A step that lost its row still has samples that an aggregate lacks.
+            return (!self.holes.cover(self.since(), self.max_time)).then_some(self);
+        }
         // Tighter bounds let runs stand apart that overlapped only in what was deleted.
         let min_time = match self.holes.around(self.min_time) {
             Some((_, last)) => last.checked_add(1)?,
@@ -109,6 +132,23 @@ impl Run {
         let start = timestamps.len();
         self.decode_all(timestamps, values)?;
         self.holes.apply(start, timestamps, values);
+        Ok(())
+    }
+
+    /// Appends all rows to the three columns, deleted ones too: a sample is a row of itself.
+    pub(crate) fn decode_rows(
+        &self,
+        timestamps: &mut Vec<i64>,
+        values: &mut Vec<f64>,
+        rows: &mut Vec<Stats>,
+    ) -> Result<()> {
+        if let RunSource::Chunk { block, chunk } = &self.source {
+            return block.decode_rows(chunk, timestamps, values, rows);
+        }
+        let start = values.len();
+        self.decode_all(timestamps, values)?;
+        let samples = values.get(start..).unwrap_or_default();
+        rows.extend(samples.iter().map(|&value| Stats::of(&[value])));
         Ok(())
     }
 

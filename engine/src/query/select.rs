@@ -14,7 +14,7 @@ use super::hiding::{CHECK_EVERY, Hiding};
 use super::holes::Holes;
 use super::merge::{Clusters, Merger};
 use super::run::{Run, RunSource, SeriesRuns};
-use crate::block::Cursor;
+use crate::block::{Block, Cursor, step_bounds};
 use crate::error::Result;
 use crate::registry::Registry;
 use crate::sync::RwLock;
@@ -26,12 +26,33 @@ pub struct SeriesSet {
     view: Arc<View>,
     first: i64,
     last: i64,
+    reach: Reach,
     /// What the plan takes of the query's memory.
     held: Held,
     places: std::iter::Peekable<std::vec::IntoIter<Place>>,
     /// Where the last series was found in the directory of each block.
     cursors: Vec<Cursor>,
     hiding: Hiding,
+}
+
+/// Which runs a query has use for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Those with samples in the range.
+    Samples,
+    /// Those too whose rows of steps stand for samples in the range, though they lie after it.
+    Steps,
+}
+
+impl Reach {
+    /// The last timestamp of use in `block`, of a range that ends at `last`.
+    fn last(self, block: &Block, last: i64) -> i64 {
+        let step = block.info().meta.step_nanos();
+        if self == Self::Samples || step == 0 {
+            return last;
+        }
+        step_bounds(last, step).1
+    }
 }
 
 /// One series in one block, or in the heads.
@@ -82,15 +103,17 @@ pub struct Samples {
     failed: bool,
 }
 
-/// Plans the series of `selector` that may have samples in `first..=last`.
+/// Plans the series of `selector` that may have samples in `first..=last`, and with
+/// [`Reach::Steps`] those that stand for such samples.
 pub(crate) fn select(
     view: Arc<View>,
     registry: &RwLock<Registry>,
     selector: &Selector,
     range: (i64, i64),
+    reach: Reach,
     guard: Guard,
 ) -> Result<SeriesSet> {
-    select_some(view, registry, selector, range, guard, None)
+    plan(view, registry, selector, range, guard, (reach, None))
 }
 
 /// Which series are wanted, of those that a selector selects.
@@ -101,19 +124,38 @@ pub(crate) fn select_some(
     view: Arc<View>,
     registry: &RwLock<Registry>,
     selector: &Selector,
-    (first, last): (i64, i64),
+    range: (i64, i64),
     guard: Guard,
     wanted: Option<Wanted<'_>>,
+) -> Result<SeriesSet> {
+    plan(
+        view,
+        registry,
+        selector,
+        range,
+        guard,
+        (Reach::Samples, wanted),
+    )
+}
+
+fn plan(
+    view: Arc<View>,
+    registry: &RwLock<Registry>,
+    selector: &Selector,
+    (first, last): (i64, i64),
+    guard: Guard,
+    (reach, wanted): (Reach, Option<Wanted<'_>>),
 ) -> Result<SeriesSet> {
     let mut plan = Plan {
         places: Vec::new(),
         held: guard.hold(),
         wanted,
     };
-    let hiding = Hiding::of(&view, (first, last), &guard)?;
+    let lasts = view.blocks.iter().map(|live| reach.last(&live.block, last));
+    let hiding = Hiding::of(&view, (first, lasts.fold(last, i64::max)), &guard)?;
     for (number, live) in view.blocks.iter().enumerate() {
         let block = &live.block;
-        if block.min_time() > last || block.max_time() < first {
+        if block.min_time() > reach.last(block, last) || block.max_time() < first {
             continue;
         }
         let ordinals = block.select(selector.matchers())?;
@@ -141,6 +183,7 @@ pub(crate) fn select_some(
         view,
         first,
         last,
+        reach,
         held,
         places: places.into_iter().peekable(),
         cursors,
@@ -232,6 +275,7 @@ impl SeriesSet {
             view,
             first: 0,
             last: 0,
+            reach: Reach::Samples,
             held: guard.hold(),
             places,
             cursors: Vec::new(),
@@ -260,6 +304,12 @@ impl SeriesSet {
         }
     }
 
+    /// The first timestamp of the range that it is over: what is before has expired or is not asked
+    /// for.
+    pub(crate) fn first(&self) -> i64 {
+        self.first
+    }
+
     /// The guard of the query, for what is computed over its series.
     pub(crate) fn guard(&self) -> Guard {
         self.held.guard().clone()
@@ -273,6 +323,7 @@ impl SeriesSet {
                 let block = &self.view.blocks[number].block;
                 let mut chunks = Vec::new();
                 let cursor = &mut self.cursors[number];
+                let last = self.reach.last(block, last);
                 block.chunks_with(cursor, ordinal, first, last, &mut chunks)?;
                 runs.extend(chunks.into_iter().map(|chunk| Run {
                     min_time: chunk.min_time,

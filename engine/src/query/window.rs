@@ -17,6 +17,8 @@ const MAX_WINDOWS: u64 = 1 << 62;
 #[derive(Debug, Clone)]
 pub(crate) struct Windows {
     first: i64,
+    /// Timestamps before it are in no window.
+    since: i64,
     /// Offset of the last timestamp asked for.
     reach: u64,
     /// Offset of the end of window 0; it may lie past `reach`.
@@ -60,6 +62,7 @@ impl Windows {
         let width = width.map_or(natural, u128::from);
         Ok(Self {
             first,
+            since: first,
             reach,
             end,
             step: every,
@@ -68,9 +71,15 @@ impl Windows {
         })
     }
 
-    /// First and last timestamp of the range that they are over.
+    /// The same windows, of which what is before `since` has expired.
+    pub(crate) fn kept(mut self, since: i64) -> Self {
+        self.since = self.first.max(since);
+        self
+    }
+
+    /// First and last timestamp that any of them may hold.
     pub(crate) fn range(&self) -> (i64, i64) {
-        (self.first, self.at(self.reach))
+        (self.since, self.at(self.reach))
     }
 
     /// How many there are.

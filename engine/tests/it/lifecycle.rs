@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use treering::time::ManualClock;
-use treering::{Batch, Db, Error, Metadata, MetricKind, NamespaceOptions, labels};
+use treering::{
+    Aggregate, Batch, Db, Error, Function, Metadata, MetricKind, NamespaceOptions, labels,
+};
 
 use crate::support::{all, append, cpu, files, manual, memory, open, selector};
 
@@ -111,6 +113,12 @@ fn retention_refuses_hides_and_drops() {
     db.flush().unwrap();
     clock.advance(Duration::from_secs(5 * 3600));
     assert_eq!(samples(&db), 19);
+    // The same chunk, summed up: what has expired is in no aggregate either.
+    let count = Aggregate::new(Function::Count);
+    let answer = db
+        .aggregate(&selector("cpu"), ..1001 * HOUR, &count)
+        .unwrap();
+    assert_eq!(answer[0].points[0].value, 19.0);
     clock.advance(Duration::from_secs(48 * 3600));
     assert_eq!(samples(&db), 0);
     db.maintain().unwrap();

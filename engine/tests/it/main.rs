@@ -7,6 +7,7 @@
 
 mod basics;
 mod concurrency;
+mod downsample;
 mod durability;
 mod exports;
 mod follow;

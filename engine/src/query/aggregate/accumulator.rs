@@ -23,6 +23,18 @@ pub(crate) trait Accumulator: Clone {
     /// `max_time` and holds one value at least; none when its samples have to be looked at.
     fn of_stats(stats: &Stats, min_time: i64, max_time: i64) -> Option<Self>;
 
+    /// What rows of steps with these statistics amount to, whose samples lie in `since..=last` and
+    /// which hold one value at least; none when the kept samples have to do.
+    fn of_rows(stats: &Stats, since: i64, last: i64) -> Option<Self> {
+        Self::of_stats(stats, since, last)
+    }
+
+    /// Whether what [`Accumulator::of_rows`] makes of them has its place in time among the other
+    /// series of a group.
+    fn is_dated(_: &Stats) -> bool {
+        true
+    }
+
     /// Takes in what follows in time in the same series.
     fn append(&mut self, next: &Self);
 
@@ -203,6 +215,20 @@ impl<const LAST: bool> Accumulator for Edge<LAST> {
         (stats.stale == 0).then_some(Self { timestamp, value })
     }
 
+    fn of_rows(stats: &Stats, since: i64, last: i64) -> Option<Self> {
+        // The times are the earliest and the latest that they can be.
+        let (timestamp, value) = if LAST {
+            (last, stats.last)
+        } else {
+            (since, stats.first)
+        };
+        Some(Self { timestamp, value })
+    }
+
+    fn is_dated(stats: &Stats) -> bool {
+        stats.stale == 0 && (LAST || stats.count == 1)
+    }
+
     fn append(&mut self, next: &Self) {
         if LAST {
             self.clone_from(next);
@@ -262,13 +288,17 @@ impl Accumulator for Increase {
         }
     }
 
-    fn of_stats(stats: &Stats, _: i64, _: i64) -> Option<Self> {
+    fn of_stats(stats: &Stats, since: i64, last: i64) -> Option<Self> {
+        let sum = Self::of_rows(stats, since, last);
+        sum.filter(|_| !stats.has_nan)
+    }
+
+    fn of_rows(stats: &Stats, _: i64, _: i64) -> Option<Self> {
         let mut dropped = CompensatedSum::new();
         dropped.add(stats.dropped);
-        let (first, last) = (stats.first, stats.last);
-        (!stats.has_nan).then_some(Self {
-            first,
-            last,
+        Some(Self {
+            first: stats.first,
+            last: stats.last,
             dropped,
             single: stats.count == 1,
         })

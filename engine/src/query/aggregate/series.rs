@@ -1,11 +1,14 @@
 //! One series after another, folded into the accumulators of its windows.
 //!
-//! Input: the runs of a series. Output: its windows, each with an accumulator. Invariant: parts
-//! reach the windows in order of time; no run is decoded twice, and none that its statistics can
-//! answer for.
+//! Input: the runs of a series. Output: its windows, each with an accumulator, and whether that is
+//! exact. Invariant: parts reach the windows in order of time; no run is decoded twice, and none
+//! that its statistics can answer for.
 
-use treering_codec::is_stale;
+mod rows;
 
+use treering_codec::{Stats, is_stale};
+
+use self::rows::Row;
 use super::accumulator::Accumulator;
 use super::cells::Cells;
 use super::cuts::Cuts;
@@ -21,6 +24,11 @@ use crate::query::window::Windows;
 pub(crate) struct Fold<'a, A> {
     /// The windows of the series folded last.
     pub(crate) cells: Cells<A>,
+    /// Whether rows of steps did not tell all that the windows of the series folded last had to
+    /// know.
+    pub(crate) approximate: bool,
+    /// Whether series are put together, so that it matters when their samples were taken.
+    grouped: bool,
     windows: &'a Windows,
     first: i64,
     last: i64,
@@ -32,16 +40,22 @@ pub(crate) struct Fold<'a, A> {
     cuts: Cuts<'a>,
     timestamps: Vec<i64>,
     values: Vec<f64>,
+    /// Of a cluster with steps: the rows as they come, and in order of time.
+    summaries: Vec<Stats>,
+    rows: Vec<Row>,
     /// Bytes of working memory that the guard knows of.
     counted: u64,
 }
 
 impl<'a, A: Accumulator> Fold<'a, A> {
-    pub(crate) fn new(windows: &'a Windows) -> Self {
+    /// Over `windows`, for series that are `grouped` or by themselves.
+    pub(crate) fn new(windows: &'a Windows, grouped: bool) -> Self {
         let (first, last) = windows.range();
         let panes = windows.overlap() && A::CONSTANT;
         Self {
             cells: Cells::new(),
+            approximate: false,
+            grouped,
             windows,
             first,
             last,
@@ -52,15 +66,23 @@ impl<'a, A: Accumulator> Fold<'a, A> {
             cuts: Cuts::new(windows, panes),
             timestamps: Vec::new(),
             values: Vec::new(),
+            summaries: Vec::new(),
+            rows: Vec::new(),
             counted: 0,
         }
     }
 
-    /// Folds `runs` (in order of precedence) into `cells`, which must be empty.
+    /// Folds `runs` (in order of precedence) into `cells`, which must be empty, and says in
+    /// `approximate` whether that is exact.
     pub(crate) fn series(&mut self, runs: &[Run], guard: &mut Guard) -> Result<()> {
         let mut clusters = std::mem::take(&mut self.clusters);
         clusters.refill(runs, self.first, self.last);
+        self.approximate = false;
         for cluster in clusters.iter() {
+            if cluster.iter().any(|&run| runs[run].step() > 0) {
+                self.stepped(runs, cluster, guard)?;
+                continue;
+            }
             let answered = match cluster {
                 [run] => self.answer(&runs[*run], guard)? || self.share(&runs[*run], guard)?,
                 _ => false,

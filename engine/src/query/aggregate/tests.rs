@@ -1,6 +1,8 @@
 //! Aggregates against the plain model, from head samples, head streams and chunks of blocks, and
 //! the stories of what is answered without decoding and what is refused.
 
+mod stepped;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -122,7 +124,7 @@ fn ask_within(
         labels: labels.clone(),
         runs: runs.clone(),
     });
-    aggregate(series.map(Ok), asked, range.0, range.1, &mut guard(limits))
+    aggregate(series.map(Ok), asked, range, range.0, &mut guard(limits))
 }
 
 fn ask(
@@ -327,7 +329,7 @@ fn limits_and_cancelling_end_a_query() {
         labels: Labels::empty(),
         runs: runs(Kind::Samples, &ramp(1)),
     };
-    let refused = aggregate([Ok(one)].into_iter(), &asked, 0, 100, &mut guard);
+    let refused = aggregate([Ok(one)].into_iter(), &asked, (0, 100), 0, &mut guard);
     assert!(matches!(refused, Err(Error::Cancelled)));
 }
 

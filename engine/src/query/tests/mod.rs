@@ -18,7 +18,7 @@ use crate::query::guard::Buffers;
 use crate::query::labels::{Listing, list};
 use crate::query::newest::Newest;
 use crate::query::run::{Run, SeriesRuns};
-use crate::query::select::select;
+use crate::query::select::{Reach, select};
 
 /// A change of the world.
 #[derive(Debug, Clone)]
@@ -203,7 +203,7 @@ fn check_aggregate(
     let mut series = world.select(selector, (first, last));
     let mut guard = series.guard();
     let runs = std::iter::from_fn(|| series.next_runs());
-    let found = aggregate(runs, asked, first, last, &mut guard).unwrap();
+    let found = aggregate(runs, asked, (first, last), first, &mut guard).unwrap();
     let plain = world.expected(selector, (first, last)).into_iter();
     let plain = plain.map(|(labels, samples)| {
         let samples = samples.into_iter();
@@ -211,7 +211,7 @@ fn check_aggregate(
         let runs = Run::of_samples(samples.collect()).into_iter().collect();
         Ok(SeriesRuns { labels, runs })
     });
-    let expected = aggregate(plain, asked, first, last, &mut world.guard()).unwrap();
+    let expected = aggregate(plain, asked, (first, last), first, &mut world.guard()).unwrap();
     let bits = |answer: &[crate::AggregatedSeries]| -> Vec<_> {
         let points = |one: &crate::AggregatedSeries| -> Vec<_> {
             let points = one.points.iter();
@@ -337,7 +337,15 @@ fn blocks_that_a_delete_covers_cost_a_query_no_series() {
     assert!(left < u64::from(world::SERIES) && left > 0);
     let guard = world.guard_of(QueryLimits::default().with_series(left));
     let all = Selector::all();
-    let found = select(world.view.get(), &world.registry, &all, (0, 1000), guard).unwrap();
+    let found = select(
+        world.view.get(),
+        &world.registry,
+        &all,
+        (0, 1000),
+        Reach::Samples,
+        guard,
+    )
+    .unwrap();
     assert_eq!(found.count() as u64, left);
     assert_eq!(labels_of(0).name(), Some("cpu"));
 }

@@ -18,7 +18,7 @@ use crate::head::Head;
 use crate::ingest::push_run;
 use crate::options::{QueryLimits, Reads};
 use crate::query::guard::{CancelToken, Guard, Pool};
-use crate::query::select::{SeriesSet, select};
+use crate::query::select::{Reach, SeriesSet, select};
 use crate::registry::{Limits, Registry};
 use crate::sync::RwLock;
 use crate::tombstone::Tombstone;
@@ -308,6 +308,7 @@ impl World {
             &self.registry,
             selector,
             range,
+            Reach::Samples,
             self.guard(),
         )
         .unwrap()
