@@ -9,8 +9,8 @@ use super::windows::Rungs;
 use super::{MAX_OUTPUTS, PlanBlock};
 
 /// See the head of this file.
-pub(super) struct Ladder<'a> {
-    pub(super) rungs: &'a Rungs,
+pub(super) struct Ladder {
+    pub(super) rungs: Rungs,
     newest: i64,
     /// Ascending edges of the top rung's windows. What is before the first shares a window, and so
     /// does what is past the last.
@@ -20,8 +20,8 @@ pub(super) struct Ladder<'a> {
     pub(super) growing_edges: Vec<i64>,
 }
 
-impl<'a> Ladder<'a> {
-    pub(super) fn new(rungs: &'a Rungs, newest: i64) -> Self {
+impl Ladder {
+    pub(super) fn new(rungs: Rungs, newest: i64) -> Self {
         let width = i128::from(rungs.width(rungs.top()));
         let start = (i128::from(newest) - 1).div_euclid(width) * width;
         // One window past the newest, so that what comes a little early finds a place; and one edge

@@ -14,7 +14,7 @@ use super::{Job, Knobs, PlanBlock, Reason};
 /// Every job that brings the blocks nearer to one per window.
 pub(crate) fn plan_major(
     blocks: &[PlanBlock],
-    rungs: &Rungs,
+    rungs: &dyn Fn(u32) -> Rungs,
     newest: i64,
     knobs: &Knobs,
 ) -> Vec<Job> {
@@ -87,27 +87,29 @@ impl Major<'_> {
     /// Positions of the blocks to merge, ascending, and edges to cut at.
     fn next(&self) -> Option<(Vec<usize>, Vec<i64>)> {
         self.cut_wide()
-            .map(|set| (set, self.planner.ladder.edges.clone()))
             .or_else(|| Some((self.merge_window()?, Vec::new())))
     }
 
     /// All wide blocks of one step with all that lies in their windows; else as many of them as may
     /// be cut together.
-    fn cut_wide(&self) -> Option<Vec<usize>> {
-        let edges = &self.planner.ladder.edges;
-        self.planner.wide().into_values().find_map(|mut wide| {
-            wide.retain(|&at| self.is_live(at));
-            self.whole_windows(&wide).or_else(|| {
-                let mut runs = (0..wide.len()).map(|from| &wide[from..]);
-                runs.find_map(|run| self.planner.cut_run(run, edges, &|at| self.is_live(at)))
+    fn cut_wide(&self) -> Option<(Vec<usize>, Vec<i64>)> {
+        self.planner
+            .wide()
+            .into_iter()
+            .find_map(|(step, mut wide)| {
+                let edges = &self.planner.ladder(step).edges;
+                wide.retain(|&at| self.is_live(at));
+                wide.first()?;
+                let set = self.whole_windows(&wide, step, edges).or_else(|| {
+                    let mut runs = (0..wide.len()).map(|from| &wide[from..]);
+                    runs.find_map(|run| self.planner.cut_run(run, edges, &|at| self.is_live(at)))
+                })?;
+                Some((set, edges.clone()))
             })
-        })
     }
 
     /// The wide blocks and what shares windows with them, if no window has too much.
-    fn whole_windows(&self, wide: &[usize]) -> Option<Vec<usize>> {
-        let step = self.planner.live[*wide.first()?].step;
-        let edges = &self.planner.ladder.edges;
+    fn whole_windows(&self, wide: &[usize], step: u32, edges: &[i64]) -> Option<Vec<usize>> {
         let pieces = |at: usize| {
             let block = &self.planner.live[at];
             cut(block.min_time, block.max_time, edges).map(|(piece, _, _)| piece)
@@ -137,8 +139,8 @@ impl Major<'_> {
     fn merge_window(&self) -> Option<Vec<usize>> {
         let mut windows: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (at, block) in self.planner.live.iter().enumerate() {
-            if self.is_live(at) && self.planner.ladder.home(block).is_some() {
-                let edges = &self.planner.ladder.edges;
+            if self.is_live(at) && self.planner.home(block).is_some() {
+                let edges = &self.planner.ladder(block.step).edges;
                 let window = edges.partition_point(|&edge| edge < block.max_time);
                 windows.entry((window, block.step)).or_default().push(at);
             }

@@ -16,7 +16,7 @@
 //! RocksDB), in windows of time as in Cassandra's date-tiered and Prometheus' ranges.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::ladder::Ladder;
@@ -26,9 +26,14 @@ use super::{Job, Knobs, PlanBlock, Reason};
 
 /// The next job, if any is due.
 ///
-/// `newest` is the newest time of the data: pass the clock where data claim to be newer than it, for
-/// windows up to there count as over. `rungs` must not have more than 32 rungs.
-pub(crate) fn plan(blocks: &[PlanBlock], rungs: &Rungs, newest: i64, knobs: &Knobs) -> Option<Job> {
+/// `rungs` tells the windows of the blocks of each step. `newest` is the newest time of the data: pass
+/// the clock where data claim to be newer than it, for windows up to there count as over.
+pub(crate) fn plan(
+    blocks: &[PlanBlock],
+    rungs: &dyn Fn(u32) -> Rungs,
+    newest: i64,
+    knobs: &Knobs,
+) -> Option<Job> {
     let planner = Planner::new(blocks, rungs, newest, knobs);
     let deleted = blocks.iter().filter(|block| block.deleted).count();
     let forced = deleted > 0 && deleted >= knobs.deleted_first;
@@ -43,30 +48,45 @@ pub(crate) fn plan(blocks: &[PlanBlock], rungs: &Rungs, newest: i64, knobs: &Kno
 pub(super) struct Planner<'a> {
     pub(super) live: Vec<PlanBlock>,
     pub(super) knobs: &'a Knobs,
-    pub(super) ladder: Ladder<'a>,
+    /// By the step of blocks.
+    ladders: BTreeMap<u32, Ladder>,
+    raw: Ladder,
 }
 
 impl<'a> Planner<'a> {
     pub(super) fn new(
         blocks: &[PlanBlock],
-        rungs: &'a Rungs,
+        rungs: &dyn Fn(u32) -> Rungs,
         newest: i64,
         knobs: &'a Knobs,
     ) -> Self {
         let mut live = blocks.to_vec();
         live.sort_unstable_by_key(PlanBlock::precedence);
+        let ladder = |step| Ladder::new(rungs(step), newest);
+        let steps: BTreeSet<_> = live.iter().map(|block| block.step).collect();
         Self {
             live,
             knobs,
-            ladder: Ladder::new(rungs, newest),
+            ladders: steps.into_iter().map(|step| (step, ladder(step))).collect(),
+            raw: ladder(0),
         }
+    }
+
+    /// The windows of blocks of this step.
+    pub(super) fn ladder(&self, step: u32) -> &Ladder {
+        self.ladders.get(&step).unwrap_or(&self.raw)
+    }
+
+    /// The lowest rung with a window that contains a block; `None` where there is none ("wide").
+    pub(super) fn home(&self, block: &PlanBlock) -> Option<usize> {
+        self.ladder(block.step).home(block)
     }
 
     /// Blocks in no window, of one step together.
     pub(super) fn wide(&self) -> BTreeMap<u32, Vec<usize>> {
         let mut wide: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (at, block) in self.live.iter().enumerate() {
-            if self.ladder.home(block).is_none() {
+            if self.home(block).is_none() {
                 wide.entry(block.step).or_default().push(at);
             }
         }
@@ -74,9 +94,8 @@ impl<'a> Planner<'a> {
     }
 
     fn cut_wide(&self) -> Option<Job> {
-        let edges = &self.ladder.growing_edges;
-        let mut wide = self.wide().into_values();
-        wide.find_map(|wide| {
+        self.wide().into_iter().find_map(|(step, wide)| {
+            let edges = &self.ladder(step).growing_edges;
             let is_due = wide.len() >= self.knobs.fanout;
             let set = is_due.then(|| self.cut_run(&wide, edges, &|_| true))??;
             Some(self.job(&set, edges, Reason::Wide))
@@ -115,14 +134,13 @@ impl<'a> Planner<'a> {
     fn windows(&self) -> BTreeMap<Window, Vec<usize>> {
         let mut windows: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (at, block) in self.live.iter().enumerate() {
-            let Some(home) = self.ladder.home(block) else {
+            let ladder = self.ladder(block.step);
+            let Some(home) = ladder.home(block) else {
                 continue;
             };
-            let rungs = home..=self.ladder.outer();
-            for (rung, end) in
-                rungs.filter_map(|rung| Some((rung, self.ladder.end_of(rung, block)?)))
-            {
-                if rung == home || self.ladder.is_over(rung, end) {
+            let rungs = home..=ladder.outer();
+            for (rung, end) in rungs.filter_map(|rung| Some((rung, ladder.end_of(rung, block)?))) {
+                if rung == home || ladder.is_over(rung, end) {
                     let step = block.step;
                     let window = Window {
                         rung: Reverse(rung),
@@ -173,7 +191,8 @@ impl<'a> Planner<'a> {
     /// of a block that may not, or that is too large for it.
     fn merge(&self, window: &Window, run: &[usize]) -> Result<Job, usize> {
         let (rung, end) = (window.rung.0, window.end);
-        let near = |at: usize| self.ladder.is_near(rung, end, &self.live[at]);
+        let ladder = self.ladder(window.step);
+        let near = |at: usize| ladder.is_near(rung, end, &self.live[at]);
         let set = self.close(run, &[], &near)?;
         let more: Vec<_> = outside(&set, run).collect();
         match more.iter().copied().max_by_key(|&at| self.live[at].bytes) {
@@ -184,7 +203,7 @@ impl<'a> Planner<'a> {
 
     /// Fewest neighbours worth merging: more where more are still to come.
     fn fewest(&self, window: &Window) -> usize {
-        let is_over = self.ladder.is_over(window.rung.0, window.end);
+        let is_over = self.ladder(window.step).is_over(window.rung.0, window.end);
         self.knobs.fanout.max(2) * if is_over { 1 } else { 2 }
     }
 
@@ -228,7 +247,8 @@ impl<'a> Planner<'a> {
         let windows = self.windows();
         let found = windows.iter().find(|(_, list)| list.contains(&deleted));
         let Some((_, list)) = found else {
-            return Some(self.job(&[deleted], &self.ladder.edges, Reason::Deleted));
+            let edges = &self.ladder(self.live[deleted].step).edges;
+            return Some(self.job(&[deleted], edges, Reason::Deleted));
         };
         let mut set = vec![deleted];
         let position = list.iter().position(|&at| at == deleted)?;
@@ -284,7 +304,8 @@ impl<'a> Planner<'a> {
         let inputs = || set.iter().map(|&at| &self.live[at]);
         let min = inputs().map(|block| block.min_time).min().unwrap_or(0);
         let max = inputs().map(|block| block.max_time).max().unwrap_or(0);
-        let rungs = self.ladder.rungs;
+        let step = inputs().map(|block| block.step).next().unwrap_or(0);
+        let rungs = &self.ladder(step).rungs;
         let rung = rungs.rung_of(min, max).unwrap_or(rungs.top());
         Job {
             inputs: inputs().map(|block| block.id).collect(),

@@ -32,7 +32,8 @@ pub(crate) fn step(shared: &Shared) -> Result<bool> {
         let view = space.view.get();
         let blocks = weighed(shared, &space, &view);
         let newest = newest(&view).min(shared.now());
-        if let Some(job) = plan(&blocks, &rungs(shared, &space), newest, &knobs(&space)) {
+        let rungs = |step| rungs(shared, &space, step);
+        if let Some(job) = plan(&blocks, &rungs, newest, &knobs(&space)) {
             run(shared, &space, &job, 0)?;
             return Ok(true);
         }
@@ -44,23 +45,25 @@ pub(crate) fn step(shared: &Shared) -> Result<bool> {
     Ok(false)
 }
 
-/// Carries out everything that can be done.
+/// Carries out everything that can be done with the blocks that there are now. What is flushed
+/// meanwhile waits: its windows would be rewritten for each flush without end.
 pub(crate) fn all(shared: &Shared) -> Result<()> {
     tidy::expire(shared)?;
     let _turn = shared.compacting.lock();
     for space in shared.spaces.all() {
+        let view = space.view.get();
+        let sequences = view.blocks.iter().map(|live| live.block.max_sequence());
+        let through = sequences.max().unwrap_or(0);
+        drop(view);
         loop {
             shared.check_writable()?;
             purge(shared, &space)?;
             let view = space.view.get();
             let newest = newest(&view).min(shared.now());
-            let rungs = rungs(shared, &space);
-            let jobs = plan_major(
-                &weighed(shared, &space, &view),
-                &rungs,
-                newest,
-                &knobs(&space),
-            );
+            let rungs = |step| rungs(shared, &space, step);
+            let mut blocks = weighed(shared, &space, &view);
+            blocks.retain(|block| block.max_sequence <= through);
+            let jobs = plan_major(&blocks, &rungs, newest, &knobs(&space));
             if jobs.is_empty() {
                 break;
             }
@@ -89,24 +92,26 @@ pub(crate) fn too_old(view: &View, most: u64) -> Option<i64> {
 /// The window that a flush of `bytes` cuts its blocks at, where series usually span `span`
 /// nanoseconds: as told, or chosen from how dense they are.
 pub(crate) fn flush_window(shared: &Shared, space: &Space, bytes: u64, span: i64) -> i64 {
-    let rungs = rungs(shared, space);
+    let rungs = rungs(shared, space, 0);
     if window(shared, space).is_some() {
         return rungs.width(0);
     }
     choose_base(bytes, span).min(rungs.width(rungs.top()))
 }
 
-/// The windows of a namespace. What goes or becomes coarser with age is gathered in windows that are
-/// short beside that age: blocks go whole.
-fn rungs(shared: &Shared, space: &Space) -> Rungs {
+/// The windows of a namespace for blocks of this step. What goes or becomes coarser with age is
+/// gathered in windows that are short beside that age: blocks go whole.
+fn rungs(shared: &Shared, space: &Space, step: u32) -> Rungs {
     let rungs = match window(shared, space) {
         Some(window) => Rungs::of(nanos(window)),
         None => Rungs::automatic(),
     };
     let options = space.options();
-    let ages = options.downsample.iter().map(|step| step.after);
-    match ages.chain(options.retention).min() {
-        Some(age) => rungs.up_to(nanos(age) / 8),
+    let coarser = options.downsample.iter();
+    let coarser = coarser.filter(|one| one.step.as_secs() > u64::from(step));
+    let ages = coarser.map(|one| one.after).chain(options.retention);
+    match ages.min() {
+        Some(age) => rungs.within(nanos(age)),
         None => rungs,
     }
 }
@@ -166,14 +171,11 @@ fn weighed(shared: &Shared, space: &Space, view: &View) -> Vec<PlanBlock> {
 /// Bytes of heap that an index takes while it is written, for each byte of it in the file.
 const INDEX_HEAP: u64 = 4;
 
-/// Timestamp of the newest sample of a view.
+/// Timestamp of the newest sample in blocks. What heads hold does not end a window: a flush may still
+/// bring the rest of it.
 fn newest(view: &View) -> i64 {
     let blocks = view.blocks.iter().map(|live| live.block.max_time());
-    let heads = view.heads().filter_map(|head| head.time_range());
-    blocks
-        .chain(heads.map(|(_, max)| max))
-        .max()
-        .unwrap_or(i64::MIN)
+    blocks.max().unwrap_or(i64::MIN)
 }
 
 /// Notes of blocks in which the tombstones that touch their times select no series that they hide

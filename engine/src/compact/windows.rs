@@ -14,6 +14,9 @@ const AUTOMATIC: [i64; 5] = [2 * HOUR, 8 * HOUR, DAY, 8 * DAY, 64 * DAY];
 const FACTOR: i64 = 8;
 /// The top rung is at least this wide.
 const TOP: i64 = 32 * DAY;
+/// How many windows of the top rung there are at least in the age that data live for; with
+/// [`FACTOR`] times as many there is still a window for each.
+const PART_OF_AGE: i64 = 7;
 /// A window of the base is to hold about as many bytes at least.
 const BASE_BYTES: u128 = 16 << 20;
 
@@ -50,10 +53,18 @@ impl Rungs {
         Self { widths }
     }
 
-    /// The same without the rungs wider than `most` nanoseconds; the lowest stays.
-    pub(crate) fn up_to(mut self, most: i64) -> Self {
+    /// The ladder for what lives for `age` nanoseconds: no rung is wider than a seventh of it, beside
+    /// the lowest, and the top is about as wide as that lets it. Its windows are then short beside the
+    /// age, for blocks go whole, and so few that the whole age is in windows of the top.
+    pub(crate) fn within(mut self, age: i64) -> Self {
+        let most = age / PART_OF_AGE;
         let lowest = self.widths[0];
         self.widths.retain(|&width| width <= most.max(lowest));
+        while let Some(wider) = self.width(self.top()).checked_mul(FACTOR)
+            && wider <= most
+        {
+            self.widths.push(wider);
+        }
         self
     }
 
@@ -141,6 +152,21 @@ mod tests {
             assert!(rungs.width(rungs.top()) >= TOP);
             assert!(rungs.widths.windows(2).all(|pair| pair[1] % pair[0] == 0));
         }
+    }
+
+    #[test]
+    fn windows_are_short_beside_the_age_of_data_and_few() {
+        let within = |age| Rungs::automatic().within(age).widths;
+        assert_eq!(within(HOUR), [2 * HOUR]);
+        assert_eq!(within(7 * DAY), [2 * HOUR, 8 * HOUR, DAY]);
+        assert_eq!(within(400 * DAY), [2, 8, 24, 192].map(|n| n * HOUR));
+        assert_eq!(within(20 * 365 * DAY).last(), Some(&(512 * DAY)));
+        for age in (1..400).map(|n| n * n * 13 * HOUR) {
+            let rungs = Rungs::automatic().within(age);
+            let windows = age / rungs.width(rungs.top());
+            assert!(windows <= 56, "{windows} windows in {age}");
+        }
+        assert!(within(i64::MAX).len() < 9);
     }
 
     #[test]

@@ -187,8 +187,25 @@ impl Model {
         newest.unwrap_or(i64::MIN).min(self.clock)
     }
 
+    /// Blocks with steps have windows of their own.
+    fn rungs(&self, step: u32) -> Rungs {
+        match step {
+            0 => self.rungs.clone(),
+            _ => Rungs::of(8 * HOUR).within(300 * DAY),
+        }
+    }
+
+    fn ladders(&self) -> [Ladder; 2] {
+        [0, 1].map(|step| Ladder::new(self.rungs(step), self.newest()))
+    }
+
     fn plan(&self) -> Option<Job> {
-        plan(&self.plans(), &self.rungs, self.newest(), &self.knobs)
+        plan(
+            &self.plans(),
+            &|step| self.rungs(step),
+            self.newest(),
+            &self.knobs,
+        )
     }
 
     fn flush_ages(&mut self, ages: &[i64]) {
@@ -307,8 +324,9 @@ impl Model {
 
     /// Wide blocks; all blocks and those of them that are deleted.
     fn potential(&self) -> (usize, usize) {
-        let ladder = Ladder::new(&self.rungs, self.newest());
-        let wide = |block: &&Stored| ladder.home(&block.plan).is_none();
+        let [raw, stepped] = self.ladders();
+        let ladder = |block: &Stored| if block.plan.step == 0 { &raw } else { &stepped };
+        let wide = |block: &&Stored| ladder(block).home(&block.plan).is_none();
         let deleted = self
             .blocks
             .iter()
@@ -326,7 +344,7 @@ impl Model {
         if !self.is_roomy() {
             return;
         }
-        let ladder = Ladder::new(&self.rungs, self.newest());
+        let [ladder, _] = self.ladders();
         let mut lists: BTreeMap<_, usize> = BTreeMap::new();
         for block in &self.blocks {
             let home = ladder.home(&block.plan);
@@ -354,7 +372,12 @@ impl Model {
     /// blocks apart.
     fn major(&mut self) {
         for round in 0.. {
-            let jobs = plan_major(&self.plans(), &self.rungs, self.newest(), &self.knobs);
+            let jobs = plan_major(
+                &self.plans(),
+                &|step| self.rungs(step),
+                self.newest(),
+                &self.knobs,
+            );
             let most = if self.is_roomy() { 1 } else { 5 };
             assert!(round < most || jobs.is_empty(), "round {round}");
             if jobs.is_empty() {

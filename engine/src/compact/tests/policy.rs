@@ -11,11 +11,11 @@ const NEWEST: i64 = START + 400 * DAY + 5 * HOUR;
 const WINDOW: (i64, i64) = (19_712 * DAY, 19_776 * DAY);
 
 fn due(blocks: &[PlanBlock], knobs: &Knobs) -> Option<Job> {
-    plan(blocks, &Rungs::automatic(), NEWEST, knobs)
+    plan(blocks, &|_| Rungs::automatic(), NEWEST, knobs)
 }
 
 fn major(blocks: &[PlanBlock], knobs: &Knobs) -> Vec<Job> {
-    plan_major(blocks, &Rungs::automatic(), NEWEST, knobs)
+    plan_major(blocks, &|_| Rungs::automatic(), NEWEST, knobs)
 }
 
 /// Blocks that span a window that is over, one flush after the other.
@@ -83,7 +83,7 @@ fn a_window_that_still_grows_waits_for_more_and_leaves_smaller_windows_alone() {
         block(n, (end - 23 * HOUR, end), (n, n))
     };
     let days: Vec<_> = (1..8).map(day).collect();
-    let rungs = Rungs::automatic();
+    let rungs = |_| Rungs::automatic();
     assert_eq!(plan(&days, &rungs, 19_727 * DAY, &knobs), None);
     assert_eq!(plan(&days, &rungs, 19_728 * DAY, &knobs), None);
     assert_eq!(
@@ -112,7 +112,7 @@ fn wide_blocks_are_cut_at_the_top_windows_and_what_is_older_shares_one() {
     assert!(job.edges.is_sorted());
     assert!(job.edges.last().unwrap() < &(NEWEST + 130 * DAY));
     for newest in [i64::MIN, i64::MAX] {
-        let job = plan(&ever, &Rungs::of(1), newest, &knobs).unwrap();
+        let job = plan(&ever, &|_| Rungs::of(1), newest, &knobs).unwrap();
         assert!(!job.edges.is_empty() && job.edges.len() < MAX_OUTPUTS);
     }
 }

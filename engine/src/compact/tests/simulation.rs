@@ -128,14 +128,24 @@ impl Store {
 
     /// Runs what is due until nothing is.
     fn settle(&mut self) {
-        while let Some(job) = plan(&self.plans(), &self.rungs, self.newest, &self.knobs) {
+        while let Some(job) = plan(
+            &self.plans(),
+            &|_| self.rungs.clone(),
+            self.newest,
+            &self.knobs,
+        ) {
             self.apply(&job);
         }
     }
 
     /// Compacts by call; the number of jobs.
     fn major(&mut self) -> usize {
-        let jobs = plan_major(&self.plans(), &self.rungs, self.newest, &self.knobs);
+        let jobs = plan_major(
+            &self.plans(),
+            &|_| self.rungs.clone(),
+            self.newest,
+            &self.knobs,
+        );
         for job in &jobs {
             self.apply(job);
         }
@@ -391,6 +401,14 @@ fn by_call_a_window_of_the_top_rung_ends_as_one_block() {
         store.blocks.len()
     );
     assert_eq!(store.major(), 0);
-    assert!(plan(&store.plans(), &store.rungs, store.newest, &store.knobs).is_none());
+    assert!(
+        plan(
+            &store.plans(),
+            &|_| store.rungs.clone(),
+            store.newest,
+            &store.knobs
+        )
+        .is_none()
+    );
     assert!(MAX_OUTPUTS >= store.blocks.len());
 }
