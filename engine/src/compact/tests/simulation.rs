@@ -167,6 +167,10 @@ impl Store {
         assert!(self.most_files <= most_files, "{} files", self.most_files);
     }
 
+    #[expect(
+        clippy::print_stdout,
+        reason = "the figures of a policy are its result"
+    )]
     fn print(&self, story: &str) {
         // Blocks that a question about one moment reads, on average.
         let (first, last) = (START, self.newest);
