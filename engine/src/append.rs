@@ -3,13 +3,14 @@
 //! Input: a batch for one namespace. Output: its samples in the WAL and in the head, or an error and
 //! nothing of it. Frames, and with them the changes of a head, are in order of sequence.
 
+use std::borrow::Borrow;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::background;
 use crate::batch::Batch;
-use crate::error::{Rejection, Result};
+use crate::error::{Error, Rejection, Result};
 use crate::ingest::{Refusal, Resolved, Series, resolve};
 use crate::options::{Maintenance, Sync};
 use crate::shared::{Commit, Shared};
@@ -51,17 +52,32 @@ pub(crate) fn append(
     let refused = |rows: u64| Counters::add(&shared.counters.rejected, rows);
     loop {
         let resolved = resolve(batch, &series(shared, space), refusal);
-        let resolved = resolved.inspect_err(|_| refused(batch.len() as u64))?;
+        let resolved = resolved.inspect_err(|error| {
+            refused(batch.len() as u64);
+            if let Error::Rejected(first) = error {
+                count_expired(space, std::slice::from_ref(first));
+            }
+        })?;
         let samples = resolved.values.len();
         if samples > 0 && !commit(shared, space, &resolved, &wake_flush)? {
             // It waited for so long that its series may have been forgotten.
             continue;
         }
         refused((batch.len() - samples) as u64);
+        count_expired(space, &resolved.rejected);
         return Ok(Appended {
             samples,
             rejected: resolved.rejected,
         });
+    }
+}
+
+/// Counts the samples that were refused because they are older than the retention.
+fn count_expired(space: &Space, rejected: &[impl Borrow<Rejection>]) {
+    for rejection in rejected.iter().map(Borrow::borrow) {
+        if matches!(rejection.reason, Error::Expired { .. }) {
+            Counters::add(&space.expired, rejection.samples as u64);
+        }
     }
 }
 

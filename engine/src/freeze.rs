@@ -78,12 +78,14 @@ fn freeze(shared: &Shared) -> Result<()> {
     let mut commit = shared.commit.lock();
     shared.poison.check()?;
     let spaces = shared.spaces.all();
-    let mut heads = Vec::new();
+    let (mut heads, mut empty) = (Vec::new(), Vec::new());
     for space in &spaces {
         let head = Arc::clone(&space.view.get().live);
         head.settle();
         if head.samples() > 0 {
             heads.push((Arc::clone(space), head));
+        } else {
+            empty.push(head);
         }
     }
     if heads.is_empty() && commit.changes.is_empty() {
@@ -103,6 +105,8 @@ fn freeze(shared: &Shared) -> Result<()> {
         let account = Arc::clone(&shared.memory.heads);
         space.view.freeze(Arc::new(Head::new(through, account)));
     }
+    // What they will hold is not flushed before: a block of theirs says so by its first sequence.
+    empty.iter().for_each(|head| head.starts_after(through));
     tracing::debug!(through, heads = heads.len(), "heads frozen");
     *head_since = None;
     shared.generation.store(generation, Ordering::Release);

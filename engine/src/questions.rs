@@ -97,9 +97,11 @@ impl<'a> Query<'a> {
     pub fn latest(&self, selector: &Selector, range: impl RangeBounds<i64>) -> Result<Vec<Latest>> {
         let range = bounds(&range);
         let mut series = self.plan(selector, range, Reach::Samples)?;
-        let Some((first, last)) = range else {
+        let Some((_, last)) = range else {
             return Ok(Vec::new());
         };
+        // What is before has expired.
+        let first = series.first();
         let mut newest = Newest::new(Buffers::new(&series.guard()));
         let mut found = Vec::new();
         while let Some(runs) = series.next_runs() {

@@ -188,6 +188,7 @@ pub(crate) fn hide(space: &Space, tombstone: &Arc<Tombstone>, ordered: impl FnOn
         .collect();
     let head = Arc::clone(&space.view.get().live);
     let shards = head.lock_all();
+    head.note(&shards, tombstone);
     space.view.hide(Arc::clone(tombstone));
     ordered();
     head.delete(shards, &ids, tombstone.first, tombstone.last);

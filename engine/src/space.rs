@@ -71,9 +71,8 @@ impl Space {
 
     /// Changes how it is kept.
     pub(crate) fn alter(&self, options: NamespaceOptions) {
-        if let Some(most) = options.max_series {
-            self.registry.write().limit_series(most);
-        }
+        let most = options.max_series.unwrap_or(u64::MAX);
+        self.registry.write().limit_series(most);
         *self.options.write() = Arc::new(options);
     }
 

@@ -33,7 +33,21 @@ const KINDS: &[Kind] = &[
         shows: "random operations and a model",
         binary: "it",
         filter: "model",
-        long: ("TREERING_CASES", "2000"),
+        long: ("TREERING_CASES", "10000"),
+    },
+    Kind {
+        name: "readers",
+        shows: "readers, writers, deletes, flushes and merges at once, ten minutes a round",
+        binary: "it",
+        filter: "readers_see_each_series_between",
+        long: ("TREERING_READERS_SECONDS", "600"),
+    },
+    Kind {
+        name: "endurance",
+        shows: "a database in steady use for two hours: nothing grows",
+        binary: "endurance",
+        filter: "nothing_grows_in_steady_use",
+        long: ("TREERING_ENDURANCE_MINUTES", "120"),
     },
 ];
 
@@ -106,9 +120,11 @@ fn round(kind: &Kind, seed: u64) -> Outcome<Command> {
     if !kind.filter.is_empty() {
         command.arg(kind.filter);
     }
-    command
-        .env(kind.long.0, kind.long.1)
-        .env("TREERING_SEED", seed.to_string());
+    // What the caller has set stays: a shorter round of hours, a single case.
+    if std::env::var_os(kind.long.0).is_none() {
+        command.env(kind.long.0, kind.long.1);
+    }
+    command.env("TREERING_SEED", seed.to_string());
     // proptest takes where it starts from a variable of its own.
     command.env("PROPTEST_RNG_SEED", seed.to_string());
     Ok(command)

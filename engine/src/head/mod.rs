@@ -16,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::query::run::Run;
 use crate::sync::{Mutex, MutexGuard};
+use crate::tombstone::Tombstone;
 use crate::wal::payload::IdRun;
 use series::HeadSeries;
 
@@ -37,10 +38,16 @@ pub(crate) struct Head {
     min_time: AtomicI64,
     max_time: AtomicI64,
     /// Sequence of the last change before this head.
-    after_sequence: u64,
+    after_sequence: AtomicU64,
     /// First and last sequence that it holds, set when it takes no more samples.
     frozen: OnceLock<(u64, u64)>,
+    /// The deletes that were applied to it, in order of sequence: a reader whose view is older than
+    /// one of them hides the same in what is below this head.
+    deletes: Mutex<Deletes>,
 }
+
+/// Deletes that were applied to a head.
+pub(crate) type Deletes = Arc<Vec<Arc<Tombstone>>>;
 
 #[derive(Debug, Default)]
 struct Shard {
@@ -66,14 +73,21 @@ impl Head {
             samples: AtomicU64::new(0),
             min_time: AtomicI64::new(i64::MAX),
             max_time: AtomicI64::new(i64::MIN),
-            after_sequence,
+            after_sequence: AtomicU64::new(after_sequence),
             frozen: OnceLock::new(),
+            deletes: Mutex::default(),
         }
+    }
+
+    /// Notes that it is still empty after the change `through_sequence`.
+    pub(crate) fn starts_after(&self, through_sequence: u64) {
+        self.after_sequence
+            .store(through_sequence, Ordering::Release);
     }
 
     /// Notes that `through_sequence` is its last change.
     pub(crate) fn freeze(&self, through_sequence: u64) {
-        let min_sequence = self.after_sequence + 1;
+        let min_sequence = self.after_sequence.load(Ordering::Acquire) + 1;
         let max_sequence = through_sequence.max(min_sequence);
         let _ = self.frozen.set((min_sequence, max_sequence));
     }
@@ -152,6 +166,17 @@ impl Head {
         }
     }
 
+    /// Notes a delete that is about to be applied; while all shards are locked, so that whoever copies
+    /// a series sees both or neither.
+    pub(crate) fn note(&self, _shards: &LockedShards<'_>, tombstone: &Arc<Tombstone>) {
+        Arc::make_mut(&mut self.deletes.lock()).push(Arc::clone(tombstone));
+    }
+
+    /// The deletes that were applied to it so far.
+    pub(crate) fn deletes(&self) -> Deletes {
+        Arc::clone(&self.deletes.lock())
+    }
+
     /// Takes the samples in `first..=last` of the series `ids` out: the one way, for deletes and for
     /// replay. Each of the shards (all of them) is let go when its series are done. `samples` and
     /// `time_range` stay as they are.
@@ -225,13 +250,15 @@ impl Head {
         if median == 0 { whole } else { median }
     }
 
-    /// Copies the runs of series `id` that overlap `first..=last`, in order of sequence.
-    pub(crate) fn runs(&self, id: u32, first: i64, last: i64, out: &mut Vec<Run>) {
+    /// Copies the runs of series `id` that overlap `first..=last`, in order of sequence; the deletes
+    /// that were applied to them.
+    pub(crate) fn runs(&self, id: u32, first: i64, last: i64, out: &mut Vec<Run>) -> Deletes {
         let page = id as usize / PAGE_SERIES;
         let shard = self.shards[page % SHARDS].lock();
         if let Some(Some(page)) = shard.pages.get(page / SHARDS) {
             page[id as usize % PAGE_SERIES].runs(first, last, out);
         }
+        self.deletes()
     }
 
     /// Ids of the series with samples that may lie in `first..=last`, ascending.

@@ -16,6 +16,7 @@ use super::merge::{Clusters, Merger};
 use super::run::{Run, RunSource, SeriesRuns};
 use crate::block::{Block, Cursor, step_bounds};
 use crate::error::Result;
+use crate::head::Deletes;
 use crate::registry::Registry;
 use crate::sync::RwLock;
 use crate::view::View;
@@ -33,6 +34,8 @@ pub struct SeriesSet {
     /// Where the last series was found in the directory of each block.
     cursors: Vec<Cursor>,
     hiding: Hiding,
+    /// Those that the live head had seen when it was planned.
+    deletes: Deletes,
 }
 
 /// Which runs a query has use for.
@@ -170,7 +173,7 @@ fn plan(
             plan.add(labels.labels(ordinal)?, source)?;
         }
     }
-    let active = active(&view, first, last);
+    let (active, deletes) = active(&view, first, last);
     plan.add_active(&active, registry, selector, &guard)?;
     let Plan {
         mut places, held, ..
@@ -188,14 +191,27 @@ fn plan(
         places: places.into_iter().peekable(),
         cursors,
         hiding,
+        deletes,
     })
 }
 
 /// Estimate of what one place of the plan takes, labels included.
 const PLACE_BYTES: u64 = 256;
 
-/// The ids of the series with samples in the heads that may lie in `first..=last`, ascending.
-fn active(view: &View, first: i64, last: i64) -> Vec<u32> {
+/// The ids of the series with samples in the heads that may lie in `first..=last`, ascending, and
+/// the deletes that came before.
+fn active(view: &View, first: i64, last: i64) -> (Vec<u32>, Deletes) {
+    loop {
+        let before = view.live.deletes();
+        let active = active_now(view, first, last);
+        // A delete in between took series out of some shards and not yet of others.
+        if view.live.deletes().len() == before.len() {
+            return (active, before);
+        }
+    }
+}
+
+fn active_now(view: &View, first: i64, last: i64) -> Vec<u32> {
     let mut active: Vec<u32> = Vec::new();
     for head in view.heads() {
         let range = head.time_range();
@@ -280,6 +296,7 @@ impl SeriesSet {
             places,
             cursors: Vec::new(),
             hiding: Hiding::default(),
+            deletes: Deletes::default(),
         }
     }
 
@@ -289,11 +306,17 @@ impl SeriesSet {
             let place = self.places.next()?;
             let mut runs = Vec::new();
             let mut found = self.add_runs(&place, &mut runs);
+            let mut in_heads = matches!(place.source, Source::Heads(_));
             while let Some(same) = self.places.next_if(|next| next.labels == place.labels) {
                 found = found.and_then(|()| self.add_runs(&same, &mut runs));
+                in_heads |= matches!(same.source, Source::Heads(_));
             }
             if let Err(error) = found.and_then(|()| self.held.guard().check()) {
                 return Some(Err(error));
+            }
+            if !in_heads {
+                let holes = self.late_holes(&self.deletes, &place.labels);
+                self.hiding.hide(&mut runs, 0, &holes);
             }
             if !runs.is_empty() {
                 return Some(Ok(SeriesRuns {
@@ -339,15 +362,33 @@ impl SeriesSet {
                 self.hiding.hide(runs, start, &holes);
             }
             Source::Heads(id) => {
-                for (number, head) in self.view.heads().enumerate() {
+                for (number, head) in self.view.frozen.iter().enumerate() {
                     let start = runs.len();
                     head.runs(id, first, last, runs);
                     let holes = self.hiding.in_head(number, &place.labels);
                     self.hiding.hide(runs, start, &holes);
                 }
+                let mut live = Vec::new();
+                let deletes = self.view.live.runs(id, first, last, &mut live);
+                let holes = self.late_holes(&deletes, &place.labels);
+                self.hiding.hide(runs, 0, &holes);
+                runs.append(&mut live);
             }
         }
         Ok(())
+    }
+
+    /// What those of `deletes` hide that came after the view: the live head has lost it already,
+    /// and what lies below it must not show instead. Samples below the live head are all older than
+    /// any delete that it has seen.
+    fn late_holes(&self, deletes: &Deletes, labels: &Labels) -> Holes {
+        let known = &self.view.tombstones;
+        let late = deletes.iter().filter(|one| {
+            let found = known.binary_search_by_key(&one.sequence, |known| known.sequence);
+            let meets = one.first <= self.last && one.last >= self.first;
+            found.is_err() && meets && one.selector.matches(labels)
+        });
+        Holes::of(late.map(|one| (one.first, one.last)))
     }
 }
 

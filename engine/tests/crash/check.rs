@@ -10,9 +10,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use treering::time::ManualClock;
 use treering::vfs::{MemVfs, Vfs};
-use treering::{Aggregate, Batch, Db, Function, Selector};
+use treering::{Aggregate, Batch, Db, Function, NamespaceOptions, Selector};
 
-use crate::history::{Allowed, History, Print, Row, labels_of};
+use crate::history::{Allowed, FACTS, History, Print, Row, SPACE_SERIES, labels_of};
 use crate::stage::Case;
 
 /// What an image is held against.
@@ -55,7 +55,7 @@ pub(crate) fn check(image: &MemVfs, expected: &Expected<'_>, number: u64) -> Res
 }
 
 pub(crate) fn open(case: &Case, image: &MemVfs) -> Result<Db, String> {
-    let clock = Arc::new(ManualClock::new(0));
+    let clock = Arc::new(ManualClock::new(case.now));
     Db::open(case.dir, case.options_on(Arc::new(image.clone()), clock))
         .map_err(|error| format!("open failed: {error}"))
 }
@@ -67,11 +67,61 @@ pub(crate) struct Answer {
     pub(crate) rows: Vec<Row>,
 }
 
+/// Name of the namespace `space`: 0 is the one that is always there.
+pub(crate) fn space_name(space: u32) -> String {
+    match space {
+        0 => "default".to_owned(),
+        _ => format!("s{space}"),
+    }
+}
+
+/// The fact that a namespace is there, kept for so many seconds.
+pub(crate) fn space_fact(space: u32, options: &NamespaceOptions) -> Row {
+    let age = options.retention.map_or(0, |age| age.as_secs());
+    (FACTS + space * 1000, 0, age)
+}
+
+/// The fact that metric `metric` of a namespace has a help text of so many bytes.
+pub(crate) fn metadata_fact(space: u32, metric: u32, help: usize) -> Row {
+    (FACTS + space * 1000 + 1 + metric, 0, help as u64)
+}
+
 /// Reads everything; `widely`: through the other questions too, which must agree.
 pub(crate) fn read(db: &Db, widely: bool) -> Result<Answer, String> {
+    let mut answer = Answer::default();
+    for info in db.namespaces() {
+        let space = match &*info.name {
+            "default" => 0,
+            name => name[1..].parse().map_err(|_| format!("namespace {name}"))?,
+        };
+        let seen = db
+            .namespace(&info.name)
+            .map_err(|error| error.to_string())?;
+        read_space(&seen, space, widely, &mut answer)?;
+        if space > 0 || info.options != NamespaceOptions::default() {
+            answer.add(space_fact(space, &info.options));
+        }
+        for (metric, metadata) in seen.all_metadata() {
+            let metric = metric[1..]
+                .parse()
+                .map_err(|_| format!("metric {metric}"))?;
+            answer.add(metadata_fact(space, metric, metadata.help.len()));
+        }
+    }
+    Ok(answer)
+}
+
+impl Answer {
+    fn add(&mut self, row: Row) {
+        self.print.add(row);
+        self.rows.push(row);
+    }
+}
+
+fn read_space(db: &Db, space: u32, widely: bool, answer: &mut Answer) -> Result<(), String> {
     let words = |error: treering::Error| error.to_string();
     let everything = Selector::parse("{}").map_err(|error| error.to_string())?;
-    let mut answer = Answer::default();
+    let counted_before = answer.print.counted;
     let mut newest = Vec::new();
     for series in db.select(&everything, ..).map_err(words)? {
         let series = series.map_err(words)?;
@@ -88,10 +138,9 @@ pub(crate) fn read(db: &Db, widely: bool) -> Result<Answer, String> {
             return Err(format!("series {number} is not in order of time"));
         }
         for (&at, value) in columns.timestamps.iter().zip(&columns.values) {
-            answer.print.add((number, at, value.to_bits()));
-            answer.rows.push((number, at, value.to_bits()));
+            answer.add((space * SPACE_SERIES + number, at, value.to_bits()));
         }
-        newest.extend(answer.rows.last().copied());
+        newest.extend(answer.rows.last().map(|row| (row.1, row.2)));
     }
     if widely {
         let count = Aggregate::new(Function::Count);
@@ -103,14 +152,13 @@ pub(crate) fn read(db: &Db, widely: bool) -> Result<Answer, String> {
             .iter()
             .map(|latest| (latest.sample.timestamp, latest.sample.value));
         let latest: Vec<_> = latest.map(|(at, value)| (at, value.to_bits())).collect();
-        let newest: Vec<_> = newest.iter().map(|row: &Row| (row.1, row.2)).collect();
-        if counted != answer.print.counted as f64 || latest != newest {
+        if counted != (answer.print.counted - counted_before) as f64 || latest != newest {
             return Err(format!(
                 "{counted} counted, newest {latest:?}, but read {newest:?}"
             ));
         }
     }
-    Ok(answer)
+    Ok(())
 }
 
 /// (7) Nothing is left over, and the files are not too large.

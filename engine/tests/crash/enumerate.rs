@@ -15,10 +15,10 @@ use crate::history::Random;
 use crate::stage::{Case, Stage};
 
 /// Cases that share the images and the time of the binary.
-const CASES: u64 = 39;
+const CASES: u64 = 60;
 /// Images of an ordinary run and of a round of a soak.
-const IMAGES: u64 = 16_000;
-const SOAK_IMAGES: u64 = 400_000;
+const IMAGES: u64 = 24_000;
+const SOAK_IMAGES: u64 = 600_000;
 /// Of so many images, one has its recovery crashed at every call.
 const NEST_EVERY: u64 = 20;
 /// Of so many nested images, one has its recovery crashed again.
@@ -176,7 +176,7 @@ fn nested(
 }
 
 fn open_recording(expected: &Expected<'_>, store: &CrashVfs) -> Result<treering::Db, String> {
-    let clock = std::sync::Arc::new(treering::time::ManualClock::new(0));
+    let clock = std::sync::Arc::new(treering::time::ManualClock::new(expected.case.now));
     let options = expected
         .case
         .options_on(std::sync::Arc::new(store.clone()), clock);

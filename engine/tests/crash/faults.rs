@@ -1,8 +1,8 @@
 //! I/O errors: every call of a workload fails in every way, once and for ever.
 //!
 //! Input: a script of steps, a fault at a call. Output: nothing, or a panic that names both. What
-//! must hold: no panic; an answer is everything acknowledged, and at most the one batch whose append
-//! poisoned the database; after healing the database goes on, without reopening unless it is
+//! must hold: no panic; an answer is everything acknowledged, and at most the one change whose call
+//! failed; after healing the database goes on, without reopening unless it is
 //! poisoned; interrupted calls and short reads are not seen at all.
 
 use std::collections::BTreeMap;
@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use treering::time::ManualClock;
 use treering::vfs::{CallKind, CrashVfs, Fault, FaultVfs, Repeat};
-use treering::{Batch, Db, Error, Sync};
+use treering::{Batch, Db, Error, Selector, Sync};
 
 use crate::check::{open, read};
 use crate::enumerate::{caught, number, seed};
-use crate::history::{Print, Random, Row, labels_of};
+use crate::history::{Change, Print, Random, labels_of};
 use crate::stage::{Case, MODES};
 
 /// Runs of one test, when there are more calls and faults than that.
@@ -36,29 +36,53 @@ fn any_call_may_fail_when_never_synced() {
     fail_every_call(MODES[2]);
 }
 
+#[test]
+fn any_call_of_deletes_and_merges_may_fail_when_synced_always() {
+    fail_every_call_of(MODES[0], &LIFE, RUNS);
+}
+
+#[test]
+fn any_call_of_deletes_and_merges_may_fail_when_synced_in_intervals() {
+    fail_every_call_of(MODES[1], &LIFE, RUNS);
+}
+
+#[test]
+fn any_call_of_deletes_and_merges_may_fail_when_never_synced() {
+    fail_every_call_of(MODES[2], &LIFE, RUNS);
+}
+
 /// After a failed fsync the system may call the bytes clean that it never wrote. The next open sees
 /// them, so it must write them anew: a power cut later takes nothing that it has answered.
 #[test]
 fn a_failed_fsync_of_a_file_is_not_believed_by_the_next_open() {
     for sync in MODES {
         let all = [Repeat::Once, Repeat::Forever].map(|repeat| (Fault::Sync, repeat));
-        enumerate(sync, &all, RUNS / 3, |run, call, (fault, repeat)| {
-            run.faults.fail_only(CallKind::Sync, call, fault, repeat);
-            run.play(fault)?;
-            run.cut_the_power()
-        });
+        enumerate(
+            (sync, &SCRIPT),
+            &all,
+            RUNS / 3,
+            |run, call, (fault, repeat)| {
+                run.faults.fail_only(CallKind::Sync, call, fault, repeat);
+                run.play(fault)?;
+                run.cut_the_power()
+            },
+        );
     }
 }
 
 fn fail_every_call(sync: Sync) {
+    fail_every_call_of(sync, &SCRIPT, RUNS);
+}
+
+fn fail_every_call_of(sync: Sync, script: &'static [Step], runs: u64) {
     let repeats = [Repeat::Once, Repeat::Forever];
     let all = Fault::ALL
         .iter()
         .flat_map(|&fault| repeats.map(|repeat| (fault, repeat)));
     enumerate(
-        sync,
+        (sync, script),
         &all.collect::<Vec<_>>(),
-        RUNS,
+        runs,
         |run, call, (fault, repeat)| {
             run.faults.fail(call, fault, repeat);
             run.play(fault)?;
@@ -74,7 +98,7 @@ fn fail_every_call(sync: Sync) {
 
 /// Plays the script for each call and fault, or for as many of them as there is time for.
 fn enumerate(
-    sync: Sync,
+    (sync, script): (Sync, &'static [Step]),
     faults: &[(Fault, Repeat)],
     runs: u64,
     play: impl Fn(&mut Run, u64, (Fault, Repeat)) -> Result<(), String>,
@@ -85,8 +109,9 @@ fn enumerate(
         dir: "/db",
         options: |options| options,
         run: |_| {},
+        now: 0,
     };
-    let mut clean = Run::new(&case);
+    let mut clean = Run::new(&case, script);
     clean.play(Fault::Io).unwrap();
     assert!(clean.errors.is_empty());
     let calls = clean.faults.calls();
@@ -100,7 +125,7 @@ fn enumerate(
             continue;
         }
         let (call, fault) = (1 + plan / faults.len() as u64, plan as usize % faults.len());
-        let mut run = Run::new(&case);
+        let mut run = Run::new(&case, script);
         let outcome = caught(|| play(&mut run, call, faults[fault]));
         done += 1;
         fired += u64::from(run.faults.fired() > 0);
@@ -123,6 +148,7 @@ fn enumerate(
 /// One run of the script, and what the database must answer.
 struct Run {
     case: Case,
+    script: &'static [Step],
     store: CrashVfs,
     faults: FaultVfs,
     clock: Arc<ManualClock>,
@@ -131,15 +157,19 @@ struct Run {
     state: BTreeMap<(u32, i64), u64>,
     /// The answer that `state` gives.
     print: Print,
-    /// The batch whose append poisoned this open: it may be there or not.
-    perhaps: Vec<Row>,
+    /// The change whose call failed: it may be there or not.
+    perhaps: Vec<Change>,
     errors: Vec<Error>,
 }
 
 enum Step {
     Append(u32, i64, usize),
+    /// Series, first and last timestamp.
+    Delete(u32, i64, i64),
     Sync,
     Flush,
+    Compact,
+    Maintain,
     Reopen,
 }
 
@@ -164,11 +194,41 @@ const SCRIPT: [Step; 17] = [
     Step::Append(3, 100, 10),
 ];
 
+/// Deletes in the head, in blocks and across, merges that apply them, blocks that go whole.
+const LIFE: [Step; 25] = [
+    Step::Reopen,
+    Step::Append(0, 0, 30),
+    Step::Append(1, 0, 30),
+    Step::Flush,
+    Step::Delete(0, 5, 9),
+    Step::Append(0, 8, 4),
+    Step::Flush,
+    Step::Compact,
+    Step::Append(1, 10, 40),
+    Step::Delete(1, 12, 35),
+    Step::Reopen,
+    Step::Append(2, 1_000_000, 3000),
+    Step::Flush,
+    Step::Delete(2, 1_000_000, 2_000_000),
+    Step::Append(0, 9, 2),
+    Step::Flush,
+    Step::Delete(0, 0, 100),
+    Step::Compact,
+    Step::Append(0, 50, 20),
+    Step::Flush,
+    Step::Append(0, 60, 20),
+    Step::Flush,
+    Step::Maintain,
+    Step::Reopen,
+    Step::Delete(1, 0, 1),
+];
+
 impl Run {
-    fn new(case: &Case) -> Self {
+    fn new(case: &Case, script: &'static [Step]) -> Self {
         let store = CrashVfs::new();
         Self {
             case: case.clone(),
+            script,
             faults: FaultVfs::new(Arc::new(store.clone())),
             store,
             clock: Arc::new(ManualClock::new(0)),
@@ -182,14 +242,17 @@ impl Run {
     }
 
     fn play(&mut self, fault: Fault) -> Result<(), String> {
-        for step in SCRIPT {
+        for step in self.script {
             let before = self.errors.len();
             self.clock.advance(std::time::Duration::from_millis(70));
-            match step {
+            match *step {
                 Step::Reopen => self.reopen()?,
                 Step::Append(series, at, count) => self.append(series, at, count)?,
+                Step::Delete(series, first, last) => self.delete(series, first, last)?,
                 Step::Sync => self.attempt(Db::sync)?,
                 Step::Flush => self.attempt(Db::flush)?,
+                Step::Compact => self.attempt(Db::compact)?,
+                Step::Maintain => self.attempt(|db| db.maintain().map(drop))?,
             }
             // A fault that was seen, and every other step too.
             if self.errors.len() > before || self.random.below(3) == 0 {
@@ -266,13 +329,16 @@ impl Run {
     }
 
     fn append(&mut self, series: u32, at: i64, count: usize) -> Result<(), String> {
-        let Some(db) = &self.db else { return Ok(()) };
-        let mut rows: Vec<Row> = Vec::new();
+        self.settle()?;
+        let Some(db) = self.db.as_ref().filter(|_| self.perhaps.is_empty()) else {
+            return Ok(());
+        };
+        let mut rows: Vec<Change> = Vec::new();
         let mut batch = Batch::new();
         for step in 0..count {
             let (at, value) = (at + step as i64, self.random.value());
             batch.push(labels_of(series), at, value);
-            rows.push((series, at, value.to_bits()));
+            rows.push(((series, at), Some(value.to_bits())));
         }
         let poisoned = db.stats().poisoned;
         match db.append(&batch) {
@@ -281,6 +347,26 @@ impl Run {
                 if !poisoned && db.stats().poisoned {
                     self.perhaps = rows;
                 }
+                self.note(error)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A delete whose call failed may have been made; nothing else is changed until that is known.
+    fn delete(&mut self, series: u32, first: i64, last: i64) -> Result<(), String> {
+        self.settle()?;
+        let Some(db) = self.db.as_ref().filter(|_| self.perhaps.is_empty()) else {
+            return Ok(());
+        };
+        let range = (series, first)..=(series, last);
+        let gone = self.state.range(range).map(|(&key, _)| (key, None));
+        let gone: Vec<Change> = gone.collect();
+        let selector = Selector::all().eq("n", &series.to_string());
+        match db.delete(&selector, first..=last) {
+            Ok(()) => self.apply(gone),
+            Err(error) => {
+                self.perhaps = gone;
                 self.note(error)?;
             }
         }
@@ -321,10 +407,10 @@ impl Run {
         }
     }
 
-    /// After an open it is decided whether the batch in doubt is there.
+    /// As long as nothing poisoned it, it is decided whether the change in doubt is there.
     fn settle(&mut self) -> Result<(), String> {
         let Some(db) = &self.db else { return Ok(()) };
-        if self.perhaps.is_empty() {
+        if self.perhaps.is_empty() || db.stats().poisoned {
             return Ok(());
         }
         let Ok(answer) = read(db, false) else {
@@ -340,13 +426,17 @@ impl Run {
 
     fn answers(&self) -> [Print; 2] {
         let mut with = self.print;
-        with.overwrite(&self.state, &self.perhaps);
+        with.change(&self.state, &self.perhaps);
         [self.print, with]
     }
 
-    fn apply(&mut self, rows: Vec<Row>) {
-        self.print.overwrite(&self.state, &rows);
-        self.state
-            .extend(rows.into_iter().map(|row| ((row.0, row.1), row.2)));
+    fn apply(&mut self, changes: Vec<Change>) {
+        self.print.change(&self.state, &changes);
+        for (key, bits) in changes {
+            match bits {
+                Some(bits) => self.state.insert(key, bits),
+                None => self.state.remove(&key),
+            };
+        }
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use treering::time::ManualClock;
 use treering::vfs::{FaultVfs, MemVfs, Vfs};
-use treering::{Batch, Db, Sync};
+use treering::{Batch, Db, NamespaceOptions, Selector, Sync};
 
 use crate::check::read;
-use crate::history::labels_of;
+use crate::history::{FACTS, labels_of};
 use crate::stage::{Case, MODES};
 
 fn case(sync: Sync) -> Case {
@@ -18,6 +18,7 @@ fn case(sync: Sync) -> Case {
         dir: "/db",
         options: |options| options.reserve_bytes(64 << 10),
         run: |_| {},
+        now: 0,
     }
 }
 
@@ -86,6 +87,57 @@ fn a_full_disk_refuses_appends_answers_and_goes_on_when_there_is_room() {
         let answer = read(&db, true).unwrap();
         assert_eq!(answer.rows.len() as i64, (more + 1) * 500);
         assert_eq!(db.recovery().wal_cut, None);
+    }
+}
+
+/// What is deleted, and what retention takes, makes room for appends, on a disk without any.
+#[test]
+fn deletes_and_retention_work_on_a_full_disk_and_make_room() {
+    for sync in MODES {
+        let faults = FaultVfs::new(Arc::new(MemVfs::new()));
+        let vfs: Arc<dyn Vfs> = Arc::new(faults.clone());
+        let case = case(sync);
+        let db = open(&case, &vfs);
+        for number in 0..30 {
+            db.append(&batch(number)).unwrap();
+            if number % 5 == 4 {
+                db.flush().unwrap();
+            }
+        }
+        let full = faults.used() + (20 << 10);
+        faults.set_capacity(Path::new("/"), full).unwrap();
+        let taken = fill(&db, 30);
+        faults.set_capacity(Path::new("/"), faults.used()).unwrap();
+        // Two blocks and a part of a third.
+        let kept = 12_000;
+        db.delete(&Selector::all(), ..kept).unwrap();
+        let rows = read(&db, true).unwrap().rows;
+        assert_eq!(rows.len() as i64, taken * 500 - 12 * 500);
+        let more = fill(&db, taken);
+        assert!(more > taken, "{sync:?}: no room was made");
+        // No append fits, but a change does: the reserve was spent on the delete.
+        let full = faults.used() + 4096;
+        faults.set_capacity(Path::new("/"), full).unwrap();
+        let bytes = db.stats().block_bytes.total;
+        let options = NamespaceOptions::default().retention_bytes(bytes / 2);
+        db.alter_namespace("default", options).unwrap();
+        // The blocks go; there may be no room to merge others.
+        if let Err(error) = db.maintain() {
+            assert!(error.is_disk_full(), "{error}");
+        }
+        assert!(db.stats().block_bytes.total <= bytes / 2);
+        let last = fill(&db, more);
+        assert!(last > more, "{sync:?}: retention made no room");
+        let rows = read(&db, true).unwrap();
+        let samples = rows.rows.iter().filter(|row| row.0 < FACTS);
+        let first = samples.map(|row| row.1).min().unwrap();
+        faults.clear_capacity();
+        db.close().unwrap();
+        let db = open(&case, &vfs);
+        assert_eq!(read(&db, true).unwrap().print, rows.print);
+        let report = db.recovery();
+        assert!(report.quarantined.is_empty(), "{report:?}");
+        assert!(first > kept, "{first} of {kept}");
     }
 }
 

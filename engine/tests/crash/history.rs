@@ -1,9 +1,10 @@
-//! What a workload appended, and what each power cut may have left of it.
+//! What a workload changed, and what each power cut may have left of it.
 //!
-//! Input: batches as they are appended, each with the number of store calls before it, and the
+//! Input: batches of changes as they are made (samples that come, samples that a delete takes away,
+//! facts about namespaces and metrics), each with the number of store calls before it, and the
 //! moments from which batches are durable. Output: for any call, the answers that a recovered
 //! database may give. Invariant: every allowed answer is the sum of a prefix of the batches, so one
-//! comparison shows that nothing is lost, invented, halved or out of order.
+//! comparison shows that nothing is lost, invented, halved, out of order or back from a delete.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -11,11 +12,22 @@ use std::sync::LazyLock;
 
 use treering::{Labels, is_stale, labels};
 
-/// One sample: number of the series, timestamp, bits of the value.
+/// One sample: number of the series, timestamp, bits of the value. Or a fact: a number from
+/// [`FACTS`] on, and what is so.
 pub(crate) type Row = (u32, i64, u64);
 
-/// The labels of series `number`.
+/// Series, and facts, of each namespace: `space * SPACE_SERIES + number`.
+pub(crate) const SPACE_SERIES: u32 = 10_000_000;
+/// Numbers from here on are facts: that a namespace is there and how it is kept, what is known of a
+/// metric.
+pub(crate) const FACTS: u32 = 1 << 31;
+
+/// What a batch does at one place: sets it, or takes away what is there.
+pub(crate) type Change = ((u32, i64), Option<u64>);
+
+/// The labels of series `number`, in whichever namespace.
 pub(crate) fn labels_of(number: u32) -> Labels {
+    let number = number % SPACE_SERIES;
     static FIRST: LazyLock<Vec<Labels>> = LazyLock::new(|| (0..1024).map(make_labels).collect());
     FIRST
         .get(number as usize)
@@ -42,22 +54,30 @@ impl Print {
     /// This answer with one more sample.
     pub(crate) fn add(&mut self, row: Row) {
         self.sum = self.sum.wrapping_add(mixed(row));
+        if row.0 >= FACTS {
+            return;
+        }
         self.samples += 1;
         self.counted += u64::from(!is_stale(f64::from_bits(row.2)));
     }
 
-    /// The answer when `rows`, no two of them at the same place, are written over `state`.
-    pub(crate) fn overwrite(&mut self, state: &BTreeMap<(u32, i64), u64>, rows: &[Row]) {
-        for &row in rows {
-            if let Some(&old) = state.get(&(row.0, row.1)) {
-                self.take((row.0, row.1, old));
+    /// The answer when `changes`, no two of them at the same place, are made to `state`.
+    pub(crate) fn change(&mut self, state: &BTreeMap<(u32, i64), u64>, changes: &[Change]) {
+        for &(key, bits) in changes {
+            if let Some(&old) = state.get(&key) {
+                self.take((key.0, key.1, old));
             }
-            self.add(row);
+            if let Some(bits) = bits {
+                self.add((key.0, key.1, bits));
+            }
         }
     }
 
     fn take(&mut self, row: Row) {
         self.sum = self.sum.wrapping_sub(mixed(row));
+        if row.0 >= FACTS {
+            return;
+        }
         self.samples -= 1;
         self.counted -= u64::from(!is_stale(f64::from_bits(row.2)));
     }
@@ -86,7 +106,7 @@ pub(crate) struct History {
 
 #[derive(Debug)]
 struct Batch {
-    rows: Vec<Row>,
+    changes: Vec<Change>,
     /// Calls before it was appended: it can be there only after more of them.
     begun: u64,
     /// The answer before it.
@@ -99,18 +119,42 @@ pub(crate) type Allowed = RangeInclusive<usize>;
 impl History {
     /// Notes a batch that is being appended after `calls` calls.
     pub(crate) fn begin(&mut self, rows: Vec<Row>, calls: u64) {
+        let set = |(series, at, bits): Row| ((series, at), Some(bits));
+        self.change(rows.into_iter().map(set).collect(), calls);
+    }
+
+    /// Notes that what `gone` says is being taken away after `calls` calls.
+    pub(crate) fn take_away(&mut self, gone: impl Fn(u32, i64) -> bool, calls: u64) {
+        let keys = self.state.keys().filter(|key| gone(key.0, key.1));
+        self.change(keys.map(|&key| (key, None)).collect(), calls);
+    }
+
+    /// Notes changes that are made together after `calls` calls.
+    pub(crate) fn change(&mut self, changes: Vec<Change>, calls: u64) {
         let before = self.print;
-        for &(series, timestamp, bits) in &rows {
-            if let Some(old) = self.state.insert((series, timestamp), bits) {
+        for &((series, timestamp), bits) in &changes {
+            let key = (series, timestamp);
+            let old = match bits {
+                Some(bits) => self.state.insert(key, bits),
+                None => self.state.remove(&key),
+            };
+            if let Some(old) = old {
                 self.print.take((series, timestamp, old));
             }
-            self.print.add((series, timestamp, bits));
+            if let Some(bits) = bits {
+                self.print.add((series, timestamp, bits));
+            }
         }
         self.batches.push(Batch {
-            rows,
+            changes,
             begun: calls,
             before,
         });
+    }
+
+    /// What is there after all batches.
+    pub(crate) fn state(&self) -> &BTreeMap<(u32, i64), u64> {
+        &self.state
     }
 
     /// Takes the last batch back: it was refused.
@@ -167,13 +211,15 @@ impl History {
 
     /// The samples of a database that holds the first `batches` batches.
     pub(crate) fn state_after(&self, batches: usize) -> BTreeMap<(u32, i64), u64> {
-        let rows = self
-            .batches
-            .iter()
-            .take(batches)
-            .flat_map(|batch| &batch.rows);
-        rows.map(|&(series, timestamp, bits)| ((series, timestamp), bits))
-            .collect()
+        let mut state = BTreeMap::new();
+        let batches = self.batches.iter().take(batches);
+        for &(key, bits) in batches.flat_map(|batch| &batch.changes) {
+            match bits {
+                Some(bits) => state.insert(key, bits),
+                None => state.remove(&key),
+            };
+        }
+        state
     }
 
     /// How an answer differs from those allowed, in words.

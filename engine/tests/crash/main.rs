@@ -10,5 +10,6 @@ mod enumerate;
 mod faults;
 mod full;
 mod history;
+mod lifecycle;
 mod stage;
 mod workloads;

@@ -3,15 +3,21 @@
 //! Input: a case, steps (append, flush, sync, reopen). Output: the store with all its calls, and the
 //! history that recovered databases are held against.
 
+use std::collections::BTreeSet;
+use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use treering::time::ManualClock;
 use treering::vfs::{CallKind, CrashVfs, Fault, FaultVfs, Repeat, Vfs};
-use treering::{Batch, Db, Error, Maintenance, Options, SeriesRef, Sync};
+use treering::{
+    Batch, Db, Error, Maintenance, Metadata, MetricKind, NamespaceOptions, Options, Selector,
+    SeriesRef, Sync,
+};
 
-use crate::history::{History, Random, Row, labels_of};
+use crate::check::{metadata_fact, read, space_fact, space_name};
+use crate::history::{FACTS, History, Random, Row, SPACE_SERIES, labels_of};
 
 /// Interval of the cases with `Sync::Interval`.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -24,6 +30,8 @@ pub(crate) struct Case {
     pub(crate) dir: &'static str,
     pub(crate) options: fn(Options) -> Options,
     pub(crate) run: fn(&mut Stage),
+    /// What the clock shows when an image is opened.
+    pub(crate) now: i64,
 }
 
 impl Case {
@@ -54,6 +62,8 @@ pub(crate) struct Stage {
     clock: Arc<ManualClock>,
     db: Option<Db>,
     refs: Vec<Option<SeriesRef>>,
+    /// Samples before this moment will be past the retention when images are opened.
+    horizon: i64,
     /// Monotonic time at which each batch was written.
     written: Vec<Duration>,
     now: Duration,
@@ -72,6 +82,7 @@ impl Stage {
             clock: Arc::new(ManualClock::new(0)),
             db: None,
             refs: Vec::new(),
+            horizon: i64::MIN,
             written: Vec::new(),
             now: Duration::ZERO,
         };
@@ -152,10 +163,12 @@ impl Stage {
         let batch = self.batch_of(rows);
         let bits = rows
             .iter()
+            .filter(|row| row.1 >= self.horizon)
             .map(|&(series, at, value)| (series, at, value.to_bits()));
         self.history
             .begin(bits.collect::<Vec<Row>>(), self.store.calls());
-        let appended = self.db().append(&batch);
+        let space = rows.first().map_or(0, |row| row.0 / SPACE_SERIES);
+        let appended = self.seen_from(space).append(&batch);
         match &appended {
             Ok(()) => self.acknowledged(),
             Err(error) if error.is_disk_full() => self.history.refused(),
@@ -164,8 +177,118 @@ impl Stage {
         appended
     }
 
+    /// The database from the namespace `space`.
+    pub(crate) fn seen_from(&self, space: u32) -> Db {
+        self.db().namespace(&space_name(space)).unwrap()
+    }
+
+    /// Deletes the series `numbers` of a namespace in a range.
+    pub(crate) fn delete(&mut self, space: u32, numbers: Range<u32>, range: RangeInclusive<i64>) {
+        let (first, last) = (numbers.start, numbers.end);
+        let names: Vec<String> = numbers.map(|number| number.to_string()).collect();
+        let selector = Selector::all().regex("n", &names.join("|")).unwrap();
+        let wanted = range.clone();
+        let gone = move |series: u32, at: i64| {
+            let number = series % SPACE_SERIES;
+            let here = series / SPACE_SERIES == space && (first..last).contains(&number);
+            series < FACTS && here && wanted.contains(&at)
+        };
+        self.history.take_away(gone, self.store.calls());
+        self.seen_from(space).delete(&selector, range).unwrap();
+        self.acknowledged();
+    }
+
+    /// Makes a namespace, or changes how it is kept: for so many seconds.
+    pub(crate) fn keep(&mut self, space: u32, seconds: u64) {
+        let options = NamespaceOptions::default().retention(Duration::from_secs(seconds));
+        self.history
+            .begin(vec![space_fact(space, &options)], self.store.calls());
+        let name = space_name(space);
+        match self.db().namespace(&name) {
+            Ok(_) => self.db().alter_namespace(&name, options).unwrap(),
+            Err(_) => drop(self.db().create_namespace(&name, options).unwrap()),
+        }
+        self.acknowledged();
+    }
+
+    pub(crate) fn drop_space(&mut self, space: u32) {
+        let gone = move |key: u32, _: i64| match key.checked_sub(FACTS) {
+            Some(fact) => fact / 1000 == space,
+            None => key / SPACE_SERIES == space,
+        };
+        self.history.take_away(gone, self.store.calls());
+        self.db().drop_namespace(&space_name(space)).unwrap();
+        self.all_durable_but_written();
+    }
+
+    /// Keeps a help text of so many bytes for a metric; none removes it.
+    pub(crate) fn describe(&mut self, space: u32, metric: u32, help: Option<usize>) {
+        let (key, at, bits) = metadata_fact(space, metric, help.unwrap_or(0));
+        let bits = help.map(|_| bits);
+        self.history
+            .change(vec![((key, at), bits)], self.store.calls());
+        let (db, name) = (self.seen_from(space), format!("m{metric}"));
+        match help {
+            Some(help) => {
+                let known = Metadata::new(MetricKind::Gauge).help("h".repeat(help));
+                db.set_metadata(&name, &known).unwrap();
+            }
+            None => db.remove_metadata(&name).unwrap(),
+        }
+        self.acknowledged();
+    }
+
+    /// From now on nothing is appended that is older than the retention will be when images are
+    /// opened, or it is not counted on.
+    pub(crate) fn expect_horizon(&mut self, horizon: i64) {
+        self.horizon = horizon;
+    }
+
+    pub(crate) fn set_clock(&mut self, now: i64) {
+        self.clock.set(now);
+    }
+
+    /// Rounds of maintenance until nothing is due.
+    pub(crate) fn maintain(&mut self) {
+        while self.db().maintain().unwrap() {}
+    }
+
+    pub(crate) fn compact(&mut self) {
+        self.db().compact().unwrap();
+    }
+
+    /// Holds the default namespace to so many bytes of blocks: the oldest samples go, which is one
+    /// change like a delete.
+    pub(crate) fn shrink(&mut self, bytes: u64) {
+        let options = NamespaceOptions::default().retention_bytes(bytes);
+        let fact = space_fact(0, &options);
+        self.history.begin(vec![fact], self.store.calls());
+        self.db().alter_namespace("default", options).unwrap();
+        self.acknowledged();
+        let calls = self.store.calls();
+        self.db().maintain().unwrap();
+        let held = read(self.db(), false).unwrap().rows;
+        let held: BTreeSet<_> = held.iter().map(|row| (row.0, row.1)).collect();
+        let gone = self
+            .history
+            .state()
+            .keys()
+            .filter(|key| !held.contains(key));
+        let gone: Vec<_> = gone.copied().collect();
+        assert!(!gone.is_empty());
+        self.history
+            .take_away(move |series, at| gone.contains(&(series, at)), calls);
+        self.all_durable_but_written();
+    }
+
+    /// What a call made durable before it returned.
+    fn all_durable_but_written(&mut self) {
+        self.written.resize(self.history.len(), self.now);
+        self.all_durable();
+    }
+
     /// Appends `count` samples of the series `numbers`, one row of them every second from `at` on.
-    pub(crate) fn scrape(&mut self, numbers: std::ops::Range<u32>, at: i64, count: usize) {
+    pub(crate) fn scrape(&mut self, numbers: Range<u32>, at: i64, count: usize) {
         let mut rows = Vec::new();
         for step in 0..count {
             for number in numbers.clone() {
@@ -218,6 +341,10 @@ impl Stage {
         let by_labels = self.random.below(2) == 0;
         for &(number, at, value) in rows {
             if by_labels {
+                batch.push(labels_of(number), at, value);
+                continue;
+            }
+            if number >= SPACE_SERIES {
                 batch.push(labels_of(number), at, value);
                 continue;
             }

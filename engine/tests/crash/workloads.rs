@@ -10,45 +10,52 @@ use treering::{Options, Sync};
 use crate::enumerate::enumerate;
 use crate::stage::{Case, MODES, Stage};
 
-const SECOND: i64 = 1_000_000_000;
-const HOUR: i64 = 3600 * SECOND;
+pub(crate) const SECOND: i64 = 1_000_000_000;
+pub(crate) const HOUR: i64 = 3600 * SECOND;
 
 /// A module for each workload, with a test for each mode.
 macro_rules! workloads {
-    ($($name:ident: $run:expr, $dir:expr, $options:expr;)*) => {$(
+    ($($name:ident: $run:expr, $dir:expr, $options:expr, $now:expr;)*) => {$(
         mod $name {
             #[test]
             fn synced_always() {
-                super::run(stringify!($name), super::MODES[0], $dir, $options, $run);
+                super::run(stringify!($name), super::MODES[0], $dir, $options, $run, $now);
             }
 
             #[test]
             fn synced_in_intervals() {
-                super::run(stringify!($name), super::MODES[1], $dir, $options, $run);
+                super::run(stringify!($name), super::MODES[1], $dir, $options, $run, $now);
             }
 
             #[test]
             fn never_synced() {
-                super::run(stringify!($name), super::MODES[2], $dir, $options, $run);
+                super::run(stringify!($name), super::MODES[2], $dir, $options, $run, $now);
             }
         }
     )*};
 }
 
 workloads! {
-    appends: super::append_batches, "/db", |options| options;
-    rotation: super::rotate_the_wal, "/db", |options| options;
-    one_flush: super::flush_once, "/db", |options| options;
-    many_flushes: super::flush_often, "/db", super::hourly;
-    full_wal: super::append_into_a_full_wal, "/db", |options| options.wal_max_bytes(128 << 10);
-    wide_times: super::flush_wide_times, "/db", super::hourly;
-    late_samples: super::append_late, "/db", super::hourly;
-    new_series: super::burst_of_series, "/db", |options| options;
-    reopening: super::reopen_often, "/db", |options| options;
-    killing: super::kill_and_go_on, "/db", |options| options;
-    long_life: super::go_on_with_an_old_database, "/db", super::hourly;
-    creation: super::create, "/var/data/db", |options| options.reserve_bytes(1 << 10);
-    full_disk: super::fill_the_disk, "/db", |options| options.reserve_bytes(16 << 10);
+    appends: super::append_batches, "/db", |options| options, 0;
+    rotation: super::rotate_the_wal, "/db", |options| options, 0;
+    one_flush: super::flush_once, "/db", |options| options, 0;
+    many_flushes: super::flush_often, "/db", super::hourly, 0;
+    full_wal: super::append_into_a_full_wal, "/db", |options| options.wal_max_bytes(128 << 10), 0;
+    wide_times: super::flush_wide_times, "/db", super::hourly, 0;
+    late_samples: super::append_late, "/db", super::hourly, 0;
+    new_series: super::burst_of_series, "/db", |options| options, 0;
+    reopening: super::reopen_often, "/db", |options| options, 0;
+    killing: super::kill_and_go_on, "/db", |options| options, 0;
+    long_life: super::go_on_with_an_old_database, "/db", super::hourly, 0;
+    creation: super::create, "/var/data/db", |options| options.reserve_bytes(1 << 10), 0;
+    full_disk: super::fill_the_disk, "/db", |options| options.reserve_bytes(16 << 10), 0;
+    deletes: crate::lifecycle::delete_everywhere, "/db", super::hourly, 0;
+    compaction: crate::lifecycle::compact_blocks, "/db", super::hourly, 0;
+    wide_compaction: crate::lifecycle::compact_wide_blocks, "/db", super::hourly, 0;
+    lifecycle: crate::lifecycle::compact_with_deletes, "/db", super::hourly, 0;
+    retention: crate::lifecycle::expire_by_age, "/db", super::hourly, crate::lifecycle::EXPIRY_END;
+    size: crate::lifecycle::expire_by_size, "/db", super::hourly, 0;
+    namespaces: crate::lifecycle::make_and_drop_namespaces, "/db", super::hourly, 0;
 }
 
 fn run(
@@ -57,6 +64,7 @@ fn run(
     dir: &'static str,
     options: fn(Options) -> Options,
     run: fn(&mut Stage),
+    now: i64,
 ) {
     enumerate(&Case {
         name,
@@ -64,6 +72,7 @@ fn run(
         dir,
         options,
         run,
+        now,
     });
 }
 

@@ -1,6 +1,8 @@
 //! Writers, readers, flushes and syncs at once: every answer is a prefix of each writer's samples,
 //! with everything that was acknowledged before the question.
 
+mod changes;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;

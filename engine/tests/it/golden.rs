@@ -1,9 +1,9 @@
 //! Files as earlier releases wrote them: every later one reads them, byte for byte as they are.
 //!
-//! `engine/tests/golden/` holds WAL files, and a manifest and a whole database (flushed blocks and
-//! a WAL behind them) of version 1, which nobody writes any more. With `TREERING_REGENERATE_GOLDEN=1`
-//! the tests write anew what is still written, which is right only together with a change of the
-//! pages in `docs/format/`.
+//! `engine/tests/golden/` holds WAL files, a manifest and a whole database (flushed blocks and a
+//! WAL behind them) of version 1, which nobody writes any more, and a database of version 2. With
+//! `TREERING_REGENERATE_GOLDEN=1` the tests write anew what is still written, which is right only
+//! together with a change of the pages in `docs/format/`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ use treering::testing::{
     wal_payload_of,
 };
 use treering::{
-    Batch, Db, ExportedChunk, Metadata, MetricKind, NamespaceOptions, Options, Selector, labels,
-    stale_marker,
+    Batch, Db, ExportedChunk, Maintenance, Metadata, MetricKind, NamespaceOptions, Options,
+    Selector, labels, stale_marker,
 };
 
 use crate::support::{all, cpu};
@@ -162,23 +162,26 @@ fn fill(db: &Db) {
     .unwrap();
 }
 
+/// Copies the files of a database, but neither its lock nor its reserve.
+fn copy(home: &Path, dir: &Path) {
+    for folder in ["", "wal", "blocks"] {
+        fs::create_dir_all(dir.join(folder)).unwrap();
+        for entry in fs::read_dir(home.join(folder)).unwrap().map(Result::unwrap) {
+            let name = entry.file_name();
+            let kept = name != "LOCK" && name != "reserve";
+            if kept && entry.file_type().unwrap().is_file() {
+                fs::copy(entry.path(), dir.join(folder).join(name)).unwrap();
+            }
+        }
+    }
+}
+
 /// Opens a copy of the committed database: what is in it must be what was put in.
 #[test]
 fn a_database_of_version_one() {
     let home = golden("v1.db");
     let dir = tempfile::tempdir().unwrap();
-    for folder in ["", "wal", "blocks"] {
-        fs::create_dir_all(dir.path().join(folder)).unwrap();
-        for entry in fs::read_dir(home.join(folder)).unwrap().map(Result::unwrap) {
-            if entry.file_type().unwrap().is_file() {
-                fs::copy(
-                    entry.path(),
-                    dir.path().join(folder).join(entry.file_name()),
-                )
-                .unwrap();
-            }
-        }
-    }
+    copy(&home, dir.path());
     let db = Db::open(dir.path(), Options::default().create(false)).unwrap();
     let model = Db::in_memory().unwrap();
     fill(&model);
@@ -191,4 +194,98 @@ fn a_database_of_version_one() {
     assert_eq!(bits(&db), bits(&model));
     assert_eq!(db.recovery().wal_cut, None);
     assert_eq!(db.stats().block_samples, 6000);
+}
+
+/// Namespaces (one dropped again), deletes that are applied, in the manifest and in the WAL, merged
+/// blocks and small ones, metadata in the manifest and in the WAL.
+fn fill_and_change(db: &Db) {
+    fill(db);
+    let day = Duration::from_secs(86_400);
+    let options = NamespaceOptions::default()
+        .retention_bytes(1 << 40)
+        .max_series(1000);
+    let team = db.create_namespace("team", options).unwrap();
+    db.create_namespace("gone", NamespaceOptions::default())
+        .unwrap();
+    let bytes = Metadata::new(MetricKind::Counter)
+        .unit("bytes")
+        .help("Sent.");
+    team.set_metadata("sent", &bytes).unwrap();
+    db.set_metadata("cpu", &Metadata::new(MetricKind::Gauge))
+        .unwrap();
+    for hour in 0..6 {
+        let at = FIRST + hour * 3_600_000_000_000;
+        let batch = Batch::new().column(cpu("a"), &[at, at + 5, at + 9], &[1.0, 2.0, hour as f64]);
+        team.append(&batch).unwrap();
+        db.flush().unwrap();
+    }
+    let one = Selector::metric("cpu").eq("host", "b");
+    db.delete(&one, FIRST..FIRST + 500_000_000_000).unwrap();
+    db.compact().unwrap();
+    let late = Batch::new().sample(cpu("a"), FIRST + 5, -1.0);
+    team.append(&late).unwrap();
+    team.delete(&Selector::all(), FIRST + 9..=FIRST + 9)
+        .unwrap();
+    db.flush().unwrap();
+    let altered = NamespaceOptions::default()
+        .block_window(day)
+        .downsample(100 * 365 * day, Duration::from_secs(60));
+    db.alter_namespace("team", altered).unwrap();
+    db.drop_namespace("gone").unwrap();
+    db.remove_metadata("cpu").unwrap();
+    db.set_metadata("mem", &bytes).unwrap();
+    team.delete(
+        &Selector::metric("cpu").regex("host", "a|b").unwrap(),
+        ..=FIRST,
+    )
+    .unwrap();
+    team.append(&Batch::new().sample(cpu("c"), FIRST - 1, f64::NAN))
+        .unwrap();
+}
+
+#[test]
+fn a_database_with_namespaces_deletes_and_merged_blocks() {
+    let home = golden("v2.db");
+    let manual = || {
+        Options::default()
+            .maintenance(Maintenance::Manual)
+            .reserve_bytes(0)
+    };
+    if regenerate() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(dir.path(), manual()).unwrap();
+        fill_and_change(&db);
+        db.close().unwrap();
+        let _ = fs::remove_dir_all(&home);
+        copy(dir.path(), &home);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    copy(&home, dir.path());
+    let db = Db::open(dir.path(), manual().create(false)).unwrap();
+    let model = Db::in_memory_with(manual()).unwrap();
+    fill_and_change(&model);
+    let told = |db: &Db| -> Vec<_> {
+        let infos = db.namespaces().into_iter();
+        infos.map(|info| (info.name, info.options)).collect()
+    };
+    assert_eq!(told(&db), told(&model));
+    for (name, _) in told(&db) {
+        let (db, model) = (
+            db.namespace(&name).unwrap(),
+            model.namespace(&name).unwrap(),
+        );
+        assert_eq!(db.all_metadata(), model.all_metadata());
+        let bits = |db: &Db| -> Vec<_> {
+            let series = all(db, "{}").into_iter();
+            series
+                .map(|(labels, columns)| (labels, crate::support::bits(&columns)))
+                .collect()
+        };
+        assert_eq!(bits(&db), bits(&model), "{name}");
+    }
+    assert_eq!(db.recovery().wal_cut, None);
+    let stats = db.stats();
+    assert_eq!(stats.tombstones, 2, "{stats:?}");
+    assert!(db.recovery().frames >= 6 && stats.blocks >= 3, "{stats:?}");
+    assert!(db.verify().unwrap().is_clean());
 }

@@ -1,90 +1,60 @@
 //! Random lives of a database held against a plain model, sample by sample, bit by bit.
 //!
-//! The model is a map from series to a map from timestamp to value: the last write wins. Every
-//! answer is asked of the database in whatever state it is: all in the head, all in blocks, both.
-//! `TREERING_CASES` sets how many lives; a failing one is printed with its seed by proptest.
+//! The model is a map from series to a map from timestamp to value, for each namespace: the last
+//! write wins, a delete takes out what is there, and what is past the retention is not seen. Every
+//! answer is asked of the database in whatever state it is: in the head, in blocks, in both, half
+//! compacted. `TREERING_CASES` sets how many lives, `TREERING_SEED` where they start; a failing one
+//! is printed, as short as it can be made, with its seed.
+
+mod answers;
+mod plain;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::test_runner::{RngSeed, TestRunner};
 use treering::time::ManualClock;
 use treering::vfs::Vfs;
-use treering::{Aggregate, Batch, Db, Function, Options, Reads, is_stale, labels};
+use treering::{Batch, Db, Error, Metadata, MetricKind, Options, Reads, SeriesRef, labels};
 
-use crate::support::{bits, manual, memory, selector};
-
-type Model = BTreeMap<u8, BTreeMap<i64, u64>>;
-
-const SECOND: i64 = 1_000_000_000;
-/// Hosts that the random samples belong to.
-const HOSTS: u8 = 6;
-
-#[derive(Debug, Clone)]
-enum Step {
-    /// Samples of any series at any time, in one batch.
-    Scatter(Vec<(u8, i64, f64)>),
-    /// One sample of every series at one time.
-    Scrape(i64, f64),
-    /// Many samples of one series.
-    Column {
-        host: u8,
-        start: i64,
-        step: i64,
-        count: usize,
-        shape: u8,
-    },
-    Flush,
-    Reopen,
-    /// Reopens with blocks read the other way.
-    SwitchReads,
-    ClockJump(i64),
-}
-
-fn timestamps() -> impl Strategy<Value = i64> {
-    prop_oneof![
-        20 => (0..400i64).prop_map(|at| at * 15 * SECOND),
-        4 => (-10..10i64).prop_map(|day| day * 86_400 * SECOND),
-        2 => any::<i64>(),
-        1 => prop::sample::select(vec![i64::MIN, i64::MIN + 1, -1, 0, 1, i64::MAX]),
-    ]
-}
-
-fn values() -> impl Strategy<Value = f64> {
-    prop_oneof![
-        8 => (-1000..1000i32).prop_map(f64::from),
-        8 => (-100_000..100_000i32).prop_map(|value| f64::from(value) / 100.0),
-        2 => any::<f64>(),
-        1 => any::<u64>().prop_map(f64::from_bits),
-        1 => prop::sample::select(vec![
-            0.0, -0.0, f64::NAN, treering::stale_marker(), f64::INFINITY, f64::NEG_INFINITY,
-        ]),
-    ]
-}
-
-fn steps() -> impl Strategy<Value = Step> {
-    let column = (0..HOSTS, timestamps(), 1..40i64, 1..2500usize, 0..5u8);
-    prop_oneof![
-        6 => prop::collection::vec((0..HOSTS, timestamps(), values()), 1..40).prop_map(Step::Scatter),
-        6 => (timestamps(), values()).prop_map(|(at, value)| Step::Scrape(at, value)),
-        2 => column.prop_map(|(host, start, step, count, shape)| Step::Column {
-            host, start, step: step * SECOND, count, shape,
-        }),
-        2 => Just(Step::Flush),
-        1 => Just(Step::Reopen),
-        1 => Just(Step::SwitchReads),
-        1 => any::<i64>().prop_map(Step::ClockJump),
-    ]
-}
+use crate::support::{manual, memory, selector};
+use plain::{Plain, Samples};
+use steps::{HOSTS, Kept, SPACES, Step, timestamps, windows};
 
 /// A database and what it should hold.
 struct Life {
     vfs: Arc<dyn Vfs>,
     clock: Arc<ManualClock>,
+    now: i64,
     reads: Reads,
+    window: Option<u64>,
     db: Db,
-    model: Model,
+    /// By index into [`SPACES`].
+    model: BTreeMap<u8, Plain>,
+    refs: Vec<Taken>,
+    /// Opens so far, namespaces made so far.
+    opens: u32,
+    births: u32,
+    /// Samples refused in this open because they were past the retention.
+    expired: u64,
+    /// A handle on a namespace that was dropped.
+    ghost: Option<Db>,
+}
+
+/// A reference that was taken.
+#[derive(Debug, Clone, Copy)]
+struct Taken {
+    series: SeriesRef,
+    space: u8,
+    host: u8,
+    /// The open and the namespace that it is of.
+    open: u32,
+    born: u32,
+    /// Not released since: then it is good for as long as these two are.
+    pinned: bool,
 }
 
 fn host(number: u8) -> treering::Labels {
@@ -92,211 +62,411 @@ fn host(number: u8) -> treering::Labels {
 }
 
 impl Life {
-    fn begin() -> Self {
+    fn begin(window: Option<u64>) -> Self {
         let (vfs, clock) = (memory(), Arc::new(ManualClock::new(0)));
         let reads = Reads::Mmap;
-        let db = Db::open("/db", Self::options(&vfs, &clock, reads)).unwrap();
+        let db = Db::open("/db", Self::options(&vfs, &clock, reads, window)).unwrap();
         Self {
             vfs,
             clock,
+            now: 0,
             reads,
+            window,
             db,
-            model: Model::new(),
+            model: BTreeMap::from([(0, Plain::default())]),
+            refs: Vec::new(),
+            opens: 0,
+            births: 0,
+            expired: 0,
+            ghost: None,
         }
     }
 
     /// Small files and much flushing by itself, so that everything happens in a short life.
-    fn options(vfs: &Arc<dyn Vfs>, clock: &Arc<ManualClock>, reads: Reads) -> Options {
+    fn options(
+        vfs: &Arc<dyn Vfs>,
+        clock: &Arc<ManualClock>,
+        reads: Reads,
+        window: Option<u64>,
+    ) -> Options {
         let clock: Arc<ManualClock> = Arc::clone(clock);
-        manual(vfs)
+        let options = manual(vfs)
             .clock(clock)
             .reads(reads)
             .wal_file_bytes(64 << 10)
-            .wal_max_bytes(256 << 10)
+            .wal_max_bytes(256 << 10);
+        match window {
+            Some(seconds) => options.block_window(Duration::from_secs(seconds)),
+            None => options,
+        }
     }
 
     fn take(&mut self, step: &Step) {
         match step {
-            Step::Scatter(rows) => {
-                let mut batch = Batch::new();
-                for &(number, at, value) in rows {
-                    batch.push(host(number), at, value);
-                    self.model
-                        .entry(number)
-                        .or_default()
-                        .insert(at, value.to_bits());
-                }
-                self.db.append(&batch).unwrap();
-            }
-            Step::Scrape(at, value) => {
-                let series = (0..HOSTS).map(|number| self.db.series(&host(number)).unwrap());
-                let row: Vec<_> = series.map(|series| (series, *value)).collect();
-                self.db.append(&Batch::new().row(*at, &row)).unwrap();
-                for number in 0..HOSTS {
-                    self.model
-                        .entry(number)
-                        .or_default()
-                        .insert(*at, value.to_bits());
-                }
+            Step::Scatter {
+                space,
+                rows,
+                partial,
+            } => self.append(*space, rows, *partial),
+            Step::Scrape { space, at, value } => {
+                let rows: Vec<_> = (0..HOSTS).map(|host| (host, *at, *value)).collect();
+                self.append(*space, &rows, true);
             }
             Step::Column {
-                host: number,
+                space,
+                host,
                 start,
                 step,
                 count,
                 shape,
+            } => self.column((*space, *host), *start, *step, *count, *shape),
+            Step::Delete {
+                space,
+                what,
+                first,
+                last,
             } => {
-                let times: Vec<i64> = (0..*count as i64)
-                    .map(|index| start.wrapping_add(index * step))
-                    .collect();
-                let column: Vec<f64> = (0..*count).map(|index| shaped(*shape, index)).collect();
-                self.db
-                    .append(&Batch::new().column(host(*number), &times, &column))
-                    .unwrap();
-                let bits = column.iter().map(|value| value.to_bits());
-                self.model
-                    .entry(*number)
-                    .or_default()
-                    .extend(times.into_iter().zip(bits));
+                if let Some(db) = self.seen_from(*space) {
+                    db.delete(&selector(&what.text()), *first..=*last).unwrap();
+                    self.plain(*space).delete(*what, *first, *last);
+                }
             }
             Step::Flush => self.db.flush().unwrap(),
+            Step::Compact => self.tidy(|db| db.compact().map(|()| true)),
+            Step::Maintain => self.tidy(Db::maintain),
             Step::Reopen => self.reopen(),
             Step::SwitchReads => {
-                self.reads = if self.reads == Reads::Mmap {
-                    Reads::Pread
-                } else {
-                    Reads::Mmap
+                self.reads = match self.reads {
+                    Reads::Mmap => Reads::Pread,
+                    _ => Reads::Mmap,
                 };
                 self.reopen();
             }
-            Step::ClockJump(now) => {
+            Step::Clock(now) => {
                 self.clock.set(*now);
-                self.clock.advance(Duration::from_secs(3600));
+                self.now = *now;
+            }
+            Step::Create { space, kept } => self.create(*space, *kept),
+            Step::Alter { space, kept } => self.alter(*space, *kept),
+            Step::Drop { space } => self.drop_space(*space),
+            Step::Refer { space, host } => self.refer(*space, *host),
+            Step::Use { pick, space, at } => self.use_reference(*pick, *space, *at),
+            Step::Release { pick } => self.release(*pick),
+            Step::Describe {
+                space,
+                metric,
+                help,
+            } => self.describe(*space, *metric, *help),
+            Step::Look { space, first, last } => self.look(*space, (*first, *last)),
+        }
+    }
+
+    /// The database from a namespace; refused when the model has none.
+    fn seen_from(&self, space: u8) -> Option<Db> {
+        let found = self.db.namespace(SPACES[usize::from(space)]);
+        if self.model.contains_key(&space) {
+            return Some(found.unwrap());
+        }
+        assert!(matches!(found, Err(Error::NoNamespace { .. })));
+        None
+    }
+
+    fn plain(&mut self, space: u8) -> &mut Plain {
+        self.model.get_mut(&space).unwrap()
+    }
+
+    fn append(&mut self, space: u8, rows: &[(u8, i64, f64)], partial: bool) {
+        let Some(db) = self.seen_from(space) else {
+            return;
+        };
+        let mut batch = Batch::new();
+        rows.iter()
+            .for_each(|&(number, at, value)| batch.push(host(number), at, value));
+        let horizon = self.model[&space].horizon(self.now);
+        let (kept, expired): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.1 >= horizon);
+        if partial {
+            let done = db.append_partial(&batch).unwrap();
+            assert_eq!(done.samples, kept.len());
+            let rejected: usize = done.rejected.iter().map(|rejected| rejected.samples).sum();
+            assert_eq!(rejected, expired.len());
+            assert!(done.rejected.iter().all(|it| is_expired(&it.reason)));
+            self.expired += expired.len() as u64;
+        } else {
+            match db.append(&batch) {
+                Ok(()) => assert!(expired.is_empty()),
+                Err(Error::Rejected(first)) => {
+                    assert!(is_expired(&first.reason), "{first:?}");
+                    let found = rows.iter().position(|row| row.1 < horizon);
+                    assert_eq!(Some(first.row), found);
+                    self.expired += first.samples as u64;
+                    return;
+                }
+                Err(error) => panic!("{error}"),
             }
         }
+        for &&(number, at, value) in &kept {
+            self.plain(space).append(number, at, value);
+        }
+    }
+
+    fn column(
+        &mut self,
+        (space, number): (u8, u8),
+        start: i64,
+        step: i64,
+        count: usize,
+        shape: u8,
+    ) {
+        let Some(db) = self.seen_from(space) else {
+            return;
+        };
+        let times = (0..count as i64).map(|index| start.wrapping_add(index * step));
+        let times: Vec<i64> = times.collect();
+        let values: Vec<f64> = (0..count).map(|index| shaped(shape, index)).collect();
+        let batch = Batch::new().column(host(number), &times, &values);
+        let done = db.append_partial(&batch).unwrap();
+        let horizon = self.model[&space].horizon(self.now);
+        let mut appended = 0;
+        for (&at, &value) in times.iter().zip(&values).filter(|(at, _)| **at >= horizon) {
+            self.plain(space).append(number, at, value);
+            appended += 1;
+        }
+        assert_eq!(done.samples, appended);
+        self.expired += (count - appended) as u64;
+    }
+
+    /// Runs maintenance, which may take away what is past the retention, and in a namespace with
+    /// more bytes than it may hold the oldest samples: whole blocks of them, so all through some
+    /// moment, and nothing when its blocks fit.
+    fn tidy(&mut self, maintain: impl Fn(&Db) -> treering::Result<bool>) {
+        let limited = self.model.values().any(|plain| plain.kept.bytes.is_some());
+        if limited {
+            // Heads are not counted; blocks made by the maintenance itself would be.
+            self.db.flush().unwrap();
+        }
+        let before = self.block_bytes();
+        let more = maintain(&self.db).unwrap();
+        let after = self.block_bytes();
+        let spaces: Vec<u8> = self.model.keys().copied().collect();
+        for space in spaces {
+            let now = self.now;
+            let plain = self.plain(space);
+            plain.dim(now);
+            let Some(most) = plain.kept.bytes else {
+                continue;
+            };
+            let over = before[&space] > most;
+            assert!(more || after[&space] <= most, "{after:?} of {most}");
+            self.check(space, (i64::MIN, i64::MAX), over);
+        }
+    }
+
+    fn block_bytes(&self) -> BTreeMap<u8, u64> {
+        let spaces = self.db.namespaces().into_iter().map(|info| {
+            let space = SPACES.iter().position(|name| *name == info.name).unwrap();
+            (space as u8, info.stats.block_bytes.total)
+        });
+        spaces.collect()
     }
 
     fn reopen(&mut self) {
         self.db.close().unwrap();
-        self.db = Db::open("/db", Self::options(&self.vfs, &self.clock, self.reads)).unwrap();
-        assert_eq!(self.db.recovery().wal_cut, None);
+        let options = Self::options(&self.vfs, &self.clock, self.reads, self.window);
+        self.db = Db::open("/db", options).unwrap();
+        let report = self.db.recovery();
+        assert_eq!(report.wal_cut, None);
+        assert!(report.quarantined.is_empty());
+        self.opens += 1;
+        self.expired = 0;
+        self.ghost = None;
+        self.check_spaces();
     }
 
-    /// Every sample in `first..=last`, series by series, as columns and one by one.
-    fn check_samples(&self, first: i64, last: i64) {
-        let mut found = Model::new();
-        for series in self.db.select(&selector("m"), first..=last).unwrap() {
-            let series = series.unwrap();
-            let number = series.labels().get("host").unwrap()[1..].parse().unwrap();
-            let columns = bits(&series.columns().unwrap());
-            let one_by_one: Vec<_> = series
-                .samples()
-                .map(|sample| {
-                    sample
-                        .map(|sample| (sample.timestamp, sample.value.to_bits()))
-                        .unwrap()
-                })
-                .collect();
-            assert_eq!(columns, one_by_one);
-            assert!(
-                found
-                    .insert(number, columns.into_iter().collect())
-                    .is_none()
-            );
+    fn create(&mut self, space: u8, kept: Kept) {
+        let made = self
+            .db
+            .create_namespace(SPACES[usize::from(space)], kept.options());
+        if self.model.contains_key(&space) {
+            assert!(matches!(made, Err(Error::InvalidArgument { .. })));
+            return;
         }
-        let expected: Model = self
-            .model
-            .iter()
-            .map(|(&number, samples)| (number, range_of(samples, first, last)))
-            .filter(|(_, samples)| !samples.is_empty())
-            .collect();
-        assert_eq!(found, expected);
+        assert!(samples_of(&made.unwrap()).is_empty());
+        self.births += 1;
+        self.model.insert(space, Plain::new(kept, self.births));
+        self.check_spaces();
     }
 
-    /// Aggregates of each series over the whole of `first..=last`.
-    fn check_aggregates(&self, first: i64, last: i64) {
-        for function in [
-            Function::Count,
-            Function::Sum,
-            Function::Min,
-            Function::Max,
-            Function::Avg,
-            Function::First,
-            Function::Last,
-            Function::Stddev,
-            Function::Increase,
-        ] {
-            let found = self
-                .db
-                .aggregate(&selector("m"), first..=last, &Aggregate::new(function))
-                .unwrap();
-            let found: BTreeMap<u8, f64> = found
-                .iter()
-                .map(|series| {
-                    let number = series.labels.get("host").unwrap()[1..].parse().unwrap();
-                    assert_eq!(series.points.len(), 1);
-                    assert_eq!(series.points[0].timestamp, last);
-                    (number, series.points[0].value)
-                })
-                .collect();
-            let expected: BTreeMap<u8, (f64, f64)> = self
-                .model
-                .iter()
-                .filter_map(|(&number, samples)| {
-                    let values: Vec<f64> = range_of(samples, first, last)
-                        .into_values()
-                        .map(f64::from_bits)
-                        .filter(|value| !is_stale(*value))
-                        .collect();
-                    (!values.is_empty()).then(|| (number, plain(function, &values)))
-                })
-                .collect();
-            let keys = |map: &BTreeMap<u8, f64>| map.keys().copied().collect::<Vec<_>>();
-            assert_eq!(keys(&found), expected.keys().copied().collect::<Vec<_>>());
-            for (number, (value, size)) in expected {
-                let got = found[&number];
-                let close = if size == 0.0 {
-                    got.to_bits() == value.to_bits() || (got.is_nan() && value.is_nan())
-                } else if !size.is_finite() || !value.is_finite() {
-                    true
-                } else {
-                    (got - value).abs() <= 1e-12 * size
-                };
-                assert!(close, "{function:?} of h{number}: {got} is not {value}");
+    fn alter(&mut self, space: u8, kept: Kept) {
+        let name = SPACES[usize::from(space)];
+        let altered = self.db.alter_namespace(name, kept.options());
+        match self.model.get_mut(&space) {
+            Some(plain) => {
+                altered.unwrap();
+                plain.kept = kept;
+            }
+            None => assert!(matches!(altered, Err(Error::NoNamespace { .. }))),
+        }
+        self.check_spaces();
+    }
+
+    fn drop_space(&mut self, space: u8) {
+        let ghost = self.seen_from(space);
+        let dropped = self.db.drop_namespace(SPACES[usize::from(space)]);
+        match self.model.remove(&space) {
+            Some(_) => {
+                dropped.unwrap();
+                self.expired = self.db.stats().samples_expired;
+            }
+            None => assert!(matches!(dropped, Err(Error::NoNamespace { .. }))),
+        }
+        self.ghost = ghost.or(self.ghost.take());
+        self.check_spaces();
+    }
+
+    fn refer(&mut self, space: u8, number: u8) {
+        if let Some(db) = self.seen_from(space) {
+            let born = self.plain(space).born;
+            self.refs.push(Taken {
+                series: db.series(&host(number)).unwrap(),
+                space,
+                host: number,
+                open: self.opens,
+                born,
+                pinned: true,
+            });
+        }
+    }
+
+    /// A reference is good for its own namespace in its own open, for as long as nobody released
+    /// it; then it is its own series or an error, never another series.
+    fn use_reference(&mut self, pick: u8, space: u8, at: i64) {
+        let (Some(db), false) = (self.seen_from(space), self.refs.is_empty()) else {
+            return;
+        };
+        let taken = self.refs[usize::from(pick) % self.refs.len()];
+        let (now, opens) = (self.now, self.opens);
+        let value = f64::from(pick);
+        let appended = db.append(&Batch::new().sample(taken.series, at, value));
+        let plain = self.model.get_mut(&space).unwrap();
+        let own = taken.open == opens && (taken.space, taken.born) == (space, plain.born);
+        match appended {
+            Ok(()) => {
+                assert!(own, "{taken:?} was taken in {space}");
+                assert!(at >= plain.horizon(now));
+                plain.append(taken.host, at, value);
+            }
+            Err(Error::Rejected(first)) if is_expired(&first.reason) => {
+                assert!(at < plain.horizon(now));
+                self.expired += 1;
+            }
+            Err(Error::Rejected(first)) => {
+                assert!(matches!(first.reason, Error::StaleRef), "{first:?}");
+                assert!(!(own && taken.pinned), "{taken:?} is stale");
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn release(&mut self, pick: u8) {
+        if self.refs.is_empty() {
+            return;
+        }
+        let taken = self.refs[usize::from(pick) % self.refs.len()];
+        if let Some(db) = self.seen_from(taken.space) {
+            db.release(&[taken.series]);
+        }
+        let same = |other: &&mut Taken| (other.space, other.host) == (taken.space, taken.host);
+        self.refs
+            .iter_mut()
+            .filter(same)
+            .for_each(|other| other.pinned = false);
+    }
+
+    fn describe(&mut self, space: u8, metric: u8, help: Option<u8>) {
+        let Some(db) = self.seen_from(space) else {
+            return;
+        };
+        let metric = format!("metric_{metric}");
+        let metadata = &mut self.plain(space).metadata;
+        match help {
+            Some(help) => {
+                let kind = [MetricKind::Counter, MetricKind::Gauge][usize::from(help % 2)];
+                let known = Metadata::new(kind).help("x".repeat(usize::from(help)));
+                db.set_metadata(&metric, &known).unwrap();
+                metadata.insert(metric, known);
+            }
+            None => {
+                db.remove_metadata(&metric).unwrap();
+                metadata.remove(&metric);
             }
         }
     }
 
-    fn check_newest(&self) {
-        let found: BTreeMap<String, (i64, u64)> = self
-            .db
-            .latest(&selector("m"))
-            .unwrap()
-            .iter()
-            .map(|latest| {
-                let sample = (latest.sample.timestamp, latest.sample.value.to_bits());
-                (latest.labels.get("host").unwrap().to_owned(), sample)
-            })
-            .collect();
-        let expected: BTreeMap<String, (i64, u64)> = self
-            .model
-            .iter()
-            .filter_map(|(number, samples)| {
-                let (&at, &bits) = samples.last_key_value()?;
-                Some((format!("h{number}"), (at, bits)))
-            })
-            .collect();
-        assert_eq!(found, expected);
-        let hosts = self.db.label_values("host", &selector("m"), ..).unwrap();
-        assert_eq!(hosts, expected.into_keys().collect::<Vec<_>>());
+    /// Namespaces, how they are kept, and what is known of their metrics.
+    fn check_spaces(&self) {
+        let found = self.db.namespaces().into_iter();
+        let found: BTreeMap<_, _> = found.map(|info| (info.name, info.options)).collect();
+        let expected = self.model.iter().map(|(&space, plain)| {
+            let name = SPACES[usize::from(space)].to_owned();
+            (name, plain.kept.options())
+        });
+        assert_eq!(found, expected.collect());
+        for (&space, plain) in &self.model {
+            let known = self.seen_from(space).unwrap().all_metadata();
+            let expected: Vec<_> = plain.metadata.clone().into_iter().collect();
+            assert_eq!(known, expected);
+        }
+        assert_eq!(self.db.stats().samples_expired, self.expired);
+        if let Some(ghost) = &self.ghost {
+            let batch = Batch::new().sample(host(0), 0, 0.0);
+            assert!(matches!(
+                ghost.append(&batch),
+                Err(Error::NoNamespace { .. })
+            ));
+            let asked = ghost.select(&selector("m"), ..);
+            assert!(matches!(asked, Err(Error::NoNamespace { .. })));
+        }
+    }
+
+    /// Samples of a namespace against the model; what is found.
+    fn check(&mut self, space: u8, range: (i64, i64), over: bool) -> Option<Samples> {
+        let db = self.seen_from(space)?;
+        let now = self.now;
+        let found = answers::samples(&db, range);
+        self.plain(space).compare(&found, range, now, over);
+        Some(found)
+    }
+
+    /// Every question over a range.
+    fn look(&mut self, space: u8, range: (i64, i64)) {
+        if self.check(space, (i64::MIN, i64::MAX), false).is_none() {
+            return;
+        }
+        let db = self.seen_from(space).unwrap();
+        let now = self.now;
+        let plain = self.plain(space);
+        let held = plain.samples(range, now);
+        let all = plain.samples((i64::MIN, i64::MAX), now);
+        let exact = !plain.thinned && plain.kept.age.is_none();
+        assert_eq!(answers::samples(&db, range), held);
+        if range.0 <= range.1 {
+            answers::check_aggregates(&db, &held, range);
+        }
+        answers::check_newest_and_names(&db, &all, exact);
+    }
+
+    fn look_at_all(&mut self, range: (i64, i64)) {
+        (0..SPACES.len() as u8).for_each(|space| self.look(space, range));
+        self.check_spaces();
     }
 }
 
-fn range_of(samples: &BTreeMap<i64, u64>, first: i64, last: i64) -> BTreeMap<i64, u64> {
-    samples
-        .range(first..=last)
-        .map(|(&at, &bits)| (at, bits))
-        .collect()
+fn samples_of(db: &Db) -> Samples {
+    answers::samples(db, (i64::MIN, i64::MAX))
+}
+
+fn is_expired(error: &Error) -> bool {
+    matches!(error, Error::Expired { .. })
 }
 
 /// Values of a column: constant, counter with resets, decimals, noise, with stale markers.
@@ -311,102 +481,67 @@ fn shaped(shape: u8, index: usize) -> f64 {
     }
 }
 
-/// The plain answer, and the magnitude that an error is relative to; 0 where bits must agree.
-fn plain(function: Function, values: &[f64]) -> (f64, f64) {
-    let numbers = || values.iter().copied().filter(|value| !value.is_nan());
-    let size: f64 = numbers().map(f64::abs).sum::<f64>().max(f64::MIN_POSITIVE);
-    let count = values.len() as f64;
-    match function {
-        Function::Count => (count, 0.0),
-        Function::Min => (numbers().reduce(smaller).unwrap_or(f64::NAN), 0.0),
-        Function::Max => (numbers().reduce(larger).unwrap_or(f64::NAN), 0.0),
-        Function::First => (values[0], 0.0),
-        Function::Last => (values[values.len() - 1], 0.0),
-        Function::Sum => (exact_sum(values.iter().copied()), size),
-        Function::Avg => (exact_sum(values.iter().copied()) / count, size / count),
-        Function::Stddev => {
-            let mean = exact_sum(values.iter().copied()) / count;
-            let squares = exact_sum(values.iter().map(|value| (value - mean).powi(2)));
-            ((squares / count).sqrt(), size)
-        }
-        _ => {
-            let drops = values
-                .windows(2)
-                .filter(|pair| pair[1] < pair[0])
-                .map(|pair| pair[0]);
-            let ends = [values[values.len() - 1], -values[0]];
-            (exact_sum(drops.chain(ends)), size)
-        }
+const ALL: (i64, i64) = (i64::MIN, i64::MAX);
+
+fn live(window: Option<u64>, steps: &[Step], ranges: &[(i64, i64)]) {
+    let mut life = Life::begin(window);
+    for step in steps {
+        life.take(step);
     }
-}
-
-/// Of zeros of both signs the first, as a scan that looks for strictly smaller values finds it.
-fn smaller(a: f64, b: f64) -> f64 {
-    if b < a { b } else { a }
-}
-
-fn larger(a: f64, b: f64) -> f64 {
-    if b > a { b } else { a }
-}
-
-/// Sum by pairwise exact expansion (Shewchuk): right to the last bit.
-fn exact_sum(values: impl Iterator<Item = f64>) -> f64 {
-    let mut parts: Vec<f64> = Vec::new();
-    for mut value in values {
-        let mut kept = Vec::new();
-        for part in parts {
-            let (large, small) = if value.abs() < part.abs() {
-                (part, value)
-            } else {
-                (value, part)
-            };
-            let sum = large + small;
-            let rest = small - (sum - large);
-            if rest != 0.0 {
-                kept.push(rest);
-            }
-            value = sum;
-        }
-        kept.push(value);
-        parts = kept;
+    for &(a, b) in ranges {
+        life.look_at_all((a.min(b), a.max(b)));
     }
-    parts.iter().rev().sum()
-}
-
-fn cases() -> u32 {
-    std::env::var("TREERING_CASES")
-        .ok()
-        .and_then(|cases| cases.parse().ok())
-        .unwrap_or(200)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
-
-    #[test]
-    fn any_life_equals_the_model(
-        steps in prop::collection::vec(steps(), 1..60),
-        ranges in prop::collection::vec((timestamps(), timestamps()), 3),
-    ) {
-        let mut life = Life::begin();
-        for (number, step) in steps.iter().enumerate() {
-            life.take(step);
-            if number % 16 == 15 {
-                life.check_samples(i64::MIN, i64::MAX);
-            }
-        }
-        for (a, b) in ranges.into_iter().chain([(i64::MIN, i64::MAX)]) {
-            life.check_samples(a.min(b), a.max(b));
-            life.check_aggregates(a.min(b), a.max(b));
-        }
-        life.check_newest();
-        life.db.flush().unwrap();
-        life.check_samples(i64::MIN, i64::MAX);
-        life.check_aggregates(i64::MIN, i64::MAX);
-        life.reopen();
-        life.check_samples(i64::MIN, i64::MAX);
-        life.check_newest();
-        let report = life.db.verify().unwrap();
-        assert!(report.is_clean(), "{report:?}");
+    life.look_at_all(ALL);
+    life.db.flush().unwrap();
+    life.look_at_all(ALL);
+    life.tidy(|db| db.compact().map(|()| true));
+    life.look_at_all(ALL);
+    // What retention deletes by itself is in the WAL until then.
+    life.db.flush().unwrap();
+    let stats = life.db.stats();
+    assert_eq!(stats.tombstones, 0, "compacted, but {stats:?}");
+    if life.model.values().all(|plain| plain.kept.bytes.is_none()) {
+        life.db.compact().unwrap();
+        assert_eq!(life.db.stats().compactions, stats.compactions, "again");
     }
+    life.reopen();
+    life.look_at_all(ALL);
+    let report = life.db.verify().unwrap();
+    assert!(report.is_clean(), "{report:?}");
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+/// Threads that share the lives.
+const THREADS: u64 = 2;
+/// Lives of an ordinary run.
+const CASES: u64 = 2000;
+
+#[test]
+fn any_life_equals_the_model() {
+    let cases = number("TREERING_CASES").unwrap_or(CASES);
+    let seed = number("TREERING_SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            scope.spawn(move || {
+                let mut config = ProptestConfig::with_cases(cases.div_ceil(THREADS) as u32);
+                let own = seed.wrapping_mul(THREADS).wrapping_add(thread);
+                config.rng_seed = RngSeed::Fixed(own);
+                config.failure_persistence = None;
+                config.max_shrink_iters = 2000;
+                let steps = prop::collection::vec(steps::steps(), 1..200);
+                let ranges = prop::collection::vec((timestamps(), timestamps()), 2);
+                let lives = (windows(), steps, ranges);
+                let ended = TestRunner::new(config).run(&lives, |(window, steps, ranges)| {
+                    live(window, &steps, &ranges);
+                    Ok(())
+                });
+                if let Err(error) = ended {
+                    panic!("TREERING_SEED={seed}: {error}");
+                }
+            });
+        }
+    });
 }

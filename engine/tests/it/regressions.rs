@@ -2,11 +2,15 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use treering::time::ManualClock;
 use treering::vfs::{CallKind, Fault, FaultVfs, Repeat, Vfs};
-use treering::{Batch, Db, Error, Labels, NamespaceOptions, Options, Sync, labels};
+use treering::{
+    Aggregate, Batch, Db, Error, Function, Labels, NamespaceOptions, Options, Sync, labels,
+};
 
-use crate::support::{all, append, cpu, files, manual, memory, open};
+use crate::support::{all, append, cpu, files, manual, memory, open, selector};
 
 /// One failed fsync was reported to one of several threads that shared it; the next thread in the
 /// queue called fsync again, was told Ok, and acknowledged bytes that the disk never got.
@@ -308,4 +312,88 @@ fn a_namespace_made_while_a_flush_is_under_way_is_flushed_by_the_next() {
         all(&db.namespace("late").unwrap(), "cpu")[0].1.values,
         [2.0]
     );
+}
+
+/// The head of a namespace without samples was not frozen with the others, and its next block began
+/// at a sequence that had been flushed long ago. A crash before that block was live left a file
+/// that nothing explained: the next open set it aside as evidence of damage.
+#[test]
+fn a_block_of_a_namespace_that_was_idle_is_explained_after_a_crash() {
+    for call in 1.. {
+        let faults = FaultVfs::new(memory());
+        let vfs: Arc<dyn Vfs> = Arc::new(faults.clone());
+        let db = open(&vfs);
+        let idle = db
+            .create_namespace("idle", NamespaceOptions::default())
+            .unwrap();
+        append(&db, &cpu("a"), 1, 1.0);
+        db.flush().unwrap();
+        append(&idle, &cpu("b"), 1, 1.0);
+        faults.fail(faults.calls() + call, Fault::Io, Repeat::Forever);
+        let flushed = db.flush();
+        drop((idle, db));
+        faults.heal();
+        let db = open(&vfs);
+        assert!(db.recovery().quarantined.is_empty(), "call {call}");
+        assert_eq!(all(&db.namespace("idle").unwrap(), "{}").len(), 1);
+        if flushed.is_ok() {
+            break;
+        }
+    }
+}
+
+/// Samples past the retention were not selected, but counted: an aggregate whose range began
+/// earlier took them from chunks and heads that hold newer ones too.
+#[test]
+fn an_aggregate_leaves_out_what_has_expired() {
+    let vfs = memory();
+    let clock = Arc::new(ManualClock::new(0));
+    let second = 1_000_000_000;
+    let db = Db::open("/db", manual(&vfs).clock(Arc::<ManualClock>::clone(&clock))).unwrap();
+    let (times, values): (Vec<i64>, Vec<f64>) = (0..100).map(|at| (at * second, 1.0)).unzip();
+    db.append(&Batch::new().column(cpu("a"), &times, &values))
+        .unwrap();
+    let kept = NamespaceOptions::default().retention(Duration::from_secs(10));
+    db.alter_namespace("default", kept).unwrap();
+    clock.set(99 * second);
+    let count = Aggregate::new(Function::Count);
+    for _ in 0..2 {
+        let counted = db.aggregate(&selector("cpu"), .., &count).unwrap();
+        assert_eq!(counted[0].points[0].value, 11.0);
+        assert_eq!(all(&db, "cpu")[0].1.values.len(), 11);
+        db.flush().unwrap();
+    }
+}
+
+/// A namespace that was altered to have no bound on its series kept the old one until it was opened
+/// again.
+#[test]
+fn a_bound_on_series_can_be_lifted() {
+    let db = Db::in_memory().unwrap();
+    let options = NamespaceOptions::default().max_series(1);
+    let few = db.create_namespace("few", options).unwrap();
+    append(&few, &cpu("a"), 1, 1.0);
+    let second = Batch::new().sample(cpu("b"), 1, 1.0);
+    assert!(few.append(&second).is_err());
+    db.alter_namespace("few", NamespaceOptions::default())
+        .unwrap();
+    few.append(&second).unwrap();
+}
+
+/// `DbStats::samples_expired` was there, and nothing ever counted.
+#[test]
+fn what_is_refused_for_its_age_is_counted() {
+    let vfs = memory();
+    let clock = Arc::new(ManualClock::new(1_000_000_000_000));
+    let db = Db::open("/db", manual(&vfs).clock(clock)).unwrap();
+    let kept = NamespaceOptions::default().retention(Duration::from_secs(10));
+    db.alter_namespace("default", kept).unwrap();
+    let batch = Batch::new()
+        .sample(cpu("a"), 5, 1.0)
+        .column(cpu("b"), &[6, 7], &[1.0, 2.0])
+        .sample(cpu("a"), 1_000_000_000_000, 1.0);
+    db.append_partial(&batch).unwrap();
+    assert_eq!(db.stats().samples_expired, 3);
+    assert!(db.append(&batch).is_err());
+    assert_eq!(db.stats().samples_expired, 4);
 }
