@@ -2,8 +2,8 @@
 //!
 //! Input: batches that were acknowledged. Output: updates in a bounded queue, one per series and
 //! batch. A batch takes its turn while the WAL is locked and is handed out when all turns before it
-//! have ended, so updates come in order of sequence; a batch that fails gives its turn up. Invariant:
-//! an append never waits for a receiver: what does not fit is dropped whole and counted.
+//! have ended, so updates come in order of sequence; a batch that fails gives its turn up.
+//! Invariant: an append never waits for a receiver: what does not fit is dropped whole and counted.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -45,11 +45,11 @@ impl Db {
     /// miss anything follows [`Db::frames_since`].
     ///
     /// At most `capacity` samples wait to be received. An update that does not fit is dropped and
-    /// counted in [`Watch::missed`]; appends never wait for a receiver. While somebody watches, each
-    /// append to the namespace also looks up which of its series are selected.
+    /// counted in [`Watch::missed`]; appends never wait for a receiver. While somebody watches,
+    /// each append to the namespace also looks up which of its series are selected.
     ///
-    /// A read-only open hands out what [`Db::refresh`] finds in the log of the writer. A refresh that
-    /// comes after a flush may have passed samples over, and counts as one update missed.
+    /// A read-only open hands out what [`Db::refresh`] finds in the log of the writer. A refresh
+    /// that comes after a flush may have passed samples over, and counts as one update missed.
     ///
     /// ```
     /// use treering::{Batch, Db, Selector, labels};

@@ -67,7 +67,8 @@ pub fn wal_change(data: &[u8]) {
     }
 }
 
-/// The bytes as an exported chunk, as they are and behind a right version and before a right checksum.
+/// The bytes as an exported chunk, as they are and behind a right version and before a right
+/// checksum.
 pub fn exported_chunk(data: &[u8]) {
     let check = |bytes: &[u8]| {
         if let Ok(columns) = ExportedChunk::decode(bytes) {

@@ -49,8 +49,8 @@ impl ExportedChunk {
     /// 128 KiB of memory.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] for damaged bytes, [`Error::Version`] and [`Error::Unsupported`] for those
-    /// of a newer release; all of them name the file `exported chunk`.
+    /// [`Error::Corrupt`] for damaged bytes, [`Error::Version`] and [`Error::Unsupported`] for
+    /// those of a newer release; all of them name the file `exported chunk`.
     pub fn decode(bytes: &[u8]) -> Result<Columns> {
         format::decode(bytes)
     }
@@ -86,12 +86,12 @@ struct Exporting {
 impl Db {
     /// The samples of this namespace whose series hash ([`Labels::hash64`], the function
     /// [`SERIES_HASH`](crate::SERIES_HASH)) lies in `hashes` and whose timestamp lies in `range`:
-    /// series in label order, each in chunks in order of time that decode alone. What was deleted or
-    /// has expired is left out. Appends, flushes and compaction go on.
+    /// series in label order, each in chunks in order of time that decode alone. What was deleted
+    /// or has expired is left out. Appends, flushes and compaction go on.
     ///
-    /// Every change up to [`Export::sequence`] is in the export, and perhaps some later ones: whoever
-    /// writes the export into an empty database, and then applies what [`Db::frames_since`] gives
-    /// from that sequence on, has what this database has.
+    /// Every change up to [`Export::sequence`] is in the export, and perhaps some later ones:
+    /// whoever writes the export into an empty database, and then applies what [`Db::frames_since`]
+    /// gives from that sequence on, has what this database has.
     ///
     /// Of what was downsampled
     /// ([`NamespaceOptions::downsample`](crate::NamespaceOptions::downsample)) the export has the

@@ -1,9 +1,10 @@
 //! Walks the frames of a WAL that is being written, up to a sequence that is known to be in it.
 //!
-//! Input: the files of the folder and the sequence of the last frame written. Output: the frames from
-//! the start of a generation on, in order. The files are opened at once, so a flush that removes
-//! them takes nothing away; each frame is read with its own checksum, a window of the file at a
-//! time. Unlike recovery there is no tail to judge: whatever is wrong below that sequence is damage.
+//! Input: the files of the folder and the sequence of the last frame written. Output: the frames
+//! from the start of a generation on, in order. The files are opened at once, so a flush that
+//! removes them takes nothing away; each frame is read with its own checksum, a window of the file
+//! at a time. Unlike recovery there is no tail to judge: whatever is wrong below that sequence is
+//! damage.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
