@@ -27,6 +27,8 @@ pub(crate) struct View {
     pub(crate) live: Arc<Head>,
     /// In order of sequence.
     pub(crate) tombstones: Vec<Arc<Tombstone>>,
+    /// Deletes up to this sequence are known to it, those that hide nothing any more too.
+    pub(crate) deleted_through: u64,
 }
 
 /// A block of a view, and what is hidden in it.
@@ -75,6 +77,7 @@ impl CurrentView {
             frozen: Vec::new(),
             live,
             tombstones,
+            deleted_through: 0,
         };
         view.tombstones.sort_by_key(|tombstone| tombstone.sequence);
         view.add(blocks);
@@ -159,6 +162,7 @@ impl CurrentView {
             for live in &mut view.blocks {
                 live.attach(&tombstone);
             }
+            view.deleted_through = view.deleted_through.max(tombstone.sequence);
             view.tombstones.push(tombstone);
             view.tombstones.sort_by_key(|tombstone| tombstone.sequence);
         });

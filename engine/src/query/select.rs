@@ -382,11 +382,11 @@ impl SeriesSet {
     /// and what lies below it must not show instead. Samples below the live head are all older than
     /// any delete that it has seen.
     fn late_holes(&self, deletes: &Deletes, labels: &Labels) -> Holes {
-        let known = &self.view.tombstones;
-        let late = deletes.iter().filter(|one| {
-            let found = known.binary_search_by_key(&one.sequence, |known| known.sequence);
+        let late = deletes.iter().rev();
+        let late = late.take_while(|one| one.sequence > self.view.deleted_through);
+        let late = late.filter(|one| {
             let meets = one.first <= self.last && one.last >= self.first;
-            found.is_err() && meets && one.selector.matches(labels)
+            meets && one.selector.matches(labels)
         });
         Holes::of(late.map(|one| (one.first, one.last)))
     }
