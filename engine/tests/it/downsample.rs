@@ -287,7 +287,7 @@ fn what_steps_cannot_tell_is_marked() {
 #[test]
 fn rows_are_true_samples_to_everything_else() {
     let mut world = World::new();
-    let newest = world.db.latest(&selector("cpu")).unwrap();
+    let newest = world.db.query().latest(&selector("cpu"), ..).unwrap();
     let names = world.db.label_values("host", &selector("cpu"), ..).unwrap();
     let listed = world.db.series_labels(&selector("cpu"), ..).unwrap();
     for (days, step) in [(2, 5 * MINUTE), (8, HOUR)] {
@@ -307,7 +307,7 @@ fn rows_are_true_samples_to_everything_else() {
             assert_eq!(*name, labels.to_string());
             assert_eq!(bits(columns), last_of_steps(samples));
         }
-        let found = world.db.latest(&selector("cpu")).unwrap();
+        let found = world.db.query().latest(&selector("cpu"), ..).unwrap();
         assert_eq!(found.len(), newest.len());
         for (found, wanted) in found.iter().zip(&newest) {
             assert_eq!(found.sample.timestamp, wanted.sample.timestamp);
