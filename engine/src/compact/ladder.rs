@@ -16,7 +16,8 @@ pub(super) struct Ladder {
     /// does what is past the last.
     pub(super) edges: Vec<i64>,
     /// The same, and the edge below the window that still grows in the rung under the top. So what
-    /// comes late does not lie across what is written now, which could then not be merged without it.
+    /// comes late does not lie across what is written now, which could then not be merged without
+    /// it.
     pub(super) growing_edges: Vec<i64>,
 }
 
@@ -73,8 +74,8 @@ impl Ladder {
         rung == self.outer() || self.newest > end
     }
 
-    /// Whether the block lies in the window of `rung` that ends at `end`, or, where that is below the
-    /// top, in the window of the top around it.
+    /// Whether the block lies in the window of `rung` that ends at `end`, or, where that is below
+    /// the top, in the window of the top around it.
     pub(super) fn is_near(&self, rung: usize, end: i64, block: &PlanBlock) -> bool {
         let near = rung.max(self.rungs.top());
         let end = if near == rung {

@@ -1,13 +1,13 @@
 //! The rule of sequences: which blocks must be merged along with others, so that nothing old rises.
 //!
-//! Input: live blocks, those to merge, and the edges at which the result is cut. Output: the smallest
-//! set around them that may be merged: no block outside it overlaps an output in time with sequences
-//! that are neither wholly below nor wholly above those of the set.
+//! Input: live blocks, those to merge, and the edges at which the result is cut. Output: the
+//! smallest set around them that may be merged: no block outside it overlaps an output in time with
+//! sequences that are neither wholly below nor wholly above those of the set.
 
 use super::PlanBlock;
 
-/// The members, ascending, of the smallest lawful set around `seed` (positions in `live`); `Err` with
-/// the position of a block that the set needs and `admit` refuses. `edges` are ascending.
+/// The members, ascending, of the smallest lawful set around `seed` (positions in `live`); `Err`
+/// with the position of a block that the set needs and `admit` refuses. `edges` are ascending.
 pub(super) fn close(
     live: &[PlanBlock],
     seed: &[usize],

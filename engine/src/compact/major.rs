@@ -1,8 +1,8 @@
 //! Compaction by call: everything that can be merged, per window of the top rung to one block.
 //!
-//! Input as in `plan`. Output: all jobs at once; run them in this order. Wide blocks that would make
-//! a window grow beyond the most bytes of a block are cut alone, and their windows wait: ask again
-//! when the jobs are done, until there are none.
+//! Input as in `plan`. Output: all jobs at once; run them in this order. Wide blocks that would
+//! make a window grow beyond the most bytes of a block are cut alone, and their windows wait: ask
+//! again when the jobs are done, until there are none.
 
 use std::collections::{BTreeMap, BTreeSet};
 

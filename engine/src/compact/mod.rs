@@ -1,7 +1,8 @@
 //! Compaction: which live blocks are merged next, so that few files hold the data, at little cost.
 //!
-//! Input: what the manifest says of the live blocks of one namespace. Output: jobs (blocks to merge,
-//! and where to cut the result) and what retention removes. Nothing here reads a file or a clock.
+//! Input: what the manifest says of the live blocks of one namespace. Output: jobs (blocks to
+//! merge, and where to cut the result) and what retention removes. Nothing here reads a file or a
+//! clock.
 //!
 //! Invariant, kept by flush and by each job: of two live blocks that overlap in time, all sequences
 //! of one are above all of the other. So the order of `max_sequence` says which sample wins, and a

@@ -1,15 +1,16 @@
 //! What to compact next: size-tiered ("universal") merging inside windows of time.
 //!
-//! Input: the live blocks of a namespace, the ladder of windows, the newest time, knobs. Output: one
-//! job, or none when nothing is due. Each job leaves fewer wide blocks, or as many and fewer blocks,
-//! or fewer deleted ones: without new blocks the jobs come to an end.
+//! Input: the live blocks of a namespace, the ladder of windows, the newest time, knobs. Output:
+//! one job, or none when nothing is due. Each job leaves fewer wide blocks, or as many and fewer
+//! blocks, or fewer deleted ones: without new blocks the jobs come to an end.
 //!
 //! - Blocks wider than every window are cut at the edges of the top rung.
 //! - A window that is over (the newest data lie past its end) gathers all it contains, the widest
 //!   windows first; one that still grows only blocks that no smaller window contains, and twice as
 //!   many of them, for more will come.
-//! - Neighbours in sequence are merged from [`Knobs::fanout`] on, as many as can be, when none holds
-//!   most of the bytes: so a byte is rewritten only when what lies around it has grown as much again.
+//! - Neighbours in sequence are merged from [`Knobs::fanout`] on, as many as can be, when none
+//!   holds most of the bytes: so a byte is rewritten only when what lies around it has grown as
+//!   much again.
 //! - Where many are left all the same, the smallest neighbours are merged whatever their sizes.
 //!
 //! Source of the idea: size-tiered compaction of LSM trees (O'Neil et al. 1996; "universal" in
@@ -26,8 +27,8 @@ use super::{Job, Knobs, PlanBlock, Reason};
 
 /// The next job, if any is due.
 ///
-/// `rungs` tells the windows of the blocks of each step. `newest` is the newest time of the data: pass
-/// the clock where data claim to be newer than it, for windows up to there count as over.
+/// `rungs` tells the windows of the blocks of each step. `newest` is the newest time of the data:
+/// pass the clock where data claim to be newer than it, for windows up to there count as over.
 pub(crate) fn plan(
     blocks: &[PlanBlock],
     rungs: &dyn Fn(u32) -> Rungs,
@@ -187,8 +188,8 @@ impl<'a> Planner<'a> {
             .find_map(|run| self.merge(window, run).ok())
     }
 
-    /// The job that merges neighbours of one window and what must come along; `Err` with the position
-    /// of a block that may not, or that is too large for it.
+    /// The job that merges neighbours of one window and what must come along; `Err` with the
+    /// position of a block that may not, or that is too large for it.
     fn merge(&self, window: &Window, run: &[usize]) -> Result<Job, usize> {
         let (rung, end) = (window.rung.0, window.end);
         let ladder = self.ladder(window.step);
@@ -207,7 +208,8 @@ impl<'a> Planner<'a> {
         self.knobs.fanout.max(2) * if is_over { 1 } else { 2 }
     }
 
-    /// The longest run of `fewest` neighbours or more that is worth merging; of several, the smallest.
+    /// The longest run of `fewest` neighbours or more that is worth merging; of several, the
+    /// smallest.
     fn best_run(&self, list: &[usize], fewest: usize) -> Option<Range<usize>> {
         let mut best: Option<(usize, Reverse<u64>, Range<usize>)> = None;
         for from in 0..list.len() {

@@ -1,8 +1,8 @@
 //! Carrying compaction out: one job at a time, from the plan to the manifest.
 //!
-//! Input: the live blocks of a namespace. Output: fewer ones with the same samples. Appends, flushes
-//! and queries go on meanwhile: the inputs stay live until the outputs take their place in one
-//! record of the manifest. Whatever stops a job leaves the inputs; an open removes the rest.
+//! Input: the live blocks of a namespace. Output: fewer ones with the same samples. Appends,
+//! flushes and queries go on meanwhile: the inputs stay live until the outputs take their place in
+//! one record of the manifest. Whatever stops a job leaves the inputs; an open removes the rest.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -171,8 +171,8 @@ fn weighed(shared: &Shared, space: &Space, view: &View) -> Vec<PlanBlock> {
 /// Bytes of heap that an index takes while it is written, for each byte of it in the file.
 const INDEX_HEAP: u64 = 4;
 
-/// Timestamp of the newest sample in blocks. What heads hold does not end a window: a flush may still
-/// bring the rest of it.
+/// Timestamp of the newest sample in blocks. What heads hold does not end a window: a flush may
+/// still bring the rest of it.
 fn newest(view: &View) -> i64 {
     let blocks = view.blocks.iter().map(|live| live.block.max_time());
     blocks.max().unwrap_or(i64::MIN)
@@ -232,7 +232,8 @@ fn coarser(shared: &Shared, space: &Space) -> Option<(Job, u32)> {
     plan_coarser(&blocks, &tiers, &knobs(space))
 }
 
-/// Carries out one job; the outputs have steps of `step` seconds, or those of the inputs when it is 0.
+/// Carries out one job; the outputs have steps of `step` seconds, or those of the inputs when it is
+/// 0.
 fn run(shared: &Shared, space: &Arc<Space>, job: &Job, step: u32) -> Result<()> {
     let started = shared.options.clock.monotonic();
     let view = space.view.get();

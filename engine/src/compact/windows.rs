@@ -1,9 +1,10 @@
-//! Windows of time that blocks are gathered in: a ladder of widths, each a multiple of the one below.
+//! Windows of time that blocks are gathered in: a ladder of widths, each a multiple of the one
+//! below.
 //!
-//! Input: timestamps. Output: the window of a rung that one lies in, or the lowest rung with a window
-//! that holds a range. Windows are left-open, right-closed and aligned to the epoch; because widths
-//! are multiples, a window of a rung lies whole in one window of each rung above it. A window is
-//! known by its end.
+//! Input: timestamps. Output: the window of a rung that one lies in, or the lowest rung with a
+//! window that holds a range. Windows are left-open, right-closed and aligned to the epoch; because
+//! widths are multiples, a window of a rung lies whole in one window of each rung above it. A
+//! window is known by its end.
 
 const HOUR: i64 = 3600 * 1_000_000_000;
 const DAY: i64 = 24 * HOUR;
@@ -36,7 +37,8 @@ impl Rungs {
     }
 
     /// The ladder whose lowest rung is `base` nanoseconds (at least one): the automatic ladder from
-    /// there when `base` is a rung of it, else eight times wider at each rung, up to 32 days or more.
+    /// there when `base` is a rung of it, else eight times wider at each rung, up to 32 days or
+    /// more.
     pub(crate) fn of(base: i64) -> Self {
         if let Some(rung) = AUTOMATIC.iter().position(|&width| width == base) {
             return Self {
@@ -53,9 +55,9 @@ impl Rungs {
         Self { widths }
     }
 
-    /// The ladder for what lives for `age` nanoseconds: no rung is wider than a seventh of it, beside
-    /// the lowest, and the top is about as wide as that lets it. Its windows are then short beside the
-    /// age, for blocks go whole, and so few that the whole age is in windows of the top.
+    /// The ladder for what lives for `age` nanoseconds: no rung is wider than a seventh of it,
+    /// beside the lowest, and the top is about as wide as that lets it. Its windows are then short
+    /// beside the age, for blocks go whole, and so few that the whole age is in windows of the top.
     pub(crate) fn within(mut self, age: i64) -> Self {
         let most = age / PART_OF_AGE;
         let lowest = self.widths[0];
@@ -84,7 +86,8 @@ impl Rungs {
         window(timestamp, self.width(rung))
     }
 
-    /// The lowest rung with one window that holds both; `None` where even the top has none ("wide").
+    /// The lowest rung with one window that holds both; `None` where even the top has none
+    /// ("wide").
     pub(crate) fn rung_of(&self, min: i64, max: i64) -> Option<usize> {
         (0..self.len()).find(|&rung| self.window_of(min, rung).1 == self.window_of(max, rung).1)
     }
@@ -95,9 +98,9 @@ impl Rungs {
     }
 }
 
-/// The base for data that takes `bytes` for each `span` nanoseconds: the lowest automatic rung whose
-/// windows hold some 16 MiB or more, else the top. Sparse data gets wide blocks and so few files,
-/// dense data narrow ones.
+/// The base for data that takes `bytes` for each `span` nanoseconds: the lowest automatic rung
+/// whose windows hold some 16 MiB or more, else the top. Sparse data gets wide blocks and so few
+/// files, dense data narrow ones.
 pub(crate) fn choose_base(bytes: u64, span: i64) -> i64 {
     let span = span.max(1).unsigned_abs();
     let holds = |width: i64| {

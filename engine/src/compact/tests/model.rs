@@ -1,8 +1,8 @@
 //! Random writers, jobs, expiry and deletes against a plain model of what readers must see.
 //!
-//! A block of the model is a map from a time to the sequence of the sample that was written there. The
-//! newest at each time must never change, whatever is merged, and jobs must come to an end. The model
-//! knows nothing of the rule of sequences: a job that breaks it shows an old sample.
+//! A block of the model is a map from a time to the sequence of the sample that was written there.
+//! The newest at each time must never change, whatever is merged, and jobs must come to an end. The
+//! model knows nothing of the rule of sequences: a job that breaks it shows an old sample.
 
 use std::collections::{BTreeMap, BTreeSet};
 

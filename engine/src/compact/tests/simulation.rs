@@ -1,12 +1,12 @@
 //! Writers played against the planner, with blocks that are nothing but bytes at times.
 //!
-//! Each story flushes as the engine does, runs every job that is due, and counts: bytes rewritten for
-//! each byte flushed, files at the worst moment and in the end.
+//! Each story flushes as the engine does, runs every job that is due, and counts: bytes rewritten
+//! for each byte flushed, files at the worst moment and in the end.
 
 use std::collections::BTreeMap;
 
 use super::super::windows::window;
-use super::super::{Job, Knobs, MAX_OUTPUTS, PlanBlock, Rungs, plan, plan_major};
+use super::super::{Job, Knobs, MAX_OUTPUTS, PlanBlock, Rungs, expired, plan, plan_major};
 use super::{DAY, HOUR, MIB, START};
 use crate::limits::FLUSH_BLOCKS;
 
@@ -242,8 +242,8 @@ fn by_series(store: &mut Store, flushes: u64, bytes: u64) {
     }
 }
 
-/// Live data for a year, a flush each two hours, and with each flush `late` samples of any age up to
-/// a year that make `percent` of its bytes.
+/// Live data for a year, a flush each two hours, and with each flush `late` samples of any age up
+/// to a year that make `percent` of its bytes.
 fn trickle(store: &mut Store, percent: u64, late: u64) {
     let mut random = Random(7);
     for flush in 0..365 * 12 {
@@ -365,6 +365,23 @@ fn thirty_years() {
     }
     store.print("30 years series by series");
     store.check(3.0, 300, 500);
+}
+
+/// Whole blocks expire: windows must be short beside the age, or much would stay for long.
+#[test]
+fn three_years_of_which_one_is_kept() {
+    let year = 365 * DAY;
+    let mut store = Store::new(Rungs::automatic().within(year), Knobs::default());
+    for day in 0..3 * 365 {
+        in_order(&mut store, day..day + 1, 4 * HOUR, MIB);
+        let gone = expired(&store.plans(), store.newest - year);
+        store.blocks.retain(|block| !gone.contains(&block.plan.id));
+        let oldest = store.blocks.iter().map(|block| block.plan.min_time).min();
+        let age = store.newest - oldest.unwrap_or(store.newest);
+        assert!(age <= year + year / 7, "{} days", age / DAY);
+    }
+    store.print("3 years in order, one of them kept");
+    store.check(4.5, 90, 90);
 }
 
 /// A terabyte and a half a year: what is as large as a block may be is left alone.
