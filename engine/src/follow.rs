@@ -243,7 +243,8 @@ fn replace_blocks(place: Place<'_>, spaces: &Spaces, contents: &Contents) -> Res
     let mut opened = Vec::new();
     for space in spaces.all() {
         let manifest = (contents.database, state);
-        let blocks = open_blocks(place.dir, manifest, space.id, place.options, &known)?;
+        let opener = (place.options, place.memory);
+        let blocks = open_blocks(place.dir, manifest, space.id, opener, &known)?;
         opened.push((space, blocks));
     }
     for (space, blocks) in opened {

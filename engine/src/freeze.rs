@@ -237,7 +237,8 @@ pub(crate) fn open_blocks(
     let dir = shared.dir.join(flush::DIR);
     let open = |entry: &BlockEntry| {
         let path = block_path(&dir, entry.id);
-        let block = Block::open(&shared.options.vfs, &path, shared.options.reads)?;
+        let (options, columns) = (&shared.options, &shared.memory.columns);
+        let block = Block::open_with(&options.vfs, &path, options.reads, columns)?;
         Ok((Arc::new(block), entry.purged))
     };
     entries.iter().map(open).collect()

@@ -1,12 +1,14 @@
 //! Where the heap of an open database goes, against the one number that bounds it.
 //!
 //! Input: what heads, labels, queries and caches tell of themselves. Output: when to freeze the
-//! heads, when appends wait, what a query may take. Shares of `Options::memory_bytes`: labels half,
-//! heads a quarter before they are frozen and half with those being flushed, queries a quarter.
+//! heads, when appends wait, what a query may take. Shares of `Options::memory_bytes`: labels half;
+//! heads, of what those leave, a quarter before they are frozen and half with those being flushed;
+//! queries a quarter; decoded timestamps of blocks a 64th, which heads have less.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::block::ColumnCache;
 use crate::query::guard::Pool;
 use crate::registry::LabelAccount;
 
@@ -20,6 +22,8 @@ pub(crate) struct Memory {
     pub(crate) labels: Arc<LabelAccount>,
     /// Bytes of all queries under way.
     pub(crate) queries: Arc<Pool>,
+    /// Decoded timestamps of blocks.
+    pub(crate) columns: Arc<ColumnCache>,
 }
 
 impl Memory {
@@ -30,6 +34,7 @@ impl Memory {
             heads: Arc::default(),
             labels: Arc::default(),
             queries: Arc::new(Pool::new(limit / 4)),
+            columns: ColumnCache::new(usize::try_from(columns_most(limit)).unwrap_or(usize::MAX)),
         }
     }
 
@@ -40,7 +45,7 @@ impl Memory {
 
     /// Heap of all heads at which appends wait, in bytes.
     pub(crate) fn heads_most(&self) -> u64 {
-        self.room() / 2
+        self.room() / 2 - columns_most(self.limit)
     }
 
     /// Heap that labels may take, in bytes.
@@ -63,4 +68,9 @@ impl Memory {
         let labels = self.labels.bytes.load(Ordering::Relaxed);
         self.limit - labels.min(self.limit / 2)
     }
+}
+
+/// Heap that decoded timestamps of blocks may take, in bytes.
+fn columns_most(limit: u64) -> u64 {
+    limit / 64
 }

@@ -206,7 +206,8 @@ pub(crate) fn open_spaces(
     let spaces = Spaces::default();
     spaces.used(state.next_namespace);
     for record in state.namespaces.values() {
-        let blocks = open_blocks(dir, (database, state), record.id, maker.options, known)?;
+        let opener = (maker.options, maker.memory);
+        let blocks = open_blocks(dir, (database, state), record.id, opener, known)?;
         let tombstones = state.tombstones.values();
         let tombstones = tombstones.filter(|tombstone| tombstone.namespace == record.id);
         let space = maker.make(
@@ -230,7 +231,7 @@ pub(crate) fn open_blocks(
     dir: &Path,
     (database, state): (u64, &State),
     namespace: u32,
-    options: &Options,
+    opener: (&Options, &Memory),
     known: &Known,
 ) -> Result<Vec<(Arc<Block>, u64)>> {
     let entries = state.blocks.values();
@@ -238,7 +239,7 @@ pub(crate) fn open_blocks(
     let open = |entry: &BlockEntry| {
         let block = match known.get(&entry.id).filter(|block| is_of(block, entry)) {
             Some(block) => Arc::clone(block),
-            None => open_block(dir, database, entry, options)?,
+            None => open_block(dir, database, entry, opener)?,
         };
         Ok((block, entry.purged))
     };
@@ -250,7 +251,7 @@ fn open_block(
     dir: &Path,
     database: u64,
     entry: &BlockEntry,
-    options: &Options,
+    (options, memory): (&Options, &Memory),
 ) -> Result<Arc<Block>> {
     let path = block_path(&dir.join(flush::DIR), entry.id);
     let exists = options.vfs.exists(&path);
@@ -258,7 +259,7 @@ fn open_block(
         let what = "the manifest lists it, but it is missing";
         return Err(Error::corrupt(&path, 0, what));
     }
-    let block = Block::open(&options.vfs, &path, options.reads)?;
+    let block = Block::open_with(&options.vfs, &path, options.reads, &memory.columns)?;
     if !is_of(&block, entry) || block.info().meta.database != database {
         let what = "the file is not the block that the manifest lists under this name";
         return Err(Error::corrupt(&path, 0, what));

@@ -16,14 +16,10 @@ use treering_codec::{
 };
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::cache::{BlockColumns, ColumnCache};
 use super::format::{ROW_BYTES, ROW_COLUMNS, Sections, length};
 use super::paged::PagedReader;
 use crate::error::{Error, Result};
-use crate::sync::Mutex;
-
-/// Columns whose timestamps are kept decoded, per block: at most 64 x 8192 x 8 bytes, 512 KiB with
-/// the chunks that the engine writes.
-const CACHED_COLUMNS: usize = 64;
 
 /// Collects the distinct columns of a block that is being written.
 #[derive(Debug, Default)]
@@ -122,18 +118,18 @@ pub(super) struct Columns {
     column_table: Range<u64>,
     count: u64,
     table: OnceLock<Bytes>,
-    cache: Mutex<Cache>,
+    cache: BlockColumns,
 }
 
 impl Columns {
     /// The columns of a block with these sections; reads nothing yet.
-    pub(super) fn new(sections: &Sections, count: u64) -> Self {
+    pub(super) fn new(sections: &Sections, count: u64, cache: &Arc<ColumnCache>) -> Self {
         Self {
             columns: sections.columns.clone(),
             column_table: sections.column_table.clone(),
             count,
             table: OnceLock::new(),
-            cache: Mutex::new(Cache::default()),
+            cache: cache.open(),
         }
     }
 
@@ -150,13 +146,13 @@ impl Columns {
         Ok(summary)
     }
 
-    /// The timestamps of a column, decoded once for all series that share it while it is kept.
+    /// The timestamps of a column, decoded once for all series that share it while the cache keeps it.
     pub(super) fn timestamps(&self, pages: &PagedReader, column: u32) -> Result<Arc<[i64]>> {
-        if let Some(timestamps) = self.cache.lock().get(column) {
+        if let Some(timestamps) = self.cache.get(column) {
             return Ok(timestamps);
         }
         let timestamps: Arc<[i64]> = self.decode(pages, column)?.into();
-        self.cache.lock().insert(column, &timestamps);
+        self.cache.insert(column, &timestamps);
         Ok(timestamps)
     }
 
@@ -192,7 +188,7 @@ impl Columns {
             .get()
             .filter(|_| pages.keeps_on_heap())
             .map_or(0, Bytes::len);
-        table + self.cache.lock().bytes()
+        table + self.cache.bytes()
     }
 
     /// Offset in the file and length of an encoded column.
@@ -234,51 +230,5 @@ impl Columns {
             ));
         }
         Ok((self.columns.start + offset, bytes.into()))
-    }
-}
-
-/// The columns used last, decoded.
-#[derive(Debug, Default)]
-struct Cache {
-    slots: Vec<Slot>,
-    uses: u64,
-}
-
-#[derive(Debug)]
-struct Slot {
-    column: u32,
-    used: u64,
-    timestamps: Arc<[i64]>,
-}
-
-impl Cache {
-    fn get(&mut self, column: u32) -> Option<Arc<[i64]>> {
-        self.uses += 1;
-        let slot = self.slots.iter_mut().find(|slot| slot.column == column)?;
-        slot.used = self.uses;
-        Some(Arc::clone(&slot.timestamps))
-    }
-
-    fn insert(&mut self, column: u32, timestamps: &Arc<[i64]>) {
-        if self.slots.iter().any(|slot| slot.column == column) {
-            return;
-        }
-        let slot = Slot {
-            column,
-            used: self.uses,
-            timestamps: Arc::clone(timestamps),
-        };
-        if self.slots.len() < CACHED_COLUMNS {
-            self.slots.push(slot);
-        } else if let Some(oldest) = self.slots.iter_mut().min_by_key(|slot| slot.used) {
-            *oldest = slot;
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        self.slots
-            .iter()
-            .map(|slot| slot.timestamps.len() * size_of::<i64>())
-            .sum()
     }
 }

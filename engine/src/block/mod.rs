@@ -4,6 +4,7 @@
 //! by matchers, chunks by time, samples by chunk. Invariant: what is read is what was written, bit
 //! for bit, or an error that names file and offset. `docs/format/block.md` is the format.
 
+mod cache;
 mod chunks;
 mod columns;
 mod cursor;
@@ -20,6 +21,7 @@ mod tests;
 mod verify;
 mod write;
 
+pub(crate) use cache::ColumnCache;
 pub(crate) use cursor::{ChunkRef, Cursor, Values};
 pub(crate) use format::{BlockInfo, BlockMeta};
 pub(crate) use outputs::{Outputs, block_path, is_temporary_name, parse_block_name};

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use treering_codec::{Stats, decode_values};
 use treering_index::{IndexReader, Labels, LabelsCursor, Matcher, Postings};
 
+use super::cache::ColumnCache;
 use super::columns::Columns;
 use super::cursor::{ChunkRef, Cursor, Directory, Lookup, Values};
 use super::format::{BlockInfo, FOOTER_BYTES, Footer, HEADER_BYTES, length};
@@ -22,6 +23,9 @@ use super::summaries::{self, step_bounds};
 use crate::error::{Error, Result};
 use crate::options::Reads;
 use crate::vfs::Vfs;
+
+/// Decoded columns that a block keeps which shares no cache with others.
+const OWN_CACHE_BYTES: usize = 256 << 10;
 
 /// An open block. Threads share it; it holds no lock while it decodes.
 #[derive(Debug)]
@@ -58,6 +62,16 @@ impl Block {
     /// [`Error::Corrupt`] when it is cut, damaged or no block; [`Error::Version`] when a newer
     /// release wrote it.
     pub(crate) fn open(vfs: &Arc<dyn Vfs>, path: &Path, reads: Reads) -> Result<Self> {
+        Self::open_with(vfs, path, reads, &ColumnCache::new(OWN_CACHE_BYTES))
+    }
+
+    /// As [`Block::open`], sharing `cache` with other blocks.
+    pub(crate) fn open_with(
+        vfs: &Arc<dyn Vfs>,
+        path: &Path,
+        reads: Reads,
+        cache: &Arc<ColumnCache>,
+    ) -> Result<Self> {
         let fail = |action| move |error| Error::io(action, path, error);
         let (source, footer) = match reads {
             Reads::Mmap => {
@@ -96,7 +110,7 @@ impl Block {
         };
         Ok(Self {
             pages: PagedReader::new(source, PathBuf::from(path), layout),
-            columns: Columns::new(&footer.sections, footer.info.columns),
+            columns: Columns::new(&footer.sections, footer.info.columns, cache),
             directory: Directory::new(&footer.sections, &footer.info),
             footer,
             index: OnceLock::new(),
