@@ -156,8 +156,11 @@ fn compact_loop(shared: &Shared, stop: &Receiver<()>) {
         if resting || shared.poison.check().is_err() {
             continue;
         }
-        let done = tidy::expire(shared).and_then(|()| compact::step(shared));
-        match done {
+        // One does not wait for the other: deletes that retention needs may find no room before
+        // compaction has made earlier ones final.
+        let expired = tidy::expire(shared);
+        let compacted = compact::step(shared);
+        match expired.and(compacted) {
             Ok(more) => busy = more,
             Err(Error::Closed) => return,
             Err(error) => {
