@@ -8,7 +8,9 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use treering::{Aggregate, Batch, Db, Error, Function, Labels, Options, Reads, Selector, labels};
+use treering::{
+    Aggregate, Batch, Db, Error, Function, Labels, Options, Reads, Selector, SeriesRef, labels,
+};
 
 use crate::gauge::status_bytes;
 
@@ -67,13 +69,13 @@ fn load(mib: u64) {
         let watch = scope.spawn(|| watch(&db, bound, &done));
         let asked = scope.spawn(|| ask(&db, &done));
         let known = fill(&db);
-        rewrite(&db, known);
+        rewrite(&db, &known);
         db.flush().unwrap();
         db.compact().unwrap();
         done.store(true, Ordering::Release);
         let refused = asked.join().unwrap();
         assert!(refused > 0, "no question was refused");
-        (known, watch.join().unwrap())
+        (known.len(), watch.join().unwrap())
     });
     let (known, (most, blocks)) = most;
     let rss = (status_bytes("VmHWM") - before) / f64::from(1 << 20);
@@ -85,14 +87,19 @@ fn load(mib: u64) {
     assert!(rss <= mib as f64 + blocks + SLACK_MIB, "{rss:.1} MiB");
 }
 
-/// New series until they are refused by name; how many there are.
-fn fill(db: &Db) -> u64 {
-    let mut number = 0;
+/// New series until they are refused by name; those that were made. A reference keeps each in the
+/// memory: one that is forgotten comes back as a new one, and may be refused as such.
+fn fill(db: &Db) -> Vec<SeriesRef> {
+    let mut known = Vec::new();
     loop {
+        let number = known.len() as u64;
         let mut batch = Batch::new();
         (number..number + 50).for_each(|id| batch.push(named(id), 1, id as f64));
         match db.append(&batch) {
-            Ok(()) => number += 50,
+            Ok(()) => {
+                let made = (number..number + 50).map(|id| db.series(&named(id)).unwrap());
+                known.extend(made);
+            }
             Err(Error::Rejected(first)) => {
                 let text = first.reason.to_string();
                 assert!(matches!(first.reason, Error::Limit(_)), "{text}");
@@ -100,7 +107,7 @@ fn fill(db: &Db) -> u64 {
                     text.contains("label memory limit") && text.contains("`m`"),
                     "{text}"
                 );
-                return number;
+                return known;
             }
             Err(error) => panic!("{error}"),
         }
@@ -108,15 +115,15 @@ fn fill(db: &Db) -> u64 {
 }
 
 /// Samples of the known series, which go on: in order, late, deleted; with compaction between.
-fn rewrite(db: &Db, known: u64) {
+fn rewrite(db: &Db, known: &[SeriesRef]) {
     let minute = 60_000_000_000;
     for row in 0..600i64 {
         let mut batch = Batch::new();
         let at = if row % 5 == 4 { row - 200 } else { row } * minute;
-        let some = (row as u64 * 131) % known;
-        for number in (some..some + 200).map(|number| number % known) {
+        let some = row as usize * 131;
+        for number in (some..some + 200).map(|number| number % known.len()) {
             batch.push(
-                named(number),
+                known[number],
                 at + number as i64 % 7,
                 1.0 / (number + 1) as f64,
             );
