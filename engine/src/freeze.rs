@@ -198,7 +198,10 @@ fn publish(shared: &Shared, set: &FrozenSet, written: &[Written<'_>]) -> Result<
     edit.next_block = shared.next_block.load(Ordering::Acquire);
     edit.flushed_through = set.max_sequence;
     edit.wal_floor = set.wal_floor;
-    let gone = |id| shared.spaces.get(id).is_none();
+    // Looked at once: a namespace that is dropped from here on is in this edit as a whole, and goes
+    // with the record that its drop commits.
+    let kept: Vec<u32> = shared.spaces.all().iter().map(|space| space.id).collect();
+    let gone = |id| !kept.contains(&id);
     edit.add = written
         .iter()
         .filter(|written| !gone(written.space.id))
