@@ -17,7 +17,7 @@ use crate::error::Result;
 /// Chunks of fewer samples carry no statistics: decoding them costs no more than reading those.
 const SUMMED_SAMPLES: usize = 32;
 
-/// Columns of the series before that are kept, at most 8 KiB each.
+/// Most columns of the series before that are kept, at most 8 KiB each.
 const RECENT_COLUMNS: usize = 64;
 
 /// Writes chunks, series by series.
@@ -44,8 +44,8 @@ pub(super) struct Counts {
 }
 
 impl ChunkWriter {
-    /// Writes the values to `out`.
-    pub(super) fn new(out: PagedWriter) -> Self {
+    /// Writes the values to `out`, with one part in `share` of the memory that a single block gets.
+    pub(super) fn new(out: PagedWriter, share: usize) -> Self {
         Self {
             out,
             columns: ColumnSet::default(),
@@ -56,7 +56,10 @@ impl ChunkWriter {
                 samples: 0,
                 chunks: 0,
             },
-            recent: Recent::default(),
+            recent: Recent {
+                most: RECENT_COLUMNS / share.clamp(1, RECENT_COLUMNS),
+                columns: Vec::new(),
+            },
             encoded: Vec::new(),
             series_columns: Vec::new(),
             entries: Vec::new(),
@@ -141,8 +144,10 @@ impl ChunkWriter {
 
 /// The columns of the series before, by the number of the chunk: the next series mostly has the
 /// same timestamps.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Recent {
+    /// How many are kept.
+    most: usize,
     columns: Vec<(Vec<i64>, u32)>,
 }
 
@@ -161,7 +166,7 @@ impl Recent {
                 known.extend_from_slice(timestamps);
                 *number = column;
             }
-            None if index < RECENT_COLUMNS => self.columns.push((timestamps.to_vec(), column)),
+            None if index < self.most => self.columns.push((timestamps.to_vec(), column)),
             None => {}
         }
         Ok(column)

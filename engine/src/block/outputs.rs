@@ -137,13 +137,15 @@ impl<'a> Outputs<'a> {
             argument: "window",
             why: "is none of the output".to_owned(),
         };
+        let blocks = self.writers.len();
         let slot = self.writers.get_mut(window).ok_or_else(out_of_range)?;
         let writer = match slot {
             Some(writer) => writer,
             vacant => {
                 let meta = BlockMeta { id, ..self.meta };
                 let path = temporary_path(self.dir, id);
-                vacant.insert(BlockWriter::create(self.vfs, &path, meta)?)
+                let writer = BlockWriter::create_among(blocks, self.vfs, &path, meta)?;
+                vacant.insert(writer)
             }
         };
         if is_new {

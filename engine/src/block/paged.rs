@@ -28,8 +28,8 @@ use crate::vfs::File;
 
 use std::sync::atomic::AtomicUsize;
 
-/// Bytes per write call; whole pages.
-const WRITE_BYTES: usize = 16 * PAGE_BYTES;
+/// Most bytes per write call; whole pages.
+pub(super) const WRITE_BYTES: usize = 16 * PAGE_BYTES;
 
 /// Pages kept of a file that is not mapped.
 const RECENT_PAGES: usize = 8;
@@ -40,6 +40,8 @@ pub(super) struct PagedWriter {
     path: PathBuf,
     seed: u32,
     buffer: Vec<u8>,
+    /// Length at which the buffer is written: whole pages.
+    full: usize,
     /// Offset in the file of the first byte of `buffer`.
     start: u64,
     /// Checksums of the pages so far, 4 bytes each.
@@ -48,14 +50,15 @@ pub(super) struct PagedWriter {
 }
 
 impl PagedWriter {
-    /// Writes to `file`, which must be empty; `path` is for errors.
-    pub(super) fn new(file: Arc<dyn File>, path: PathBuf, seed: u32) -> Self {
-        let buffer = Vec::with_capacity(WRITE_BYTES);
+    /// Writes to `file`, which must be empty, about `write_bytes` per call; `path` is for errors.
+    pub(super) fn new(file: Arc<dyn File>, path: PathBuf, seed: u32, write_bytes: usize) -> Self {
+        let full = write_bytes.clamp(PAGE_BYTES, WRITE_BYTES) / PAGE_BYTES * PAGE_BYTES;
         Self {
             file,
             path,
             seed,
-            buffer,
+            buffer: Vec::with_capacity(full),
+            full,
             start: 0,
             table: Vec::new(),
             sealed: false,
@@ -70,11 +73,11 @@ impl PagedWriter {
     /// Appends `bytes` to the file.
     pub(super) fn append(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
-            let room = WRITE_BYTES - self.buffer.len();
+            let room = self.full - self.buffer.len();
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             self.buffer.extend_from_slice(now);
             bytes = later;
-            if self.buffer.len() == WRITE_BYTES {
+            if self.buffer.len() == self.full {
                 self.write_buffer()?;
             }
         }

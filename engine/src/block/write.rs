@@ -17,7 +17,7 @@ use super::directory::DirectoryWriter;
 use super::format::{
     BlockInfo, BlockMeta, Footer, HEADER_BYTES, MAX_STEP_SECONDS, Sections, header,
 };
-use super::paged::PagedWriter;
+use super::paged::{PagedWriter, WRITE_BYTES};
 use super::pending::Pending;
 use super::read::Block;
 use crate::error::{Error, Result};
@@ -39,7 +39,19 @@ pub(crate) struct BlockWriter {
 
 impl BlockWriter {
     /// Starts a block in a new file at `path`, which is its temporary name.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn create(vfs: &Arc<dyn Vfs>, path: &Path, meta: BlockMeta) -> Result<Self> {
+        Self::create_among(1, vfs, path, meta)
+    }
+
+    /// Starts a block in a new file at `path`, which is its temporary name; one of at most `blocks`
+    /// that are written at a time. Beside their tables, all of them take about 4 MiB.
+    pub(crate) fn create_among(
+        blocks: usize,
+        vfs: &Arc<dyn Vfs>,
+        path: &Path,
+        meta: BlockMeta,
+    ) -> Result<Self> {
         if meta.step > MAX_STEP_SECONDS {
             let why = format!("must be at most {MAX_STEP_SECONDS} seconds");
             let argument = "step";
@@ -53,10 +65,12 @@ impl BlockWriter {
             path: path.to_owned(),
             keep: false,
         };
-        let mut out = PagedWriter::new(file, path.to_owned(), meta.seed());
+        let share = blocks.div_ceil(4).max(1);
+        let write_bytes = WRITE_BYTES / share;
+        let mut out = PagedWriter::new(file, path.to_owned(), meta.seed(), write_bytes);
         out.append(&header(&meta))?;
         Ok(Self {
-            chunks: Some(ChunkWriter::new(out)),
+            chunks: Some(ChunkWriter::new(out, share)),
             temporary,
             meta,
             directory: DirectoryWriter::default(),
