@@ -99,7 +99,7 @@ fn commit(
     wake_flush: &impl Fn(),
 ) -> Result<bool> {
     background::make_room(shared, wake_flush)?;
-    let (position, generation, turn) = loop {
+    let (position, turn) = loop {
         let generation = shared.generation.load(Ordering::Acquire);
         let (mut draft, defined) = encode(space, generation, resolved);
         let mut commit = shared.commit.lock();
@@ -121,7 +121,7 @@ fn commit(
         shared.syncer.wrote(written, now);
         commit.head_since.get_or_insert(now);
         defined.note(space, generation);
-        let turn = space.watchers.enter(written.sequence);
+        let turn = space.watchers.enter(written.sequence, generation);
         let head = Arc::clone(&space.view.get().live);
         // Locked before the WAL is let go: shards see batches in order of sequence.
         let shards = head.lock(&resolved.runs);
@@ -132,16 +132,14 @@ fn commit(
         if written.rotated || shared.memory.head_bytes() >= shared.memory.heads_full() {
             wake_flush();
         }
-        break (written.position, generation, turn);
+        break (written.position, turn);
     };
     Counters::add(&shared.counters.samples, resolved.values.len() as u64);
     Counters::add(&shared.counters.batches, 1);
     acknowledge(shared, position)?;
     if let Some(turn) = turn {
-        // Series of a batch are not forgotten before the end of the generation after its own.
-        let known = || shared.generation.load(Ordering::Acquire) <= generation + 1;
         let (runs, timestamps, values) = (&resolved.runs, &resolved.timestamps, &resolved.values);
-        turn.publish(space, runs, timestamps, values, known);
+        turn.publish(space, runs, timestamps, values);
     }
     Ok(true)
 }

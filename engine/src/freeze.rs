@@ -85,7 +85,7 @@ fn freeze(shared: &Shared) -> Result<()> {
         if head.samples() > 0 {
             heads.push((Arc::clone(space), head));
         } else {
-            empty.push(head);
+            empty.push(space);
         }
     }
     if heads.is_empty() && commit.changes.is_empty() {
@@ -105,8 +105,12 @@ fn freeze(shared: &Shared) -> Result<()> {
         let account = Arc::clone(&shared.memory.heads);
         space.view.freeze(Arc::new(Head::new(through, account)));
     }
-    // What they will hold is not flushed before: a block of theirs says so by its first sequence.
-    empty.iter().for_each(|head| head.starts_after(through));
+    // A head lasts for one generation, empty or not. Ids are told apart by generation: in a head of
+    // two, a question would take what a new series appends for that of the one that had its id.
+    for space in &empty {
+        let account = Arc::clone(&shared.memory.heads);
+        space.view.renew(Arc::new(Head::new(through, account)));
+    }
     tracing::debug!(through, heads = heads.len(), "heads frozen");
     *head_since = None;
     shared.generation.store(generation, Ordering::Release);
@@ -225,7 +229,11 @@ fn publish(shared: &Shared, set: &FrozenSet, written: &[Written<'_>]) -> Result<
             &shared.counters.flushed_bytes,
             written.entries.iter().map(|entry| entry.bytes).sum(),
         );
-        written.space.view.publish(written.head, blocks);
+        if gone(written.space.id) {
+            blocks.iter().for_each(|(block, _)| block.doom());
+        } else {
+            written.space.view.publish(written.head, blocks);
+        }
     }
     drop(manifest);
     tidy::forget_tombstones(shared, &unneeded);
@@ -247,7 +255,8 @@ pub(crate) fn open_blocks(
     entries.iter().map(open).collect()
 }
 
-/// Removes the WAL files below `floor` that are not kept for those who follow. What cannot be removed is removed by the next open.
+/// Removes the WAL files below `floor` that are not kept for those who follow. What cannot be
+/// removed is removed by the next open.
 fn drop_wal_files(shared: &Shared, floor: u64) {
     let dir = shared.dir.join(wal::DIR);
     let vfs = &shared.options.vfs;
@@ -257,5 +266,48 @@ fn drop_wal_files(shared: &Shared, floor: u64) {
     };
     for number in unneeded {
         let _ = vfs.remove(&wal::file_path(&dir, number));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use treering_index::labels;
+
+    use super::*;
+    use crate::options::Maintenance;
+    use crate::vfs::MemVfs;
+    use crate::{Batch, Db, Metadata, Options, Selector};
+
+    /// An empty head once stayed live when others were frozen. A question that had planned with it
+    /// then found in it what was appended to a new series, under the id of one that had been
+    /// forgotten in the meantime, and took it for the old one's.
+    #[test]
+    fn a_question_outlives_the_ids_it_was_planned_with() {
+        let options = Options::default()
+            .vfs(Arc::new(MemVfs::new()))
+            .maintenance(Maintenance::Manual);
+        let db = Db::open("/db", options).unwrap();
+        let describe = |help: &str| {
+            let metadata = Metadata::default().help(help);
+            db.set_metadata("cpu", &metadata).unwrap();
+        };
+        let host = |host: &str| labels! { "__name__" => "cpu", "host" => host };
+        db.append(&Batch::new().sample(host("old"), 1, 1.0))
+            .unwrap();
+        let shared = db.shared().unwrap();
+        // The series is in a frozen head when the question comes, below an empty one.
+        freeze(shared).unwrap();
+        let mut asked = db.select(&Selector::metric("cpu"), ..).unwrap();
+        for help in ["a", "b", "c"] {
+            describe(help);
+            flush(shared).unwrap();
+        }
+        assert_eq!(db.stats().series, 0, "it is forgotten by now");
+        db.append(&Batch::new().sample(host("new"), 2, 2.0))
+            .unwrap();
+        let found = asked.next().unwrap().unwrap();
+        assert_eq!(found.labels(), &host("old"));
+        assert_eq!(found.columns().unwrap().timestamps, [1]);
+        assert!(asked.next().is_none());
     }
 }

@@ -160,10 +160,14 @@ impl Registry {
     /// the next.
     #[inline]
     pub(crate) fn touch(&self, id: u32, generation: u64) {
-        if let Some(mark) = self.mark(id)
-            && mark.used.load(Ordering::Relaxed) != mark_of(generation)
-        {
-            mark.used.store(mark_of(generation), Ordering::Relaxed);
+        let Some(mark) = self.mark(id) else { return };
+        let generation = mark_of(generation);
+        if mark.used.load(Ordering::Relaxed) != generation {
+            // One who was held up may be generations behind another who asked in between.
+            let later =
+                |used: u32| (generation.wrapping_sub(used) as i32 > 0).then_some(generation);
+            let (set, get) = (Ordering::Relaxed, Ordering::Relaxed);
+            let _ = mark.used.fetch_update(set, get, later);
         }
     }
 
@@ -272,4 +276,32 @@ fn named(labels: &Labels) -> String {
     labels
         .name()
         .map_or_else(|| labels.to_string(), |name| format!("`{name}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use treering_index::labels;
+
+    use super::*;
+
+    /// One who looked at the generation long ago once made a series look as idle as that.
+    #[test]
+    fn a_series_is_as_recent_as_the_last_who_asked() {
+        let limits = Limits {
+            series: 10,
+            own_series: 10,
+            bytes: u64::MAX,
+            labels: LabelLimits::default(),
+        };
+        let mut registry = Registry::new(limits, Arc::default());
+        let id = registry.insert(&labels! { "__name__" => "cpu" }).unwrap();
+        // Generations wrap around in the mark.
+        for base in [5, u64::from(u32::MAX) - 1] {
+            registry.touch_all(base);
+            registry.touch(id, base + 2);
+            registry.touch(id, base);
+            assert!(registry.idle(base + 3).is_empty());
+            assert_eq!(registry.idle(base + 4), [id]);
+        }
+    }
 }

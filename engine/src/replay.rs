@@ -140,8 +140,8 @@ impl Replay {
         let shards = head.lock(&runs);
         let (timestamps, values) = (&payload.timestamps, &payload.values);
         head.apply(shards, &runs, timestamps, values);
-        if let Some(turn) = space.watchers.enter(frame.sequence) {
-            turn.publish(space, &runs, timestamps, values, || true);
+        if let Some(turn) = space.watchers.enter(frame.sequence, frame.generation) {
+            turn.publish(space, &runs, timestamps, values);
         }
         self.samples += payload.values.len() as u64;
         Ok(())

@@ -209,6 +209,12 @@ const FORGET_SLICE: usize = 256;
 pub(crate) fn forget_series(shared: &Shared) {
     let generation = shared.generation.load(Ordering::Acquire);
     for space in shared.spaces.all() {
+        // A batch waits for its acknowledgement to tell those who watch of its series. What enters
+        // from here on is of this generation.
+        let waits_for = space.watchers.waits_for();
+        if waits_for.is_some_and(|waiting| waiting + 1 < generation) {
+            continue;
+        }
         let idle = space.registry.read().idle(generation);
         let mut forgotten = 0;
         for ids in idle.chunks(FORGET_SLICE) {

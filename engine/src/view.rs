@@ -98,6 +98,11 @@ impl CurrentView {
         });
     }
 
+    /// Puts `live` in the place of a live head that nothing was appended to.
+    pub(crate) fn renew(&self, live: Arc<Head>) {
+        self.change(|view| view.live = live);
+    }
+
     /// Replaces the frozen head `flushed` by the blocks made of it, each with the sequence through
     /// which it was purged.
     pub(crate) fn publish(&self, flushed: &Arc<Head>, blocks: Vec<(Arc<Block>, u64)>) {

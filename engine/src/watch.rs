@@ -118,7 +118,7 @@ impl Watch {
         })
     }
 
-    /// How many updates were dropped so far because they did not fit, or came too late to be told.
+    /// How many updates were dropped so far because they did not fit, or passed over by a refresh.
     pub fn missed(&self) -> u64 {
         self.subscription.queue.lock().missed
     }
@@ -150,19 +150,14 @@ struct State {
 #[derive(Debug)]
 struct Waiting {
     sequence: u64,
+    /// WAL generation in which it was written.
+    generation: u64,
     /// What to hand out; `None` until the batch is acknowledged.
     ready: Option<Vec<Delivery>>,
 }
 
-type Delivery = (Arc<Subscription>, Found);
-
 /// What a batch holds for one who watches.
-#[derive(Debug)]
-enum Found {
-    Updates(Vec<Update>),
-    /// Something that cannot be told any more.
-    Missed,
-}
+type Delivery = (Arc<Subscription>, Vec<Update>);
 
 /// One who watches.
 #[derive(Debug)]
@@ -201,14 +196,15 @@ pub(crate) struct Turn {
 }
 
 impl Watchers {
-    /// Takes the place of the batch with this sequence; `None` when nobody watches. Call it while
-    /// the WAL is still locked.
-    pub(crate) fn enter(self: &Arc<Self>, sequence: u64) -> Option<Turn> {
+    /// Takes the place of the batch with this sequence, written in `generation` of the WAL; `None`
+    /// when nobody watches. Call it while the WAL is still locked.
+    pub(crate) fn enter(self: &Arc<Self>, sequence: u64, generation: u64) -> Option<Turn> {
         if self.count.load(Ordering::Relaxed) == 0 {
             return None;
         }
         self.state.lock().turns.push_back(Waiting {
             sequence,
+            generation,
             ready: None,
         });
         Some(Turn {
@@ -216,6 +212,11 @@ impl Watchers {
             sequence,
             published: false,
         })
+    }
+
+    /// The generation of the oldest batch whose turn has not come: it has yet to name its series.
+    pub(crate) fn waits_for(&self) -> Option<u64> {
+        self.state.lock().turns.front().map(|turn| turn.generation)
     }
 
     /// Ends all watches, for this reason, and refuses new ones.
@@ -235,7 +236,7 @@ impl Watchers {
     /// Tells all who watch that they may have missed something.
     pub(crate) fn miss(&self) {
         let subscriptions = self.state.lock().subscriptions.clone();
-        subscriptions.iter().for_each(|one| one.add(Found::Missed));
+        subscriptions.iter().for_each(|one| one.miss());
     }
 
     fn subscribe(&self, selector: Selector, capacity: usize) -> Result<Arc<Subscription>> {
@@ -271,8 +272,8 @@ impl State {
             let Some(ready) = first.ready.take() else {
                 return;
             };
-            for (subscription, found) in ready {
-                subscription.add(found);
+            for (subscription, updates) in ready {
+                subscription.add(updates);
             }
             self.turns.pop_front();
         }
@@ -280,27 +281,21 @@ impl State {
 }
 
 impl Turn {
-    /// Hands the samples of the batch out, now that it is acknowledged. `known` is asked while
-    /// nobody forgets a series: whether the ids still stand for the series of the batch.
+    /// Hands the samples of the batch out, now that it is acknowledged. Until then its series are
+    /// not forgotten: see [`Watchers::waits_for`].
     pub(crate) fn publish(
         mut self,
         space: &Space,
         runs: &[IdRun],
         timestamps: &[i64],
         values: &[f64],
-        known: impl Fn() -> bool,
     ) {
         let subscriptions = self.watchers.state.lock().subscriptions.clone();
         let registry = space.registry.read();
-        let still = known();
         let round = space.round();
         let deliveries = subscriptions.into_iter().map(|one| {
-            let found = if still {
-                Found::Updates(one.updates((&registry, round), runs, timestamps, values))
-            } else {
-                Found::Missed
-            };
-            (one, found)
+            let updates = one.updates((&registry, round), runs, timestamps, values);
+            (one, updates)
         });
         let deliveries = deliveries.collect();
         drop(registry);
@@ -373,19 +368,20 @@ impl Subscription {
         updates
     }
 
-    /// Puts what was found into the queue, as far as it fits.
-    fn add(&self, found: Found) {
+    /// Notes that something cannot be told.
+    fn miss(&self) {
+        let mut queue = self.queue.lock();
+        if queue.ended.is_none() {
+            queue.missed += 1;
+        }
+    }
+
+    /// Puts updates into the queue, as far as they fit.
+    fn add(&self, updates: Vec<Update>) {
         let mut queue = self.queue.lock();
         if queue.ended.is_some() {
             return;
         }
-        let updates = match found {
-            Found::Updates(updates) => updates,
-            Found::Missed => {
-                queue.missed += 1;
-                return;
-            }
-        };
         for update in updates {
             let samples = queue.samples.saturating_add(update.values.len());
             if samples > self.capacity {

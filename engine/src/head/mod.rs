@@ -38,7 +38,7 @@ pub(crate) struct Head {
     min_time: AtomicI64,
     max_time: AtomicI64,
     /// Sequence of the last change before this head.
-    after_sequence: AtomicU64,
+    after_sequence: u64,
     /// First and last sequence that it holds, set when it takes no more samples.
     frozen: OnceLock<(u64, u64)>,
     /// The deletes that were applied to it, in order of sequence: a reader whose view is older than
@@ -73,21 +73,15 @@ impl Head {
             samples: AtomicU64::new(0),
             min_time: AtomicI64::new(i64::MAX),
             max_time: AtomicI64::new(i64::MIN),
-            after_sequence: AtomicU64::new(after_sequence),
+            after_sequence,
             frozen: OnceLock::new(),
             deletes: Mutex::default(),
         }
     }
 
-    /// Notes that it is still empty after the change `through_sequence`.
-    pub(crate) fn starts_after(&self, through_sequence: u64) {
-        self.after_sequence
-            .store(through_sequence, Ordering::Release);
-    }
-
     /// Notes that `through_sequence` is its last change.
     pub(crate) fn freeze(&self, through_sequence: u64) {
-        let min_sequence = self.after_sequence.load(Ordering::Acquire) + 1;
+        let min_sequence = self.after_sequence + 1;
         let max_sequence = through_sequence.max(min_sequence);
         let _ = self.frozen.set((min_sequence, max_sequence));
     }

@@ -199,11 +199,15 @@ impl Scene {
         let mut seen = [0; WRITERS];
         for series in self.db.select(&Selector::parse("{}").unwrap(), ..).unwrap() {
             let series = series.unwrap();
-            let columns = series.columns().unwrap();
-            let times = &columns.timestamps;
-            for (&at, found) in times.iter().zip(&columns.values) {
-                assert_eq!(found.to_bits(), value(at).to_bits());
-            }
+            // One by one: the columns of a long series would take the memory of all queries.
+            let samples = series.samples().map(|sample| sample.unwrap());
+            let times: Vec<i64> = samples
+                .map(|sample| {
+                    let expected = value(sample.timestamp).to_bits();
+                    assert_eq!(sample.value.to_bits(), expected);
+                    sample.timestamp
+                })
+                .collect();
             match series.labels().name() {
                 Some("own") => {
                     let writer = series
