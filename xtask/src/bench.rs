@@ -4,7 +4,7 @@
 //! left-out figures fail there, not here.
 
 use crate::args::Args;
-use crate::shell::{self, cargo, root};
+use crate::shell::{self, cargo, programs};
 use crate::{Outcome, data};
 
 /// The name under which all criterion kernels run.
@@ -52,20 +52,7 @@ pub(crate) fn run(mut args: Args) -> Outcome {
 
 /// One bench per file of benches/src/bin, except the recipes for data.
 fn names() -> Outcome<Vec<String>> {
-    let folder = root().join("benches/src/bin");
-    let entries =
-        std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let mut names: Vec<String> = entries
-        .filter_map(Result::ok)
-        .filter_map(|entry| {
-            entry
-                .file_name()
-                .to_str()?
-                .strip_suffix(".rs")
-                .map(str::to_owned)
-        })
-        .filter(|name| name != "capture")
-        .collect();
-    names.sort();
+    let mut names = programs("benches/src/bin")?;
+    names.retain(|name| name != "capture");
     Ok(names)
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::Outcome;
 use crate::args::Args;
-use crate::shell::{self, root};
+use crate::shell::{self, programs, root};
 
 /// Runs one target, or each in turn.
 pub(crate) fn run(mut args: Args) -> Outcome {
@@ -71,19 +71,5 @@ fn fuzz_command(target: &str, minutes: u64) -> Command {
 }
 
 fn targets() -> Outcome<Vec<String>> {
-    let folder = root().join("fuzz/fuzz_targets");
-    let entries =
-        std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let mut names: Vec<String> = entries
-        .filter_map(Result::ok)
-        .filter_map(|entry| {
-            entry
-                .file_name()
-                .to_str()?
-                .strip_suffix(".rs")
-                .map(str::to_owned)
-        })
-        .collect();
-    names.sort();
-    Ok(names)
+    programs("fuzz/fuzz_targets")
 }

@@ -22,6 +22,20 @@ pub(crate) fn cargo(words: &[&str]) -> Command {
     command
 }
 
+/// Names of the programs in a folder of the checkout, one per `.rs` file, sorted.
+pub(crate) fn programs(folder: &str) -> Outcome<Vec<String>> {
+    let folder = root().join(folder);
+    let entries =
+        std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let name = |entry: std::fs::DirEntry| {
+        let name = entry.file_name();
+        name.to_str()?.strip_suffix(".rs").map(str::to_owned)
+    };
+    let mut names: Vec<String> = entries.filter_map(Result::ok).filter_map(name).collect();
+    names.sort();
+    Ok(names)
+}
+
 /// Runs `command` to its end; an exit code other than 0 is an error that names the step.
 pub(crate) fn run(command: &mut Command) -> Outcome {
     let line = describe(command);

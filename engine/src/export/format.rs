@@ -13,7 +13,7 @@ use treering_codec::{
 };
 
 use crate::error::{Error, Result};
-use crate::query::select::Columns;
+use crate::query::series::Columns;
 
 /// Version of the format that this release writes, and the newest it reads.
 const VERSION: u8 = 1;

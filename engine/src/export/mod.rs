@@ -22,7 +22,8 @@ use crate::options::QueryLimits;
 use crate::query::guard::{Buffers, CancelToken, Guard};
 use crate::query::merge::{Clusters, Merger};
 use crate::query::run::{Run, RunSource, SeriesRuns};
-use crate::query::select::{Columns, SeriesSet, Wanted, select_some};
+use crate::query::select::{SeriesSet, Wanted, select_some};
+use crate::query::series::Columns;
 use crate::shared::Shared;
 use crate::space::Space;
 

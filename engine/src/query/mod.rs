@@ -1,9 +1,9 @@
 //! Questions: which series, their samples, aggregates of them.
 //!
-//! Input: a view and a selector. `select` plans (which series, where), `run` is a piece of a series,
-//! `hiding` knows what deletes took out of it (its `holes`), `merge` joins pieces, `newest` finds
-//! the last sample, `labels` lists names, `aggregate` (with `window` and `group`) computes, `guard`
-//! counts what a query uses. Nothing here writes.
+//! Input: a view and a selector. `select` plans (which series, where), `series` is one of them and
+//! its samples, `run` a piece of it, `hiding` knows what deletes took out of it (its `holes`),
+//! `merge` joins pieces, `newest` finds the last sample, `labels` lists names, `aggregate` (with
+//! `window` and `group`) computes, `guard` counts what a query uses. Nothing here writes.
 
 pub(crate) mod aggregate;
 pub(crate) mod group;
@@ -15,6 +15,7 @@ pub(crate) mod merge;
 pub(crate) mod newest;
 pub(crate) mod run;
 pub(crate) mod select;
+pub(crate) mod series;
 #[cfg(test)]
 mod tests;
 pub(crate) mod window;

@@ -30,6 +30,15 @@ fn open(case: &Case, vfs: &Arc<dyn Vfs>) -> Db {
     .unwrap()
 }
 
+/// A store whose capacity can be set, and a database in it.
+fn begin(sync: Sync) -> (FaultVfs, Arc<dyn Vfs>, Case, Db) {
+    let faults = FaultVfs::new(Arc::new(MemVfs::new()));
+    let vfs: Arc<dyn Vfs> = Arc::new(faults.clone());
+    let case = case(sync);
+    let db = open(&case, &vfs);
+    (faults, vfs, case, db)
+}
+
 fn batch(number: i64) -> Batch {
     let times: Vec<i64> = (0..500).map(|index| number * 1000 + index).collect();
     let values: Vec<f64> = times.iter().map(|&at| at as f64 / 7.0).collect();
@@ -53,10 +62,7 @@ fn fill(db: &Db, from: i64) -> i64 {
 #[test]
 fn a_full_disk_refuses_appends_answers_and_goes_on_when_there_is_room() {
     for sync in MODES {
-        let faults = FaultVfs::new(Arc::new(MemVfs::new()));
-        let vfs: Arc<dyn Vfs> = Arc::new(faults.clone());
-        let case = case(sync);
-        let db = open(&case, &vfs);
+        let (faults, vfs, case, db) = begin(sync);
         faults
             .set_capacity(Path::new("/"), faults.used() + (300 << 10))
             .unwrap();
@@ -94,10 +100,7 @@ fn a_full_disk_refuses_appends_answers_and_goes_on_when_there_is_room() {
 #[test]
 fn deletes_and_retention_work_on_a_full_disk_and_make_room() {
     for sync in MODES {
-        let faults = FaultVfs::new(Arc::new(MemVfs::new()));
-        let vfs: Arc<dyn Vfs> = Arc::new(faults.clone());
-        let case = case(sync);
-        let db = open(&case, &vfs);
+        let (faults, vfs, case, db) = begin(sync);
         for number in 0..30 {
             db.append(&batch(number)).unwrap();
             if number % 5 == 4 {
@@ -145,10 +148,7 @@ fn deletes_and_retention_work_on_a_full_disk_and_make_room() {
 #[test]
 fn a_full_disk_can_be_opened_and_asked() {
     for sync in MODES {
-        let faults = FaultVfs::new(Arc::new(MemVfs::new()));
-        let vfs: Arc<dyn Vfs> = Arc::new(faults.clone());
-        let case = case(sync);
-        let db = open(&case, &vfs);
+        let (faults, vfs, case, db) = begin(sync);
         faults
             .set_capacity(Path::new("/"), faults.used() + (200 << 10))
             .unwrap();

@@ -531,7 +531,8 @@ fn any_life_equals_the_model() {
                 config.rng_seed = RngSeed::Fixed(own);
                 config.failure_persistence = None;
                 config.max_shrink_iters = 2000;
-                let steps = prop::collection::vec(steps::steps(), 1..200);
+                // Two hundred steps in the mean.
+                let steps = prop::collection::vec(steps::steps(), 1..400);
                 let ranges = prop::collection::vec((timestamps(), timestamps()), 2);
                 let lives = (windows(), steps, ranges);
                 let ended = TestRunner::new(config).run(&lives, |(window, steps, ranges)| {
