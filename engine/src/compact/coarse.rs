@@ -1,9 +1,9 @@
 //! What becomes coarser with age: which blocks are rewritten with a longer step next.
 //!
 //! Input: the live blocks of a namespace, and from which age on which step will do. Output: a job
-//! and its step. Blocks that overlap go together where that is lawful, so that a sample that was
-//! written twice is summed up once. Without new blocks or the passing of time the jobs come to an
-//! end.
+//! and its step. Invariant: blocks that overlap and have finer steps become coarser together, so
+//! that a sample that was written twice is summed up once; where one of them is too young, or they
+//! are too many, they wait. Without new blocks or the passing of time the jobs come to an end.
 
 use super::lawful::close;
 use super::{Job, Knobs, PlanBlock, Reason};
@@ -28,36 +28,61 @@ pub(crate) fn plan_coarser(
     let due = |block: &PlanBlock| {
         let tiers = tiers.iter().filter(|tier| block.max_time < tier.before);
         let step = tiers.map(|tier| tier.step).max()?;
-        // Steps that another setting left are coarser already, or do not add up to this one.
-        let fits = block.step < step && (block.step == 0 || step.is_multiple_of(block.step));
-        fits.then_some(step)
+        grows(block, step).then_some(step)
     };
-    let oldest = (0..live.len()).filter(|&at| due(&live[at]).is_some());
-    let seed = oldest.min_by_key(|&at| live[at].max_time)?;
-    let step = due(&live[seed])?;
-    let fits = |at: usize| due(&live[at]) == Some(step);
+    let mut seeds: Vec<usize> = (0..live.len())
+        .filter(|&at| due(&live[at]).is_some())
+        .collect();
+    seeds.sort_by_key(|&at| live[at].max_time);
+    seeds.into_iter().find_map(|seed| {
+        let step = due(&live[seed])?;
+        // What is due for a longer step takes this one meanwhile.
+        let fits = |at: usize| {
+            let block = &live[at];
+            due(block) >= Some(step) && grows(block, step)
+        };
+        let set = together(&live, seed, step, &fits)?;
+        let set = close(&live, &set, &[], &fits).ok()?;
+        if set.len() > knobs.max_inputs {
+            return None;
+        }
+        let job = Job {
+            inputs: set.iter().map(|&at| live[at].id).collect(),
+            edges: Vec::new(),
+            level: live[seed].level,
+            reason: Reason::Coarser,
+        };
+        Some((job, step))
+    })
+}
+
+/// Whether rows of `step` seconds can be made of the block: steps that another setting left may be
+/// coarser already, or not add up to this one.
+fn grows(block: &PlanBlock, step: u32) -> bool {
+    block.step < step && (block.step == 0 || step.is_multiple_of(block.step))
+}
+
+/// The block at `seed` with all that grow to `step` seconds and overlap it or one of them; none when
+/// one of them does not fit.
+fn together(
+    live: &[PlanBlock],
+    seed: usize,
+    step: u32,
+    fits: &impl Fn(usize) -> bool,
+) -> Option<Vec<usize>> {
     let mut set = vec![seed];
     while let Some(more) = (0..live.len()).find(|at| {
         let meets = |&of: &usize| {
             live[of].min_time <= live[*at].max_time && live[*at].min_time <= live[of].max_time
         };
-        !set.contains(at) && fits(*at) && set.iter().any(meets)
+        grows(&live[*at], step) && !set.contains(at) && set.iter().any(meets)
     }) {
+        if !fits(more) {
+            return None;
+        }
         set.push(more);
     }
-    let bytes = |set: &[usize]| set.iter().map(|&at| live[at].bytes).sum::<u64>();
-    let set = match close(&live, &set, &[], &fits) {
-        Ok(set) if set.len() <= knobs.max_inputs && bytes(&set) <= knobs.max_bytes => set,
-        // Alone it keeps its place in time and in sequence.
-        _ => vec![seed],
-    };
-    let job = Job {
-        inputs: set.iter().map(|&at| live[at].id).collect(),
-        edges: Vec::new(),
-        level: live[seed].level,
-        reason: Reason::Coarser,
-    };
-    Some((job, step))
+    Some(set)
 }
 
 #[cfg(test)]
@@ -99,12 +124,22 @@ mod tests {
         let old = block(2, (51, 90), (2, 2), 0);
         let late = block(3, (80, 99), (4, 4), 0);
         assert_eq!(ids(std::slice::from_ref(&young)), None);
-        assert_eq!(ids(&[young.clone(), old.clone()]), Some((vec![2], 60)));
-        // The young one lies between the two in time, but below both in sequence.
-        let all = [late.clone(), young, old.clone()];
-        assert_eq!(ids(&all), Some((vec![2, 3], 60)));
-        let between = block(4, (85, 150), (3, 3), 0);
-        assert_eq!(ids(&[late, between, old]), Some((vec![2], 60)));
+        assert_eq!(ids(std::slice::from_ref(&old)), Some((vec![2], 60)));
+        assert_eq!(ids(&[late.clone(), old.clone()]), Some((vec![2, 3], 60)));
+        // What may be written anew in the young one is not summed up before it is old.
+        assert_eq!(ids(&[late.clone(), young, old.clone()]), None);
+        let apart = block(4, (100, 150), (3, 3), 0);
+        assert_eq!(ids(&[late, apart, old]), Some((vec![2, 3], 60)));
+    }
+
+    #[test]
+    fn a_block_waits_with_a_finer_step_for_a_younger_one() {
+        let (old, young) = (block(1, (0, 49), (1, 1), 0), block(2, (40, 99), (2, 2), 0));
+        let both = [old, young.clone()];
+        assert_eq!(ids(&both), Some((vec![1, 2], 60)));
+        // A step of another setting, which does not add up to this one, holds nothing up.
+        let odd = block(3, (50, 120), (3, 3), 7);
+        assert_eq!(ids(&[odd, young]), Some((vec![2], 60)));
     }
 
     #[test]

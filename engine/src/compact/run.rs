@@ -56,27 +56,40 @@ pub(crate) fn all(shared: &Shared) -> Result<()> {
         let through = sequences.max().unwrap_or(0);
         drop(view);
         loop {
-            shared.check_writable()?;
-            purge(shared, &space)?;
-            let view = space.view.get();
-            let newest = newest(&view).min(shared.now());
-            let rungs = |step| rungs(shared, &space, step);
-            let mut blocks = weighed(shared, &space, &view);
-            blocks.retain(|block| block.max_sequence <= through);
-            let jobs = plan_major(&blocks, &rungs, newest, &knobs(&space));
-            if jobs.is_empty() {
+            merge_all(shared, &space, through)?;
+            // Blocks that became coarser may be merged with their neighbours.
+            let mut coarsened = false;
+            while let Some((job, step)) = coarser(shared, &space) {
+                shared.check_writable()?;
+                run(shared, &space, &job, step)?;
+                coarsened = true;
+            }
+            if !coarsened {
                 break;
             }
-            for job in jobs {
-                run(shared, &space, &job, 0)?;
-            }
-        }
-        while let Some((job, step)) = coarser(shared, &space) {
-            shared.check_writable()?;
-            run(shared, &space, &job, step)?;
         }
     }
     Ok(())
+}
+
+/// Merges the blocks of changes through `through` until there is nothing to merge.
+fn merge_all(shared: &Shared, space: &Arc<Space>, through: u64) -> Result<()> {
+    loop {
+        shared.check_writable()?;
+        purge(shared, space)?;
+        let view = space.view.get();
+        let newest = newest(&view).min(shared.now());
+        let rungs = |step| rungs(shared, space, step);
+        let mut blocks = weighed(shared, space, &view);
+        blocks.retain(|block| block.max_sequence <= through);
+        let jobs = plan_major(&blocks, &rungs, newest, &knobs(space));
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        for job in jobs {
+            run(shared, space, &job, 0)?;
+        }
+    }
 }
 
 /// Ids of the blocks whose every sample is at `horizon` or before.

@@ -397,3 +397,39 @@ fn what_is_refused_for_its_age_is_counted() {
     assert!(db.append(&batch).is_err());
     assert_eq!(db.stats().samples_expired, 4);
 }
+
+/// A block that was old enough became coarser while a younger one held later values of some of its
+/// samples: these were summed up twice. It waits until both are old enough.
+#[test]
+fn what_was_written_anew_is_summed_up_once() {
+    const SECOND: i64 = 1_000_000_000;
+    let vfs = memory();
+    let clock = Arc::new(ManualClock::new(0));
+    let db = Db::open("/db", manual(&vfs).clock(clock.clone())).unwrap();
+    let seconds = Duration::from_secs;
+    let kept = NamespaceOptions::default()
+        .block_window(seconds(3600))
+        .downsample(seconds(1800), seconds(300));
+    db.alter_namespace("default", kept).unwrap();
+    append(&db, &cpu("a"), 915 * SECOND, 1.0);
+    append(&db, &cpu("a"), 1080 * SECOND, 2.0);
+    db.flush().unwrap();
+    append(&db, &cpu("a"), 915 * SECOND, 10.0);
+    append(&db, &cpu("b"), 3525 * SECOND, 0.0);
+    let sum = || {
+        let cpu = selector(r#"cpu{host="a"}"#);
+        let sums = db.aggregate(&cpu, .., &Aggregate::new(Function::Sum));
+        sums.unwrap()[0].points[0].value
+    };
+    for now in [2900, 4000, 6000] {
+        clock.set(now * SECOND);
+        db.flush().unwrap();
+        db.compact().unwrap();
+        assert_eq!(sum(), 12.0, "at {now} s");
+    }
+    // Now it is coarser: of the step there is the last sample.
+    assert_eq!(
+        all(&db, r#"cpu{host="a"}"#)[0].1.timestamps,
+        [1080 * SECOND]
+    );
+}

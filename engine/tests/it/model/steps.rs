@@ -10,6 +10,8 @@ pub(crate) const HOUR: i64 = 3600 * SECOND;
 pub(crate) const DAY: i64 = 24 * HOUR;
 /// Hosts that the random samples belong to.
 pub(crate) const HOSTS: u8 = 6;
+/// The range of all time.
+pub(crate) const ALL: (i64, i64) = (i64::MIN, i64::MAX);
 /// Names of namespaces; the first is always there.
 pub(crate) const SPACES: [&str; 3] = ["default", "a", "b"];
 
@@ -47,6 +49,14 @@ pub(crate) enum Step {
     Compact,
     Maintain,
     Reopen,
+    /// Takes a snapshot and makes a database of it; the life may go on in that.
+    Snapshot {
+        moves: bool,
+    },
+    /// Brings the reader beside the writer up to date, or opens one.
+    Refresh,
+    /// Asks the reader, which knows what its last refresh found.
+    Peek,
     /// Reopens with blocks read the other way.
     SwitchReads,
     Clock(i64),
@@ -136,12 +146,14 @@ impl What {
     }
 }
 
-/// How a namespace is kept: seconds, bytes, seconds.
+/// How a namespace is kept: seconds, bytes, seconds, and which tiers of coarser steps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Kept {
     pub(crate) age: Option<u64>,
     pub(crate) bytes: Option<u64>,
     pub(crate) window: Option<u64>,
+    /// 0: none. Only where nothing goes with age or bytes: what goes is then the step's, as a whole.
+    pub(crate) coarser: u8,
 }
 
 pub(crate) fn timestamps() -> impl Strategy<Value = i64> {
@@ -211,7 +223,18 @@ fn kepts() -> impl Strategy<Value = Kept> {
         1 => Just(Some(4096u64)),
         1 => Just(Some(16_384)),
     ];
-    (age, bytes, windows()).prop_map(|(age, bytes, window)| Kept { age, bytes, window })
+    let goes = (age, bytes, windows()).prop_map(|(age, bytes, window)| Kept {
+        age,
+        bytes,
+        window,
+        coarser: 0,
+    });
+    let coarser = (windows(), 1..3u8).prop_map(|(window, coarser)| Kept {
+        window,
+        coarser,
+        ..Kept::default()
+    });
+    prop_oneof![3 => goes, 2 => coarser]
 }
 
 /// Block windows, in seconds.
@@ -263,6 +286,9 @@ fn lifecycle() -> impl Strategy<Value = Step> {
         3 => Just(Step::Maintain),
         1 => Just(Step::Reopen),
         1 => Just(Step::SwitchReads),
+        1 => any::<bool>().prop_map(|moves| Step::Snapshot { moves }),
+        2 => Just(Step::Refresh),
+        1 => Just(Step::Peek),
         2 => moments().prop_map(Step::Clock),
         2 => (1..3u8, kepts()).prop_map(|(space, kept)| Step::Create { space, kept }),
         1 => (spaces(), kepts()).prop_map(|(space, kept)| Step::Alter { space, kept }),
