@@ -1,9 +1,9 @@
 //! What becomes coarser with age: which blocks are rewritten with a longer step next.
 //!
 //! Input: the live blocks of a namespace, and from which age on which step will do. Output: a job
-//! and its step. Invariant: blocks that overlap and have finer steps become coarser together, so
-//! that a sample that was written twice is summed up once; where one of them is too young, or they
-//! are too many, they wait. Without new blocks or the passing of time the jobs come to an end.
+//! and its step. Invariant: blocks that overlap become coarser together, and with what is so coarse
+//! already, so that a sample that was written twice is summed up once; where one of them is too
+//! young or too coarse, or they are too many, they wait. Without new blocks or the passing of time the jobs come to an end.
 
 use super::lawful::close;
 use super::{Job, Knobs, PlanBlock, Reason};
@@ -39,7 +39,7 @@ pub(crate) fn plan_coarser(
         // What is due for a longer step takes this one meanwhile.
         let fits = |at: usize| {
             let block = &live[at];
-            due(block) >= Some(step) && grows(block, step)
+            block.step == step || due(block) >= Some(step) && grows(block, step)
         };
         let set = together(&live, seed, step, &fits)?;
         let set = close(&live, &set, &[], &fits).ok()?;
@@ -62,8 +62,8 @@ fn grows(block: &PlanBlock, step: u32) -> bool {
     block.step < step && (block.step == 0 || step.is_multiple_of(block.step))
 }
 
-/// The block at `seed` with all that grow to `step` seconds and overlap it or one of them; none when
-/// one of them does not fit.
+/// The block at `seed` with all that overlap it or one of them; none when one of them does not fit.
+/// Steps that do not add up to each other stay apart.
 fn together(
     live: &[PlanBlock],
     seed: usize,
@@ -75,7 +75,9 @@ fn together(
         let meets = |&of: &usize| {
             live[of].min_time <= live[*at].max_time && live[*at].min_time <= live[of].max_time
         };
-        grows(&live[*at], step) && !set.contains(at) && set.iter().any(meets)
+        let own = live[*at].step;
+        let adds_up = own == 0 || step.is_multiple_of(own) || own.is_multiple_of(step);
+        adds_up && !set.contains(at) && set.iter().any(meets)
     }) {
         if !fits(more) {
             return None;
@@ -140,6 +142,17 @@ mod tests {
         // A step of another setting, which does not add up to this one, holds nothing up.
         let odd = block(3, (50, 120), (3, 3), 7);
         assert_eq!(ids(&[odd, young]), Some((vec![2], 60)));
+    }
+
+    #[test]
+    fn late_samples_meet_the_steps_that_are_there() {
+        let (coarse, late) = (block(1, (0, 99), (1, 1), 60), block(2, (60, 70), (2, 2), 0));
+        assert_eq!(ids(&[coarse, late.clone()]), Some((vec![1, 2], 60)));
+        // In coarser steps they wait until they may be as coarse.
+        let coarser = block(1, (0, 99), (1, 1), 600);
+        assert_eq!(ids(&[coarser.clone(), late]), None);
+        let old = block(2, (10, 20), (2, 2), 0);
+        assert_eq!(ids(&[coarser, old]), Some((vec![1, 2], 600)));
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::time::Duration;
 use treering::time::ManualClock;
 use treering::vfs::{CallKind, Fault, FaultVfs, Repeat, Vfs};
 use treering::{
-    Aggregate, Batch, Db, Error, Function, Labels, NamespaceOptions, Options, Sync, labels,
+    Aggregate, Batch, Db, Error, Function, Labels, NamespaceOptions, Options, Selector, Sync,
+    labels,
 };
 
 use crate::support::{all, append, cpu, files, manual, memory, open, selector};
@@ -432,4 +433,27 @@ fn what_was_written_anew_is_summed_up_once() {
         all(&db, r#"cpu{host="a"}"#)[0].1.timestamps,
         [1080 * SECOND]
     );
+}
+
+/// A late sample that took the place of a step was summed up beside it once it was folded into a
+/// step of its own block.
+#[test]
+fn what_takes_the_place_of_a_step_is_summed_up_once() {
+    const SECOND: i64 = 1_000_000_000;
+    let vfs = memory();
+    let clock = Arc::new(ManualClock::new(10_000 * SECOND));
+    let db = Db::open("/db", manual(&vfs).clock(clock)).unwrap();
+    let seconds = Duration::from_secs;
+    let kept = NamespaceOptions::default().downsample(seconds(1800), seconds(300));
+    db.alter_namespace("default", kept).unwrap();
+    for (at, value) in [(10, 1.0), (10, 2.0), (15, 4.0)] {
+        append(&db, &cpu("a"), at * SECOND, value);
+        if value != 2.0 {
+            db.flush().unwrap();
+            db.compact().unwrap();
+        }
+    }
+    let cpu = Selector::metric("cpu");
+    let sums = db.aggregate(&cpu, .., &Aggregate::new(Function::Sum));
+    assert_eq!(sums.unwrap()[0].points[0].value, 6.0);
 }
