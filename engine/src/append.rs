@@ -123,7 +123,9 @@ fn commit(
             continue;
         }
         write_definitions(shared, space, &mut commit, &defined)?;
-        let written = commit.wal.append(&mut draft, &shared.syncer);
+        let wal = &mut commit.wal;
+        let append = || wal.append(&mut draft, &shared.syncer);
+        let written = shared.reserve.with_room(append);
         let written = written.map_err(|failure| failure.report(&shared.poison))?;
         let now = shared.options.clock.monotonic();
         shared.syncer.wrote(written, now);
@@ -258,7 +260,8 @@ fn write_definitions(
         put_definitions(&mut bytes, space.id, piece.into_iter());
         put_samples(&mut bytes, &[], &[], &[]);
         let mut draft = Draft::finish(FrameKind::Batch, bytes);
-        let written = commit.wal.append(&mut draft, &shared.syncer);
+        let append = || commit.wal.append(&mut draft, &shared.syncer);
+        let written = shared.reserve.with_room(append);
         let written = written.map_err(|failure| failure.report(&shared.poison))?;
         shared
             .syncer

@@ -301,6 +301,12 @@ fn run(shared: &Shared, space: &Arc<Space>, job: &Job, step: u32) -> Result<()> 
         edges: &job.edges,
         horizon: horizon(shared, space, &view, job),
         keep_going: &keep_going,
+    });
+    let merged = merged.inspect_err(|error| {
+        if error.is_disk_full() {
+            // The next attempt has the room.
+            shared.reserve.drop_kept();
+        }
     })?;
     let Some(mut entries) = merged else {
         return shared.check_open();
