@@ -249,7 +249,7 @@ fn write(shared: &Shared, commit: &mut Commit, change: Change) -> Result<u64> {
     bytes.extend_from_slice(&payload);
     let mut draft = Draft::finish(kind, bytes);
     let mut written = commit.wal.append(&mut draft, &shared.syncer);
-    if let Err(Failure::Refused(error)) = &written
+    while let Err(Failure::Refused(error)) = &written
         && error.is_disk_full()
         && shared.reserve.spend()
     {

@@ -99,7 +99,9 @@ fn commit(
     wake_flush: &impl Fn(),
 ) -> Result<bool> {
     background::make_room(shared, wake_flush)?;
+    let mut prepared = 0;
     let (position, turn) = loop {
+        let noted = space.view.get().live.prepare(&resolved.runs);
         let generation = shared.generation.load(Ordering::Acquire);
         let (mut draft, defined) = encode(space, generation, resolved);
         let mut commit = shared.commit.lock();
@@ -114,15 +116,22 @@ fn commit(
             keep(draft);
             continue;
         }
+        let head = Arc::clone(&space.view.get().live);
+        if !head.is_prepared(&resolved.runs, noted) && prepared < MOST_PREPARED {
+            prepared += 1;
+            keep(draft);
+            continue;
+        }
         write_definitions(shared, space, &mut commit, &defined)?;
-        let written = commit.wal.append(&mut draft, &shared.syncer);
+        let wal = &mut commit.wal;
+        let append = || wal.append(&mut draft, &shared.syncer);
+        let written = shared.reserve.with_room(append);
         let written = written.map_err(|failure| failure.report(&shared.poison))?;
         let now = shared.options.clock.monotonic();
         shared.syncer.wrote(written, now);
         commit.head_since.get_or_insert(now);
         defined.note(space, generation);
         let turn = space.watchers.enter(written.sequence, generation);
-        let head = Arc::clone(&space.view.get().live);
         // Locked before the WAL is let go: shards see batches in order of sequence.
         let shards = head.lock(&resolved.runs);
         drop(commit);
@@ -143,6 +152,9 @@ fn commit(
     }
     Ok(true)
 }
+
+/// Times that a large batch waits anew for a delete that came while it got ready.
+const MOST_PREPARED: usize = 4;
 
 /// Waits for as much durability as the mode promises.
 pub(crate) fn acknowledge(shared: &Shared, position: u64) -> Result<()> {
@@ -248,7 +260,8 @@ fn write_definitions(
         put_definitions(&mut bytes, space.id, piece.into_iter());
         put_samples(&mut bytes, &[], &[], &[]);
         let mut draft = Draft::finish(FrameKind::Batch, bytes);
-        let written = commit.wal.append(&mut draft, &shared.syncer);
+        let append = || commit.wal.append(&mut draft, &shared.syncer);
+        let written = shared.reserve.with_room(append);
         let written = written.map_err(|failure| failure.report(&shared.poison))?;
         shared
             .syncer

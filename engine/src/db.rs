@@ -82,6 +82,7 @@ impl Db {
         let memory = Memory::new(options.memory_bytes);
         let recovered = recover(&dir, &options, &memory, random())?;
         let reserve = Reserve::new(Arc::clone(&options.vfs), &dir, options.reserve_bytes);
+        reserve.keep_from(recovered.manifest.state().wal_floor);
         reserve.fill();
         let (wal, now) = (recovered.wal, options.clock.monotonic());
         let space = recovered.spaces.named(DEFAULT_NAMESPACE_NAME)?;

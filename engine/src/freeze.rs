@@ -98,7 +98,8 @@ fn freeze(shared: &Shared) -> Result<()> {
     } = &mut *commit;
     let generation = wal.generation() + 1;
     let (through, wal_position) = (wal.last_sequence(), wal.position());
-    let rotated = wal.rotate(generation, &shared.syncer);
+    let rotate = || wal.rotate(generation, &shared.syncer);
+    let rotated = shared.reserve.with_room(rotate);
     rotated.map_err(|failure| failure.report(&shared.poison))?;
     for (space, head) in &heads {
         head.freeze(through);
@@ -138,15 +139,19 @@ fn flush_set(shared: &Shared, set: &FrozenSet) -> Result<()> {
     // be a file that nothing explains.
     shared.sync()?;
     let mut written = Vec::new();
-    let published = write(shared, set, &mut written)
-        .map_err(Failure::Refused)
-        .and_then(|()| publish(shared, set, &written));
-    if let Err(Failure::Refused(_)) = &published {
-        let dir = shared.dir.join(flush::DIR);
-        for entry in written.iter().flat_map(|written| &written.entries) {
-            let _ = shared.options.vfs.remove(&block_path(&dir, entry.id));
+    let published = shared.reserve.with_room(|| {
+        written.clear();
+        let published = write(shared, set, &mut written)
+            .map_err(Failure::Refused)
+            .and_then(|()| publish(shared, set, &written));
+        if let Err(Failure::Refused(_)) = &published {
+            let dir = shared.dir.join(flush::DIR);
+            for entry in written.iter().flat_map(|written| &written.entries) {
+                let _ = shared.options.vfs.remove(&block_path(&dir, entry.id));
+            }
         }
-    }
+        published
+    });
     published.map_err(|failure| failure.report(&shared.poison))?;
     drop_wal_files(shared, set.wal_floor);
     shared.wal_start.store(set.wal_position, Ordering::Release);
@@ -258,6 +263,7 @@ pub(crate) fn open_blocks(
 /// Removes the WAL files below `floor` that are not kept for those who follow. What cannot be
 /// removed is removed by the next open.
 fn drop_wal_files(shared: &Shared, floor: u64) {
+    shared.reserve.keep_from(floor);
     let dir = shared.dir.join(wal::DIR);
     let vfs = &shared.options.vfs;
     let keep = shared.options.wal_keep_bytes;

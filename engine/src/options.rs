@@ -208,7 +208,8 @@ impl Options {
 
     /// Bytes of the WAL that stay on disk after a flush for those who follow the database with
     /// `Db::frames_since`: at least so many, rounded up to whole files and to what was written
-    /// between two flushes. Opening does not replay them. Default 0: none.
+    /// between two flushes. Opening does not replay them. On a full disk they are given up before a
+    /// write is refused. Default 0: none.
     #[must_use]
     pub fn wal_keep_bytes(mut self, bytes: u64) -> Self {
         self.wal_keep_bytes = bytes;

@@ -431,11 +431,13 @@ impl Recovery<'_> {
             Wal::create(vfs, dir.clone(), header, self.options.wal_file_most())
         };
         let reserve = Reserve::new(Arc::clone(&self.options.vfs), self.dir, 0);
-        let wal = match begin() {
-            // A full disk must not keep a database shut.
-            Err(error) if error.is_disk_full() && reserve.spend() => begin()?,
-            begun => begun?,
-        };
+        reserve.keep_from(self.manifest.state().wal_floor);
+        let mut begun = begin();
+        // A full disk must not keep a database shut.
+        while begun.as_ref().is_err_and(Error::is_disk_full) && reserve.spend() {
+            begun = begin();
+        }
+        let wal = begun?;
         for number in reader.empty_files() {
             // Each open begins a file; one that was not used is nothing to report.
             let path = wal::file_path(&dir, number);

@@ -179,7 +179,7 @@ impl Replay {
 /// replay. `ordered` is called once later changes cannot overtake it any more.
 pub(crate) fn hide(space: &Space, tombstone: &Arc<Tombstone>, ordered: impl FnOnce()) {
     let matchers = tombstone.selector.matchers();
-    let ids: Vec<u32> = space
+    let ids: Arc<[u32]> = space
         .registry
         .read()
         .index()
@@ -187,11 +187,12 @@ pub(crate) fn hide(space: &Space, tombstone: &Arc<Tombstone>, ordered: impl FnOn
         .iter()
         .collect();
     let head = Arc::clone(&space.view.get().live);
-    let shards = head.lock_all();
-    head.note(&shards, tombstone);
+    let mut shards = head.lock_all();
+    let erasing = head.note(&mut shards, tombstone, ids);
     space.view.hide(Arc::clone(tombstone));
     ordered();
-    head.delete(shards, &ids, tombstone.first, tombstone.last);
+    drop(shards);
+    erasing.finish(&head);
 }
 
 /// Notes what is known of a metric, or forgets it.

@@ -89,6 +89,17 @@ impl Tally {
 
     /// The first limit that is passed: its name, its value, what was counted.
     pub(crate) fn over(&self) -> Option<(&'static str, usize, usize)> {
+        let mut limits = self.limits().into_iter();
+        limits.find(|(_, max, found)| found > max)
+    }
+
+    /// Whether any limit is reached by half.
+    pub(crate) fn is_half(&self) -> bool {
+        let mut limits = self.limits().into_iter();
+        limits.any(|(_, max, found)| found >= max / 2)
+    }
+
+    fn limits(&self) -> [(&'static str, usize, usize); 3] {
         [
             ("tombstone limit", MAX_TOMBSTONES, self.tombstones),
             (
@@ -102,8 +113,6 @@ impl Tally {
                 self.patterns,
             ),
         ]
-        .into_iter()
-        .find(|(_, max, found)| found > max)
     }
 }
 

@@ -10,7 +10,8 @@ use std::sync::{Arc, OnceLock};
 
 use treering_index::Postings;
 
-use crate::block::Block;
+use crate::block::{Block, Cursor};
+use crate::compact::Deleted;
 use crate::error::Result;
 use crate::head::Head;
 use crate::sync::RwLock;
@@ -37,7 +38,10 @@ pub(crate) struct LiveBlock {
     pub(crate) block: Arc<Block>,
     /// Tombstones up to this sequence hide nothing in it.
     pub(crate) purged: u64,
+    /// In order of sequence.
     hides: Vec<Arc<Hide>>,
+    /// What they hide together, once somebody asked.
+    deleted: Arc<OnceLock<Deleted>>,
 }
 
 /// A tombstone in one block.
@@ -46,7 +50,20 @@ struct Hide {
     tombstone: Arc<Tombstone>,
     /// The series of the block that it selects, once somebody asked.
     postings: OnceLock<Arc<Postings>>,
+    share: OnceLock<Share>,
 }
+
+/// How much a tombstone hides of one block.
+#[derive(Debug, Clone, Copy)]
+struct Share {
+    /// About how many samples.
+    samples: f64,
+    /// Whether it is certain that it is none.
+    nothing: bool,
+}
+
+/// Series of a tombstone that are looked at to tell how much it hides.
+const SERIES_WEIGHED: usize = 1024;
 
 /// What a tombstone hides in one block.
 #[derive(Debug, Clone)]
@@ -179,7 +196,7 @@ impl CurrentView {
         self.change(|view| {
             view.tombstones.retain(|tombstone| !gone(tombstone));
             for live in &mut view.blocks {
-                live.hides.retain(|hide| !gone(&hide.tombstone));
+                live.retain(|hide| !gone(&hide.tombstone));
             }
         });
     }
@@ -193,7 +210,7 @@ impl CurrentView {
                 if let Some(through) = through.map(|(_, through)| *through).max() {
                     live.purged = live.purged.max(through);
                     let purged = live.purged;
-                    live.hides.retain(|hide| hide.tombstone.sequence > purged);
+                    live.retain(|hide| hide.tombstone.sequence > purged);
                 }
             }
         });
@@ -226,6 +243,7 @@ impl View {
                 block,
                 purged,
                 hides: Vec::new(),
+                deleted: Arc::default(),
             };
             for tombstone in &self.tombstones {
                 live.attach(tombstone);
@@ -279,12 +297,93 @@ impl LiveBlock {
             self.hides.push(Arc::new(Hide {
                 tombstone: Arc::clone(tombstone),
                 postings: OnceLock::new(),
+                share: OnceLock::new(),
             }));
+            self.deleted = Arc::default();
         }
+    }
+
+    fn retain(&mut self, stays: impl Fn(&Hide) -> bool) {
+        let before = self.hides.len();
+        self.hides.retain(|hide| stays(hide));
+        if self.hides.len() < before {
+            self.deleted = Arc::default();
+        }
+    }
+
+    /// The sequence through which tombstones hide nothing here; `newest` when none hides anything.
+    pub(crate) fn hides_nothing_through(&self, newest: u64) -> Result<u64> {
+        for hide in &self.hides {
+            if !hide.share(&self.block)?.nothing {
+                return Ok(hide.tombstone.sequence - 1);
+            }
+        }
+        Ok(newest)
+    }
+
+    /// About how much tombstones hide here, if any touch it. What cannot be read counts as nothing:
+    /// a merge will tell of it.
+    pub(crate) fn deleted(&self) -> Option<Deleted> {
+        let oldest = self.hides.first()?.tombstone.sequence;
+        let deleted = self.deleted.get_or_init(|| Deleted {
+            percent: self.deleted_percent(),
+            oldest,
+            tombstones: self.hides.len(),
+        });
+        Some(*deleted)
+    }
+
+    /// Of tombstones that overlap and select the same, only the one that hides most counts.
+    fn deleted_percent(&self) -> u64 {
+        let mut sums: Vec<(&Tombstone, i64, i64, f64)> = Vec::new();
+        for hide in &self.hides {
+            let Ok(share) = hide.share(&self.block) else {
+                continue;
+            };
+            let new = &*hide.tombstone;
+            let same = sums.iter_mut().find(|(one, first, last, _)| {
+                *first <= new.last && new.first <= *last && one.selector == new.selector
+            });
+            match same {
+                Some((_, first, last, samples)) => {
+                    (*first, *last) = ((*first).min(new.first), (*last).max(new.last));
+                    *samples = samples.max(share.samples);
+                }
+                None => sums.push((new, new.first, new.last, share.samples)),
+            }
+        }
+        let hidden: f64 = sums.iter().map(|(.., samples)| samples).sum();
+        (hidden * 100.0 / self.block.info().samples.max(1) as f64).min(100.0) as u64
     }
 }
 
 impl Hide {
+    fn share(&self, block: &Block) -> Result<Share> {
+        if let Some(share) = self.share.get() {
+            return Ok(*share);
+        }
+        let series = self.postings(block)?;
+        let (first, last) = (self.tombstone.first, self.tombstone.last);
+        let stride = (series.len() as usize).div_ceil(SERIES_WEIGHED).max(1);
+        let (mut samples, mut chunks, mut cursor) = (0.0, Vec::new(), Cursor::default());
+        // Rows of steps stand for samples outside of what their chunks span.
+        let mut nothing = series.is_empty() || (stride == 1 && block.info().meta.step == 0);
+        for ordinal in series.iter().step_by(stride) {
+            chunks.clear();
+            block.chunks_with(&mut cursor, ordinal, first, last, &mut chunks)?;
+            nothing &= chunks.is_empty();
+            for chunk in &chunks {
+                let from = i128::from(chunk.min_time.max(first));
+                let to = i128::from(chunk.max_time.min(last));
+                let whole = i128::from(chunk.max_time) - i128::from(chunk.min_time) + 1;
+                let part = (to - from + 1).max(0) as f64 / whole as f64;
+                samples += f64::from(chunk.count) * part;
+            }
+        }
+        let samples = samples * stride as f64;
+        Ok(*self.share.get_or_init(|| Share { samples, nothing }))
+    }
+
     fn postings(&self, block: &Block) -> Result<Arc<Postings>> {
         if let Some(postings) = self.postings.get() {
             return Ok(Arc::clone(postings));

@@ -101,7 +101,7 @@ mod tests {
             min_sequence: sequences.0,
             max_sequence: sequences.1,
             bytes: 1,
-            deleted: false,
+            deleted: None,
         }
     }
 

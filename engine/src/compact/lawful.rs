@@ -109,7 +109,7 @@ mod tests {
             min_sequence,
             max_sequence,
             bytes: 1,
-            deleted: false,
+            deleted: None,
         }
     }
 

@@ -65,7 +65,7 @@ impl Made {
                         max_time: max,
                         min_sequence,
                         max_sequence,
-                        deleted: false,
+                        deleted: None,
                         ..block.clone()
                     }
                 });
@@ -148,7 +148,7 @@ impl Major<'_> {
         windows.values().find_map(|list| {
             (0..list.len())
                 .map(|from| self.grow(&list[from..], list))
-                .find(|set| set.len() > 1 || self.planner.live[set[0]].deleted)
+                .find(|set| set.len() > 1 || self.planner.live[set[0]].deleted.is_some())
         })
     }
 

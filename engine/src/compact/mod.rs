@@ -9,6 +9,7 @@
 //! merge is lawful when no block outside it that overlaps an output lies between its inputs.
 
 mod coarse;
+mod deleted;
 mod ladder;
 mod lawful;
 mod major;
@@ -23,6 +24,7 @@ mod windows;
 
 use std::fmt;
 
+pub(crate) use deleted::Deleted;
 pub(crate) use major::plan_major;
 pub(crate) use plan::plan;
 pub(crate) use run::{all, flush_window, over_age, step, too_old};
@@ -45,8 +47,8 @@ pub(crate) struct PlanBlock {
     pub(crate) min_sequence: u64,
     pub(crate) max_sequence: u64,
     pub(crate) bytes: u64,
-    /// Whether a tombstone touches it that is not applied yet.
-    pub(crate) deleted: bool,
+    /// What tombstones hide in it, if they touch it.
+    pub(crate) deleted: Option<Deleted>,
 }
 
 impl PlanBlock {
@@ -109,10 +111,12 @@ pub(crate) struct Knobs {
     pub(crate) max_bytes: u64,
     /// Most blocks that one job merges.
     pub(crate) max_inputs: usize,
-    /// With so many deleted blocks they are rewritten when nothing better is due.
-    pub(crate) deleted_idle: usize,
-    /// With so many deleted blocks they are rewritten before anything else.
-    pub(crate) deleted_first: usize,
+    /// A block is rewritten when nothing better is due and it loses so much of its samples.
+    pub(crate) least_freed_percent: u64,
+    /// The same with so many tombstones that touch it.
+    pub(crate) most_tombstones: usize,
+    /// Whether there are so many tombstones that they come before anything else.
+    pub(crate) pressed: bool,
 }
 
 impl Default for Knobs {
@@ -123,8 +127,9 @@ impl Default for Knobs {
             crowded: 32,
             max_bytes: 8 << 30,
             max_inputs: 256,
-            deleted_idle: 1,
-            deleted_first: usize::MAX,
+            least_freed_percent: 12,
+            most_tombstones: 1000,
+            pressed: false,
         }
     }
 }

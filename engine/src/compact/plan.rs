@@ -36,13 +36,10 @@ pub(crate) fn plan(
     knobs: &Knobs,
 ) -> Option<Job> {
     let planner = Planner::new(blocks, rungs, newest, knobs);
-    let deleted = blocks.iter().filter(|block| block.deleted).count();
-    let forced = deleted > 0 && deleted >= knobs.deleted_first;
-    let idle = deleted > 0 && deleted >= knobs.deleted_idle;
-    None.or_else(|| forced.then(|| planner.reclaim()).flatten())
+    None.or_else(|| knobs.pressed.then(|| planner.reclaim()).flatten())
         .or_else(|| planner.cut_wide())
         .or_else(|| planner.merge_windows())
-        .or_else(|| idle.then(|| planner.reclaim()).flatten())
+        .or_else(|| planner.reclaim())
 }
 
 /// One question to the planner: the blocks in order of precedence, and the windows they lie in.
@@ -243,9 +240,17 @@ impl<'a> Planner<'a> {
             && set.len() <= self.knobs.max_inputs
     }
 
-    /// Rewrites the oldest deleted block, and neighbours in its window that cost no more than it.
+    /// Rewrites the block that is due because of the oldest tombstone, and neighbours in its window
+    /// that are due or cost little beside them.
     fn reclaim(&self) -> Option<Job> {
-        let deleted = (0..self.live.len()).find(|&at| self.live[at].deleted)?;
+        let oldest = |at: &usize| self.live[*at].deleted.map(|deleted| deleted.oldest);
+        let due: Vec<bool> = (0..self.live.len()).map(|at| self.is_due(at)).collect();
+        let deleted = (0..due.len()).filter(|&at| due[at]).min_by_key(oldest)?;
+        // All that comes along and is not due, at most half of what is.
+        let is_cheap = |set: &[usize]| {
+            let (due, rest): (Vec<_>, Vec<_>) = set.iter().partition(|&&at| due[at]);
+            self.bytes(&rest) <= self.bytes(&due) / 2
+        };
         let windows = self.windows();
         let found = windows.iter().find(|(_, list)| list.contains(&deleted));
         let Some((_, list)) = found else {
@@ -256,16 +261,18 @@ impl<'a> Planner<'a> {
         let position = list.iter().position(|&at| at == deleted)?;
         let newer = list[position + 1..].iter();
         for &at in newer.chain(list[..position].iter().rev()) {
-            let wanted = self.live[at].deleted || self.live[at].bytes <= self.bytes(&set) / 2;
-            if !wanted || set.contains(&at) {
+            let seed: Vec<_> = set.iter().copied().chain([at]).collect();
+            if set.contains(&at) || !is_cheap(&seed) {
                 continue;
             }
-            let seed: Vec<_> = set.iter().copied().chain([at]).collect();
             let inside = |at: usize| list.contains(&at);
             let Ok(more) = self.close(&seed, &[], &inside) else {
                 break;
             };
-            if self.bytes(&more) > self.knobs.max_bytes || more.len() > self.knobs.max_inputs {
+            if self.bytes(&more) > self.knobs.max_bytes
+                || more.len() > self.knobs.max_inputs
+                || !is_cheap(&more)
+            {
                 break;
             }
             set = more;

@@ -21,11 +21,13 @@ use crate::shared::Shared;
 use crate::space::Space;
 use crate::stats::Counters;
 use crate::tidy;
+use crate::tombstone::Tally;
 use crate::view::{LiveBlock, View};
 
 /// Carries out the most urgent job of all namespaces; whether there was one.
 pub(crate) fn step(shared: &Shared) -> Result<bool> {
     let _turn = shared.compacting.lock();
+    let pressed = are_tombstones_many(shared);
     for space in shared.spaces.all() {
         shared.check_writable()?;
         purge(shared, &space)?;
@@ -33,7 +35,11 @@ pub(crate) fn step(shared: &Shared) -> Result<bool> {
         let blocks = weighed(shared, &space, &view);
         let newest = newest(&view).min(shared.now());
         let rungs = |step| rungs(shared, &space, step);
-        if let Some(job) = plan(&blocks, &rungs, newest, &knobs(&space)) {
+        let knobs = Knobs {
+            pressed,
+            ..knobs(&space)
+        };
+        if let Some(job) = plan(&blocks, &rungs, newest, &knobs) {
             run(shared, &space, &job, 0)?;
             return Ok(true);
         }
@@ -90,6 +96,13 @@ fn merge_all(shared: &Shared, space: &Arc<Space>, through: u64) -> Result<()> {
             run(shared, space, &job, 0)?;
         }
     }
+}
+
+/// Whether the tombstones of the database are half of those at which deletes are refused.
+fn are_tombstones_many(shared: &Shared) -> bool {
+    let views: Vec<_> = shared.spaces.all().iter().map(|s| s.view.get()).collect();
+    let tombstones = views.iter().flat_map(|view| &view.tombstones);
+    Tally::of(tombstones.map(|one| &one.selector)).is_half()
 }
 
 /// Ids of the blocks whose every sample is at `horizon` or before.
@@ -161,7 +174,7 @@ fn plan_blocks(view: &View) -> Vec<PlanBlock> {
             min_sequence: info.meta.min_sequence,
             max_sequence: info.meta.max_sequence,
             bytes: info.bytes.total,
-            deleted: live.is_touched(),
+            deleted: live.deleted(),
         }
     };
     view.blocks.iter().map(block).collect()
@@ -191,8 +204,8 @@ fn newest(view: &View) -> i64 {
     blocks.max().unwrap_or(i64::MIN)
 }
 
-/// Notes of blocks in which the tombstones that touch their times select no series that they hide
-/// nothing there.
+/// Notes of blocks in which the oldest of the tombstones that touch their times find no samples that
+/// they hide nothing there.
 fn purge(shared: &Shared, space: &Space) -> Result<()> {
     let view = space.view.get();
     let Some(newest) = view.tombstones.last().map(|tombstone| tombstone.sequence) else {
@@ -200,8 +213,9 @@ fn purge(shared: &Shared, space: &Space) -> Result<()> {
     };
     let mut marks = Vec::new();
     for live in view.blocks.iter().filter(|live| live.is_touched()) {
-        if live.hidden()?.iter().all(|hidden| hidden.series.is_empty()) {
-            marks.push((live.block.id(), newest));
+        let through = live.hides_nothing_through(newest)?;
+        if through > live.purged {
+            marks.push((live.block.id(), through));
         }
     }
     if marks.is_empty() {
@@ -214,7 +228,7 @@ fn purge(shared: &Shared, space: &Space) -> Result<()> {
     marks.retain(|(id, _)| manifest.state().blocks.contains_key(id));
     edit.purge = marks
         .iter()
-        .map(|&(id, newest)| (id, newest.min(through)))
+        .map(|&(id, purged)| (id, purged.min(through)))
         .collect();
     edit.purge.retain(|(id, through)| {
         let block = manifest.state().blocks.get(id);
@@ -287,6 +301,12 @@ fn run(shared: &Shared, space: &Arc<Space>, job: &Job, step: u32) -> Result<()> 
         edges: &job.edges,
         horizon: horizon(shared, space, &view, job),
         keep_going: &keep_going,
+    });
+    let merged = merged.inspect_err(|error| {
+        if error.is_disk_full() {
+            // The next attempt has the room.
+            shared.reserve.drop_kept();
+        }
     })?;
     let Some(mut entries) = merged else {
         return shared.check_open();

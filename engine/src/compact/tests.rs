@@ -23,6 +23,6 @@ fn block(id: u64, times: (i64, i64), sequences: (u64, u64)) -> PlanBlock {
         min_sequence: sequences.0,
         max_sequence: sequences.1,
         bytes: MIB,
-        deleted: false,
+        deleted: None,
     }
 }

@@ -4,20 +4,23 @@
 //! shards by id, sixty-four neighbours to a page, so that a scrape touches memory in order and no
 //! map is searched. Appends take the locks of their shards before they let go of the WAL, so every
 //! shard sees batches in order of sequence; readers hold one shard's lock while they copy. Deletes
-//! take all shards at once and let them go one by one. A head counts its bytes in an account of the
-//! database for as long as anybody holds it.
+//! take all shards for the moment in which they are noted (see `erasing.rs`). A head counts its
+//! bytes in an account of the database for as long as anybody holds it.
 
+mod erasing;
 mod series;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::query::run::Run;
 use crate::sync::{Mutex, MutexGuard};
 use crate::tombstone::Tombstone;
 use crate::wal::payload::IdRun;
+pub(crate) use erasing::Erasing;
+use erasing::{Erasure, erase};
 use series::HeadSeries;
 
 /// Shards of a head; one bit each in a mask.
@@ -44,6 +47,8 @@ pub(crate) struct Head {
     /// The deletes that were applied to it, in order of sequence: a reader whose view is older than
     /// one of them hides the same in what is below this head.
     deletes: Mutex<Deletes>,
+    /// How many of them are not yet applied to every series.
+    erasing: AtomicU32,
 }
 
 /// Deletes that were applied to a head.
@@ -53,6 +58,8 @@ pub(crate) type Deletes = Arc<Vec<Arc<Tombstone>>>;
 struct Shard {
     /// Page of series `id` is `id / PAGE_SERIES / SHARDS`; missing until one of them has samples.
     pages: Vec<Option<Box<Page>>>,
+    /// Deletes that are not yet applied to every series, in order.
+    erasures: Vec<Erasure>,
 }
 
 type Page = [HeadSeries; PAGE_SERIES];
@@ -76,6 +83,7 @@ impl Head {
             after_sequence,
             frozen: OnceLock::new(),
             deletes: Mutex::default(),
+            erasing: AtomicU32::new(0),
         }
     }
 
@@ -145,7 +153,7 @@ impl Head {
                 // `lock` took the shard of every run; going on without it would give the samples
                 // that follow to the wrong series.
                 let shard = shard.expect("the shards of a batch are locked before it is applied");
-                let (series, grown) = shard.series_mut(page / SHARDS, id as usize % PAGE_SERIES);
+                let (series, grown) = shard.series_mut(id);
                 bytes += grown + series.append(&timestamps[at..at + len], &values[at..at + len]);
                 at += len;
             }
@@ -160,38 +168,30 @@ impl Head {
         }
     }
 
-    /// Notes a delete that is about to be applied; while all shards are locked, so that whoever copies
-    /// a series sees both or neither.
-    pub(crate) fn note(&self, _shards: &LockedShards<'_>, tombstone: &Arc<Tombstone>) {
-        Arc::make_mut(&mut self.deletes.lock()).push(Arc::clone(tombstone));
+    /// Takes the samples from `tombstone.first` to `tombstone.last` of the series `ids` (ascending)
+    /// out: the one way, for deletes and for replay. From now on whoever looks finds it done; finish
+    /// it when all shards are free again. All of them must be locked, so that whoever copies a series
+    /// sees it and the list of deletes, or neither. `samples` and `time_range` stay as they are.
+    pub(crate) fn note(
+        &self,
+        shards: &mut LockedShards<'_>,
+        tombstone: &Arc<Tombstone>,
+        ids: Arc<[u32]>,
+    ) -> Erasing {
+        let mut deletes = self.deletes.lock();
+        Arc::make_mut(&mut deletes).push(Arc::clone(tombstone));
+        let number = u32::try_from(deletes.len()).unwrap_or(u32::MAX);
+        let erasure = Erasure::new(number, ids, tombstone.first, tombstone.last);
+        for shard in shards.guards.iter_mut().flatten() {
+            shard.erasures.push(erasure.clone());
+        }
+        self.erasing.fetch_add(1, Ordering::Release);
+        Erasing::new(erasure)
     }
 
     /// The deletes that were applied to it so far.
     pub(crate) fn deletes(&self) -> Deletes {
         Arc::clone(&self.deletes.lock())
-    }
-
-    /// Takes the samples in `first..=last` of the series `ids` out: the one way, for deletes and for
-    /// replay. Each of the shards (all of them) is let go when its series are done. `samples` and
-    /// `time_range` stay as they are.
-    pub(crate) fn delete(&self, shards: LockedShards<'_>, ids: &[u32], first: i64, last: i64) {
-        if first > last {
-            return;
-        }
-        for (number, guard) in shards.guards.into_iter().enumerate() {
-            let Some(mut shard) = guard else { continue };
-            let mut bytes = 0isize;
-            for &id in ids {
-                let page = id as usize / PAGE_SERIES;
-                if page % SHARDS != number {
-                    continue;
-                }
-                if let Some(Some(page)) = shard.pages.get_mut(page / SHARDS) {
-                    bytes += page[id as usize % PAGE_SERIES].delete(first, last);
-                }
-            }
-            self.grow(bytes);
-        }
     }
 
     /// Counts bytes that the heap grew by.
@@ -248,7 +248,8 @@ impl Head {
     /// that were applied to them.
     pub(crate) fn runs(&self, id: u32, first: i64, last: i64, out: &mut Vec<Run>) -> Deletes {
         let page = id as usize / PAGE_SERIES;
-        let shard = self.shards[page % SHARDS].lock();
+        let mut shard = self.shards[page % SHARDS].lock();
+        self.grow(shard.erase(id));
         if let Some(Some(page)) = shard.pages.get(page / SHARDS) {
             page[id as usize % PAGE_SERIES].runs(first, last, out);
         }
@@ -262,16 +263,8 @@ impl Head {
             let pages = shard.lock().pages.len();
             for index in 0..pages {
                 // Locked anew for each page: appends wait for one page at most.
-                let shard = shard.lock();
-                let Some(Some(page)) = shard.pages.get(index) else {
-                    continue;
-                };
                 let base = (index * SHARDS + number) * PAGE_SERIES;
-                let wanted = page
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, series)| !series.is_empty() && series.overlaps(first, last));
-                ids.extend(wanted.map(|(slot, _)| (base + slot) as u32));
+                shard.lock().active(index, base, (first, last), &mut ids);
             }
         }
         ids.sort_unstable();
@@ -286,9 +279,10 @@ impl Drop for Head {
 }
 
 impl Shard {
-    /// The series in `slot` of page `index`, and by how many bytes the heap grew to hold it.
+    /// Series `id` after all deletes so far, and by how many bytes the heap grew to hold it.
     #[inline]
-    fn series_mut(&mut self, index: usize, slot: usize) -> (&mut HeadSeries, isize) {
+    fn series_mut(&mut self, id: u32) -> (&mut HeadSeries, isize) {
+        let index = id as usize / PAGE_SERIES / SHARDS;
         let mut grown = 0;
         if index >= self.pages.len() {
             grown += ((index + 1 - self.pages.len()) * size_of::<Option<Box<Page>>>()) as isize;
@@ -298,6 +292,8 @@ impl Shard {
             grown += size_of::<Page>() as isize;
             Box::new(std::array::from_fn(|_| HeadSeries::default()))
         });
-        (&mut page[slot], grown)
+        let series = &mut page[id as usize % PAGE_SERIES];
+        grown += erase(&self.erasures, series, id);
+        (series, grown)
     }
 }

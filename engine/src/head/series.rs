@@ -22,6 +22,8 @@ pub(crate) struct HeadSeries {
     closed: Vec<Run>,
     /// Bytes of the closed streams and their holes.
     closed_bytes: u32,
+    /// Number of the last of the deletes under way that it has seen.
+    seen: u32,
     late: Option<Box<Late>>,
 }
 
@@ -108,22 +110,34 @@ impl HeadSeries {
         }
     }
 
-    /// Takes the samples in `first..=last` out; returns by how many bytes the heap use grew.
-    pub(crate) fn delete(&mut self, first: i64, last: i64) -> isize {
+    /// Number of the last of the deletes under way that it has seen.
+    pub(crate) fn seen(&self) -> u32 {
+        self.seen
+    }
+
+    /// Notes that it has seen delete `number` and those before.
+    pub(crate) fn see(&mut self, number: u32) {
+        self.seen = number;
+    }
+
+    /// Takes the samples in `holes` out; returns by how many bytes the heap use grew.
+    pub(crate) fn delete(&mut self, holes: &Holes) -> isize {
         let before = self.heap_bytes();
         if let (Some(min_time), Some(max_time)) =
             (self.open.first_timestamp(), self.open.last_timestamp())
-            && min_time <= last
-            && max_time >= first
+            && holes.touch(min_time, max_time)
         {
-            self.close();
+            if holes.cover(min_time, max_time) {
+                drop(self.open.take());
+            } else {
+                self.close();
+            }
         }
-        let holes = Holes::default().and(first, last);
-        if cut(&mut self.closed, &holes) {
+        if cut(&mut self.closed, holes) {
             self.closed_bytes = bytes_of(&self.closed);
         }
         if let Some(late) = &mut self.late {
-            late.delete(&holes);
+            late.delete(holes);
             if late.is_empty() {
                 self.late = None;
             }
@@ -172,18 +186,25 @@ impl HeadSeries {
         }
     }
 
-    /// Whether any run may hold samples of `first..=last`, without copying.
-    pub(crate) fn overlaps(&self, first: i64, last: i64) -> bool {
-        let wanted = |run: &Run| run.shows(first, last);
-        let open = self.open.first_timestamp().is_some_and(|min| min <= last)
-            && self.open.last_timestamp().is_some_and(|max| max >= first);
+    /// Whether any run may hold samples of `first..=last` in a time that is not `erased` whole,
+    /// without copying.
+    pub(crate) fn overlaps(
+        &self,
+        first: i64,
+        last: i64,
+        erased: impl Fn(i64, i64) -> bool,
+    ) -> bool {
+        let stays = |from: i64, to: i64| !erased(from.max(first), to.min(last));
+        let wanted = |run: &Run| run.shows(first, last) && stays(run.since(), run.max_time);
+        let open = match (self.open.first_timestamp(), self.open.last_timestamp()) {
+            (Some(min), Some(max)) => min <= last && max >= first && stays(min, max),
+            _ => false,
+        };
         open || self.closed.iter().any(wanted)
             || self.late.as_ref().is_some_and(|late| {
-                late.runs.iter().any(wanted)
-                    || late
-                        .samples
-                        .iter()
-                        .any(|sample| (first..=last).contains(&sample.timestamp))
+                let times = || late.samples.iter().map(|sample| sample.timestamp);
+                let mut inside = times().filter(|at| (first..=last).contains(at));
+                late.runs.iter().any(wanted) || inside.any(|at| stays(at, at))
             })
     }
 

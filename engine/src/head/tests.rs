@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
 
-use super::{Head, PAGE_SERIES, Page};
+use treering_index::Selector;
+
+use super::{Erasing, Head, PAGE_SERIES, Page};
 use crate::ingest::push_run;
 use crate::query::merge::merge_columns;
 use crate::query::run::Run;
+use crate::tombstone::Tombstone;
 
 /// Two neighbours, one on another page, one on another shard, one far away.
 const IDS: [u32; 5] = [0, 1, 70, 1024, 9000];
@@ -90,12 +93,17 @@ impl Pair {
     }
 
     fn delete(&mut self, ids: &[u32], first: i64, last: i64) {
-        self.head.delete(self.head.lock_all(), ids, first, last);
+        self.begin_delete(ids, first, last).finish(&self.head);
+    }
+
+    /// A delete that counts and is not yet applied to any series.
+    fn begin_delete(&mut self, ids: &[u32], first: i64, last: i64) -> Erasing {
         for id in ids {
             if let Some(series) = self.model.get_mut(id) {
                 series.retain(|at, _| !(first <= *at && *at <= last));
             }
         }
+        note(&self.head, ids, first, last)
     }
 
     fn apply(&mut self, step: &Step) {
@@ -155,6 +163,17 @@ impl Pair {
     }
 }
 
+fn note(head: &Head, ids: &[u32], first: i64, last: i64) -> Erasing {
+    let tombstone = Arc::new(Tombstone {
+        sequence: 1,
+        namespace: 0,
+        selector: Selector::all(),
+        first,
+        last,
+    });
+    head.note(&mut head.lock_all(), &tombstone, ids.into())
+}
+
 /// The bytes of a head, counted anew.
 fn measured(head: &Head) -> u64 {
     let mut bytes = 0;
@@ -194,6 +213,94 @@ proptest! {
         let Pair { head, account, .. } = pair;
         drop(head);
         prop_assert_eq!(account.load(Ordering::Relaxed), 0);
+    }
+}
+
+/// What happens to a head while deletes are under way in it.
+#[derive(Debug, Clone)]
+enum Meanwhile {
+    Change(Step),
+    /// A slice of one of the deletes.
+    Slice(usize),
+    /// One of the deletes to its end.
+    Finish(usize),
+    /// A question about one series.
+    Read(usize),
+    /// A large batch gets ready.
+    Prepare,
+    /// All series that show.
+    Active,
+}
+
+fn meanwhile() -> impl Strategy<Value = Meanwhile> {
+    prop_oneof![
+        6 => step().prop_map(Meanwhile::Change),
+        4 => (0..9usize).prop_map(Meanwhile::Slice),
+        2 => (0..9usize).prop_map(Meanwhile::Finish),
+        2 => (0..IDS.len()).prop_map(Meanwhile::Read),
+        1 => Just(Meanwhile::Prepare),
+        1 => Just(Meanwhile::Active),
+    ]
+}
+
+impl Pair {
+    fn apply_beside(
+        &mut self,
+        step: &Meanwhile,
+        under_way: &mut Vec<Erasing>,
+    ) -> Result<(), TestCaseError> {
+        let several = under_way.len();
+        match step {
+            Meanwhile::Change(Step::Delete(ids, first, last)) => {
+                let mut ids: Vec<u32> = ids.iter().map(|&id| IDS[id]).collect();
+                ids.sort_unstable();
+                ids.dedup();
+                under_way.push(self.begin_delete(&ids, *first, *last));
+            }
+            Meanwhile::Change(step) => self.apply(step),
+            Meanwhile::Slice(at) if several > 0 => {
+                under_way[at % several].advance(&self.head);
+            }
+            Meanwhile::Finish(at) if several > 0 => {
+                under_way.swap_remove(at % several).finish(&self.head);
+            }
+            Meanwhile::Slice(_) | Meanwhile::Finish(_) => {}
+            Meanwhile::Read(at) => {
+                let (id, none) = (IDS[*at], BTreeMap::new());
+                let held = self.model.get(&id).unwrap_or(&none);
+                let held: Vec<_> = held.iter().map(|(&at, &bits)| (at, bits)).collect();
+                prop_assert_eq!(self.read(id, i64::MIN, i64::MAX), held, "series {}", id);
+            }
+            Meanwhile::Prepare => {
+                let mut runs = Vec::new();
+                (0..2000).for_each(|id| push_run(&mut runs, id, 1));
+                let noted = self.head.prepare(&runs);
+                prop_assert!(self.head.is_prepared(&runs, noted));
+            }
+            Meanwhile::Active => {
+                let active = self.head.active(i64::MIN, i64::MAX);
+                for (id, held) in &self.model {
+                    prop_assert!(held.is_empty() || active.contains(id), "series {}", id);
+                }
+            }
+        }
+        prop_assert_eq!(self.head.bytes(), measured(&self.head));
+        Ok(())
+    }
+}
+
+proptest! {
+    #[test]
+    fn deletes_under_way_count_for_every_series_at_once(
+        steps in prop::collection::vec(meanwhile(), 1..60),
+    ) {
+        let (mut pair, mut under_way) = (Pair::new(), Vec::new());
+        for step in &steps {
+            pair.apply_beside(step, &mut under_way)?;
+        }
+        under_way.into_iter().for_each(|erasing| erasing.finish(&pair.head));
+        prop_assert!(pair.head.shards.iter().all(|shard| shard.lock().erasures.is_empty()));
+        pair.check(i64::MIN, i64::MAX)?;
     }
 }
 
@@ -248,17 +355,33 @@ fn ten_thousand_small_deletes_do_not_pile_up() {
     pair.check(i64::MIN, i64::MAX).unwrap();
 }
 
+/// A delete of a million series once held the last shard for seconds, and appends to it waited.
 #[test]
-fn a_delete_waits_for_the_appends_before_it_and_lets_later_ones_through() {
-    let head = Head::new(0, Arc::default());
-    let shards = head.lock_all();
+fn a_delete_of_many_series_lets_appends_and_questions_in_before_it_is_done() {
+    let mut pair = Pair::new();
+    let series = 20_000;
+    let samples: Vec<_> = (0..series).map(|id| (id, 10)).collect();
+    pair.append(&samples);
+    let ids: Vec<u32> = (0..series).collect();
     let free = |head: &Head| {
-        head.shards
-            .iter()
-            .filter(|shard| shard.try_lock().is_some())
-            .count()
+        let shards = head.shards.iter();
+        shards.filter(|shard| shard.try_lock().is_some()).count()
     };
-    assert_eq!(free(&head), 0);
-    head.delete(shards, &[0, 70], 0, 10);
-    assert_eq!(free(&head), head.shards.len());
+    let mut erasing = pair.begin_delete(&ids, 0, 20);
+    let mut slices = 0;
+    loop {
+        assert_eq!(free(&pair.head), pair.head.shards.len());
+        let id = series - 1 - slices;
+        assert_eq!(pair.read(id, 0, 20), []);
+        pair.append(&[(id, 15)]);
+        assert_eq!(pair.read(id, 0, 20).len(), 1);
+        if !erasing.advance(&pair.head) {
+            break;
+        }
+        slices += 1;
+    }
+    assert!(slices >= series / 16, "{slices} slices");
+    erasing.finish(&pair.head);
+    assert_eq!(pair.head.active(0, 20).len(), slices as usize + 1);
+    assert_eq!(pair.head.bytes(), measured(&pair.head));
 }

@@ -145,7 +145,8 @@ impl Manifest {
         let record = format::encode_record(self.database, self.next_record, edit);
         check_length(&path, self.len, record.len())?;
         let mut written = self.file.write_all_at(&record, self.len);
-        if written.as_ref().is_err_and(is_full) && reserve.spend() {
+        // Twice at most: what is kept for others goes first, then the reserve.
+        while written.as_ref().is_err_and(is_full) && reserve.spend() {
             written = self.file.write_all_at(&record, self.len);
         }
         if let Err(error) = written {
@@ -174,10 +175,12 @@ impl Manifest {
         let mut state = self.state.clone();
         state.apply_checked(edit);
         let write = || write_whole(&*self.vfs, &self.dir, self.database, &state);
-        let written = match write() {
-            Err(Failure::Refused(error)) if error.is_disk_full() && reserve.spend() => write(),
-            written => written,
-        };
+        let mut written = write();
+        while matches!(&written, Err(Failure::Refused(error)) if error.is_disk_full())
+            && reserve.spend()
+        {
+            written = write();
+        }
         (self.file, self.len) = written?;
         (self.version, self.state, self.next_record) = (VERSION, state, 1);
         Ok(())

@@ -29,11 +29,6 @@ impl Holes {
         Self { ranges }
     }
 
-    /// These ranges and `first..=last`.
-    pub(crate) fn and(&self, first: i64, last: i64) -> Self {
-        Self::of(self.iter().chain([(first, last)]))
-    }
-
     /// Whether nothing is hidden.
     pub(crate) fn is_empty(&self) -> bool {
         self.ranges.is_none()
@@ -112,7 +107,7 @@ mod tests {
         assert_eq!(times.last(), Some(&24));
         assert!(holes.cover(11, 20) && !holes.cover(3, 10) && holes.touch(3, 10));
         assert!(!holes.touch(4, 9) && Holes::default().is_empty());
-        let all = Holes::default().and(i64::MIN, i64::MAX).and(3, 4);
+        let all = Holes::of([(i64::MIN, i64::MAX), (3, 4)]);
         assert_eq!(all.iter().collect::<Vec<_>>(), [(i64::MIN, i64::MAX)]);
     }
 }

@@ -40,13 +40,9 @@ impl<'a> Target<'a> {
         name.push(".snapshot-tmp");
         let temporary = dir.with_file_name(name);
         make_dir(&**vfs, &temporary)?;
-        let path = temporary.join(LOCK);
-        let lock = vfs.lock(&path).map_err(|error| match error.kind() {
-            ErrorKind::WouldBlock => Error::Locked {
-                path: path.clone(),
-                holder: "another snapshot to the same directory".to_owned(),
-            },
-            _ => Error::io("lock", &path, error),
+        let lock = take_lock(&**vfs, &temporary.join(LOCK)).inspect_err(|_| {
+            // Nothing but an empty directory goes by this.
+            let _ = vfs.remove_dir(&temporary);
         })?;
         let target = Self {
             vfs,
@@ -191,10 +187,35 @@ impl Drop for Target<'_> {
             return;
         }
         // Best effort: the next attempt to this target removes what stays.
-        for path in self.leftovers().unwrap_or_default() {
+        let Ok(leftovers) = self.leftovers() else {
+            return;
+        };
+        for path in leftovers {
             let _ = self.vfs.remove(&path);
         }
+        for folder in [self.folder(wal::DIR), self.folder(flush::DIR)] {
+            let _ = self.vfs.remove_dir(&folder);
+        }
+        let _ = self.vfs.remove(&self.temporary.join(LOCK));
+        let _ = self.vfs.remove_dir(&self.temporary);
     }
+}
+
+/// The lock of a snapshot under work. An attempt that is given up removes the file: whoever had it
+/// open then would hold a lock that nobody else meets.
+fn take_lock(vfs: &dyn Vfs, path: &Path) -> Result<Box<dyn Lock>> {
+    let failed = |error: io::Error| match error.kind() {
+        ErrorKind::WouldBlock => Error::Locked {
+            path: path.to_owned(),
+            holder: "another snapshot to the same directory".to_owned(),
+        },
+        _ => Error::io("lock", path, error),
+    };
+    let lock = vfs.lock(path).map_err(failed)?;
+    if !vfs.exists(path).map_err(failed)? {
+        return Err(failed(ErrorKind::WouldBlock.into()));
+    }
+    Ok(lock)
 }
 
 /// Refuses a directory that is there, or lies in the one that is copied.

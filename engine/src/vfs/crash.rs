@@ -233,6 +233,14 @@ impl Vfs for CrashVfs {
         })
     }
 
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.change(path, |mem| {
+            let (name, _) = mem.locate(path)?;
+            mem.remove_dir(path)?;
+            Ok(((), Op::Names(vec![(name, None)])))
+        })
+    }
+
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.change(to, |mem| {
             mem.link(from, to)?;

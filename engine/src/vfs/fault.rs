@@ -275,6 +275,11 @@ impl Vfs for FaultVfs {
         Ok(())
     }
 
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.pass(CallKind::Remove, path)?;
+        self.inner.remove_dir(path)
+    }
+
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.pass(CallKind::Link, from)?;
         self.inner.link(from, to)?;

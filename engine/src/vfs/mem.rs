@@ -236,6 +236,22 @@ impl Vfs for MemVfs {
         }
     }
 
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        let mut tree = self.tree.write();
+        let (dir, name) = tree.parent(path)?;
+        let id = match tree.names_mut(dir)?.get(name) {
+            None => return Err(ErrorKind::NotFound.into()),
+            Some(Node::File(_)) => return Err(ErrorKind::NotADirectory.into()),
+            Some(Node::Dir(id)) => *id,
+        };
+        if !tree.names_mut(id)?.is_empty() {
+            return Err(ErrorKind::DirectoryNotEmpty.into());
+        }
+        tree.names_mut(dir)?.remove(name);
+        tree.dirs.remove(&id);
+        Ok(())
+    }
+
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut tree = self.tree.write();
         let found = match tree.node(from)? {

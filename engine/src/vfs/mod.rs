@@ -73,6 +73,12 @@ pub trait Vfs: fmt::Debug + Send + Sync + 'static {
     /// Removes the name of a file; its bytes stay for those that have it open. Not for directories.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
+    /// Removes a directory that is empty. A store that cannot says
+    /// [`io::ErrorKind::Unsupported`]: nothing depends on it.
+    fn remove_dir(&self, _path: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Gives a file a second name. Fails when that name is taken.
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
 

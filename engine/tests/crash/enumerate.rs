@@ -15,7 +15,7 @@ use crate::history::Random;
 use crate::stage::{Case, Stage};
 
 /// Cases that share the images and the time of the binary.
-const CASES: u64 = 60;
+const CASES: u64 = 66;
 /// Images of an ordinary run and of a round of a soak.
 const IMAGES: u64 = 24_000;
 const SOAK_IMAGES: u64 = 600_000;

@@ -6,15 +6,18 @@
 //! poisoned; interrupted calls and short reads are not seen at all.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use treering::time::ManualClock;
-use treering::vfs::{CallKind, CrashVfs, Fault, FaultVfs, Repeat};
-use treering::{Batch, Db, Error, Selector, Sync};
+use treering::vfs::{CallKind, CrashVfs, Fault, FaultVfs, Repeat, Vfs};
+use treering::{Batch, Db, Error, Metadata, NamespaceOptions, Selector, Sync};
 
-use crate::check::{open, read};
+use crate::check::{metadata_fact, open, read, space_fact, space_name};
 use crate::enumerate::{caught, number, seed};
-use crate::history::{Change, Print, Random, labels_of};
+use crate::history::{Change, FACTS, Print, Random, SPACE_SERIES, labels_of};
+use crate::scripts::{LIFE, SCRIPT, SPACES, Step};
 use crate::stage::{Case, MODES};
 
 /// Runs of one test, when there are more calls and faults than that.
@@ -49,6 +52,21 @@ fn any_call_of_deletes_and_merges_may_fail_when_synced_in_intervals() {
 #[test]
 fn any_call_of_deletes_and_merges_may_fail_when_never_synced() {
     fail_every_call_of(MODES[2], &LIFE, RUNS);
+}
+
+#[test]
+fn any_call_of_namespaces_and_snapshots_may_fail_when_synced_always() {
+    fail_every_call_of(MODES[0], &SPACES, RUNS);
+}
+
+#[test]
+fn any_call_of_namespaces_and_snapshots_may_fail_when_synced_in_intervals() {
+    fail_every_call_of(MODES[1], &SPACES, RUNS);
+}
+
+#[test]
+fn any_call_of_namespaces_and_snapshots_may_fail_when_never_synced() {
+    fail_every_call_of(MODES[2], &SPACES, RUNS);
 }
 
 /// After a failed fsync the system may call the bytes clean that it never wrote. The next open sees
@@ -108,6 +126,7 @@ fn enumerate(
         sync,
         dir: "/db",
         options: |options| options,
+        keep_bytes: 0,
         run: |_| {},
         now: 0,
     };
@@ -160,68 +179,8 @@ struct Run {
     /// The change whose call failed: it may be there or not.
     perhaps: Vec<Change>,
     errors: Vec<Error>,
+    snapshots: usize,
 }
-
-enum Step {
-    Append(u32, i64, usize),
-    /// Series, first and last timestamp.
-    Delete(u32, i64, i64),
-    Sync,
-    Flush,
-    Compact,
-    Maintain,
-    Reopen,
-}
-
-/// Frames in two WAL files, blocks, late samples, and opens in between.
-const SCRIPT: [Step; 17] = [
-    Step::Reopen,
-    Step::Append(0, 0, 3),
-    Step::Append(1, 10, 3000),
-    Step::Append(2, 20, 3000),
-    Step::Sync,
-    Step::Append(3, 20, 3000),
-    Step::Flush,
-    Step::Append(1, 500, 40),
-    Step::Append(2, 20, 2),
-    Step::Reopen,
-    Step::Append(2, 21, 2),
-    Step::Append(0, 0, 5),
-    Step::Flush,
-    Step::Append(0, 1, 5),
-    Step::Reopen,
-    Step::Append(4, 100, 10),
-    Step::Append(3, 100, 10),
-];
-
-/// Deletes in the head, in blocks and across, merges that apply them, blocks that go whole.
-const LIFE: [Step; 25] = [
-    Step::Reopen,
-    Step::Append(0, 0, 30),
-    Step::Append(1, 0, 30),
-    Step::Flush,
-    Step::Delete(0, 5, 9),
-    Step::Append(0, 8, 4),
-    Step::Flush,
-    Step::Compact,
-    Step::Append(1, 10, 40),
-    Step::Delete(1, 12, 35),
-    Step::Reopen,
-    Step::Append(2, 1_000_000, 3000),
-    Step::Flush,
-    Step::Delete(2, 1_000_000, 2_000_000),
-    Step::Append(0, 9, 2),
-    Step::Flush,
-    Step::Delete(0, 0, 100),
-    Step::Compact,
-    Step::Append(0, 50, 20),
-    Step::Flush,
-    Step::Append(0, 60, 20),
-    Step::Flush,
-    Step::Maintain,
-    Step::Reopen,
-    Step::Delete(1, 0, 1),
-];
 
 impl Run {
     fn new(case: &Case, script: &'static [Step]) -> Self {
@@ -238,13 +197,14 @@ impl Run {
             print: Print::default(),
             perhaps: Vec::new(),
             errors: Vec::new(),
+            snapshots: 0,
         }
     }
 
     fn play(&mut self, fault: Fault) -> Result<(), String> {
         for step in self.script {
             let before = self.errors.len();
-            self.clock.advance(std::time::Duration::from_millis(70));
+            self.clock.advance(Duration::from_millis(70));
             match *step {
                 Step::Reopen => self.reopen()?,
                 Step::Append(series, at, count) => self.append(series, at, count)?,
@@ -253,6 +213,10 @@ impl Run {
                 Step::Flush => self.attempt(Db::flush)?,
                 Step::Compact => self.attempt(Db::compact)?,
                 Step::Maintain => self.attempt(|db| db.maintain().map(drop))?,
+                Step::Keep(space, seconds, step) => self.keep(space, seconds, step)?,
+                Step::Drop(space) => self.drop_space(space)?,
+                Step::Describe(space, metric, help) => self.describe(space, metric, help)?,
+                Step::Snapshot => self.snapshot()?,
             }
             // A fault that was seen, and every other step too.
             if self.errors.len() > before || self.random.below(3) == 0 {
@@ -287,6 +251,7 @@ impl Run {
         match names
             .iter()
             .find(|(path, _)| path.extension().is_some_and(|kind| kind == "tmp"))
+            .filter(|(path, _)| path.starts_with("db"))
         {
             Some((path, _)) => Err(format!("{} is left over", path.display())),
             None => Ok(()),
@@ -330,7 +295,7 @@ impl Run {
 
     fn append(&mut self, series: u32, at: i64, count: usize) -> Result<(), String> {
         self.settle()?;
-        let Some(db) = self.db.as_ref().filter(|_| self.perhaps.is_empty()) else {
+        let Some(db) = self.certain(series / SPACE_SERIES) else {
             return Ok(());
         };
         let mut rows: Vec<Change> = Vec::new();
@@ -353,24 +318,124 @@ impl Run {
         Ok(())
     }
 
-    /// A delete whose call failed may have been made; nothing else is changed until that is known.
     fn delete(&mut self, series: u32, first: i64, last: i64) -> Result<(), String> {
         self.settle()?;
-        let Some(db) = self.db.as_ref().filter(|_| self.perhaps.is_empty()) else {
+        let Some(db) = self.certain(series / SPACE_SERIES) else {
             return Ok(());
         };
         let range = (series, first)..=(series, last);
         let gone = self.state.range(range).map(|(&key, _)| (key, None));
         let gone: Vec<Change> = gone.collect();
-        let selector = Selector::all().eq("n", &series.to_string());
-        match db.delete(&selector, first..=last) {
-            Ok(()) => self.apply(gone),
+        let selector = Selector::all().eq("n", &(series % SPACE_SERIES).to_string());
+        let deleted = db.delete(&selector, first..=last);
+        self.changed(deleted, gone)
+    }
+
+    fn keep(&mut self, space: u32, age: u64, step: Option<u64>) -> Result<(), String> {
+        self.settle()?;
+        let Some(db) = self.db.clone().filter(|_| self.perhaps.is_empty()) else {
+            return Ok(());
+        };
+        let seconds = |seconds| Duration::from_secs(seconds);
+        let mut options = NamespaceOptions::default().retention(seconds(age));
+        if let Some(step) = step {
+            options = options.downsample(seconds(3600), seconds(step));
+        }
+        let (key, at, bits) = space_fact(space, &options);
+        let mut changes = vec![((key, at), Some(bits))];
+        let horizon = self.clock_nanos() - age as i64 * 1_000_000_000;
+        let expired = self
+            .state
+            .keys()
+            .filter(|key| key.0 / SPACE_SERIES == space);
+        changes.extend(
+            expired
+                .filter(|key| key.1 < horizon)
+                .map(|&key| (key, None)),
+        );
+        let name = space_name(space);
+        let kept = match db.namespace(&name) {
+            Ok(_) => db.alter_namespace(&name, options),
+            Err(_) => db.create_namespace(&name, options).map(drop),
+        };
+        self.changed(kept, changes)
+    }
+
+    fn drop_space(&mut self, space: u32) -> Result<(), String> {
+        self.settle()?;
+        let Some(db) = self.certain(space) else {
+            return Ok(());
+        };
+        let gone = |key: u32| match key.checked_sub(FACTS) {
+            Some(fact) => fact / 1000 == space,
+            None => key / SPACE_SERIES == space,
+        };
+        let keys = self.state.keys().filter(|key| gone(key.0));
+        let gone = keys.map(|&key| (key, None)).collect();
+        self.changed(db.drop_namespace(&space_name(space)), gone)
+    }
+
+    fn describe(&mut self, space: u32, metric: u32, help: Option<usize>) -> Result<(), String> {
+        self.settle()?;
+        let Some(db) = self.certain(space) else {
+            return Ok(());
+        };
+        let (key, at, bits) = metadata_fact(space, metric, help.unwrap_or(0));
+        let name = format!("m{metric}");
+        let described = match help {
+            Some(help) => db.set_metadata(&name, &Metadata::default().help("h".repeat(help))),
+            None => db.remove_metadata(&name),
+        };
+        self.changed(described, vec![((key, at), help.map(|_| bits))])
+    }
+
+    /// A snapshot is whole or not there, and an answer of its own.
+    fn snapshot(&mut self) -> Result<(), String> {
+        self.settle()?;
+        self.snapshots += 1;
+        let dir = format!("/copy{}", self.snapshots);
+        let Some(made) = self.db.as_ref().map(|db| db.snapshot(&dir)) else {
+            return Ok(());
+        };
+        let there = self.store.exists(Path::new(&dir)).unwrap_or(false);
+        if let Err(error) = made {
+            self.note(error)?;
+        } else if !there {
+            return Err(format!("a snapshot was made, but {dir} is not there"));
+        }
+        if !there {
+            return Ok(());
+        }
+        let store = Arc::new(self.store.kill_image());
+        let options = self.case.options_on(store, Arc::clone(&self.clock));
+        let copy = Db::open(&dir, options).map_err(|error| format!("snapshot {dir}: {error}"))?;
+        let found = read(&copy, false)?.print;
+        match self.answers().contains(&found) {
+            true => Ok(()),
+            false => Err(format!("{} samples in the snapshot {dir}", found.samples)),
+        }
+    }
+
+    /// The database from a namespace that is certainly there, when no change is in doubt.
+    fn certain(&self, space: u32) -> Option<Db> {
+        let db = self.db.as_ref().filter(|_| self.perhaps.is_empty())?;
+        db.namespace(&space_name(space)).ok()
+    }
+
+    /// A change whose call failed may have been made; nothing else is changed until that is known.
+    fn changed(&mut self, outcome: Result<(), Error>, changes: Vec<Change>) -> Result<(), String> {
+        match outcome {
+            Ok(()) => self.apply(changes),
             Err(error) => {
-                self.perhaps = gone;
+                self.perhaps = changes;
                 self.note(error)?;
             }
         }
         Ok(())
+    }
+
+    fn clock_nanos(&self) -> i64 {
+        treering::time::Clock::now(&*self.clock)
     }
 
     fn attempt(&mut self, call: impl FnOnce(&Db) -> Result<(), Error>) -> Result<(), String> {

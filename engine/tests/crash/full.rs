@@ -17,6 +17,7 @@ fn case(sync: Sync) -> Case {
         sync,
         dir: "/db",
         options: |options| options.reserve_bytes(64 << 10),
+        keep_bytes: 0,
         run: |_| {},
         now: 0,
     }
@@ -165,5 +166,51 @@ fn a_full_disk_can_be_opened_and_asked() {
             read(&db, true).unwrap().rows.len() as i64,
             (taken + 1) * 500
         );
+    }
+}
+
+/// Frames that are kept for followers took the room of samples that nobody had anywhere else.
+#[test]
+fn what_is_kept_for_followers_is_given_up_before_a_write_is_refused() {
+    for sync in MODES {
+        let faults = FaultVfs::new(Arc::new(MemVfs::new()));
+        let vfs: Arc<dyn Vfs> = Arc::new(faults.clone());
+        let case = Case {
+            keep_bytes: 1 << 20,
+            ..case(sync)
+        };
+        let db = open(&case, &vfs);
+        let kept = |number: i64| {
+            for number in number..number + 20 {
+                db.append(&batch(number)).unwrap();
+            }
+            db.flush().unwrap();
+            let first = db.frames_since(0).map(|mut frames| frames.next().is_some());
+            assert!(matches!(first, Ok(true)), "{first:?}");
+            let full = faults.used();
+            faults.set_capacity(Path::new("/"), full).unwrap();
+        };
+        let reserve = || vfs.exists(Path::new("/db/reserve")).unwrap();
+        // An append.
+        kept(0);
+        let taken = fill(&db, 20);
+        assert!(taken > 30, "{sync:?}: {taken}");
+        assert!(db.frames_since(0).is_err() && reserve());
+        faults.clear_capacity();
+        let frames = db.stats().last_sequence;
+        // A delete, for which the reserve would have gone next.
+        for number in taken..taken + 20 {
+            db.append(&batch(number)).unwrap();
+        }
+        db.flush().unwrap();
+        faults.set_capacity(Path::new("/"), faults.used()).unwrap();
+        db.delete(&Selector::all(), ..1000).unwrap();
+        assert!(reserve() && db.frames_since(frames).is_err());
+        faults.clear_capacity();
+        let before = read(&db, true).unwrap().print;
+        db.close().unwrap();
+        let db = open(&case, &vfs);
+        assert_eq!(read(&db, true).unwrap().print, before);
+        assert!(db.recovery().wal_cut.is_none() && db.recovery().quarantined.is_empty());
     }
 }

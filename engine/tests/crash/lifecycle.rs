@@ -181,3 +181,33 @@ pub(crate) fn make_and_drop_namespaces(stage: &mut Stage) {
     stage.scrape(0..1, 6 * HOUR, 1);
     stage.flush();
 }
+
+/// Frames of every kind in many WAL files, kept across flushes, kills and opens.
+pub(crate) fn keep_for_followers(stage: &mut Stage) {
+    stage.open();
+    let one = SPACE_SERIES;
+    for round in 0..4 {
+        let at = round * HOUR;
+        stage.scrape(0..4, at, 10);
+        stage.wait(80);
+        stage.keep(1, 1_000_000_000 + round as u64);
+        stage.scrape(one..one + 2, at, 3);
+        stage.flush();
+        // Known series in a new generation, and new ones.
+        stage.scrape(1..6, at + 20 * SECOND, 4);
+        stage.delete(0, 2..4, at..=at + 21 * SECOND);
+        stage.describe(1, 0, (round != 2).then_some(7));
+        stage.wait(80);
+        match round {
+            0 => stage.kill(),
+            1 => stage.open(),
+            2 => stage.drop_space(1),
+            _ => stage.compact(),
+        }
+        stage.scrape(0..2, at + 30 * SECOND, 2);
+        stage.wait(80);
+        stage.flush();
+        stage.flush();
+    }
+    stage.scrape(0..1, 5 * HOUR, 1);
+}

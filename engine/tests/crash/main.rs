@@ -8,8 +8,10 @@
 mod check;
 mod enumerate;
 mod faults;
+mod followed;
 mod full;
 mod history;
 mod lifecycle;
+mod scripts;
 mod stage;
 mod workloads;

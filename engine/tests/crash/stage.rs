@@ -29,6 +29,8 @@ pub(crate) struct Case {
     pub(crate) sync: Sync,
     pub(crate) dir: &'static str,
     pub(crate) options: fn(Options) -> Options,
+    /// Bytes of the WAL that are kept for those who follow.
+    pub(crate) keep_bytes: u64,
     pub(crate) run: fn(&mut Stage),
     /// What the clock shows when an image is opened.
     pub(crate) now: i64,
@@ -41,6 +43,7 @@ impl Case {
             .memory_bytes(64 << 20)
             .wal_file_bytes(64 << 10)
             .reserve_bytes(0)
+            .wal_keep_bytes(self.keep_bytes)
             .maintenance(Maintenance::Manual)
             .sync(self.sync);
         (self.options)(options).vfs(vfs).clock(clock)

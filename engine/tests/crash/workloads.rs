@@ -5,31 +5,42 @@
 
 use std::time::Duration;
 
-use treering::{Options, Sync};
+use treering::Options;
 
-use crate::enumerate::enumerate;
-use crate::stage::{Case, MODES, Stage};
+use crate::stage::{MODES, Stage};
 
 pub(crate) const SECOND: i64 = 1_000_000_000;
 pub(crate) const HOUR: i64 = 3600 * SECOND;
 
 /// A module for each workload, with a test for each mode.
 macro_rules! workloads {
-    ($($name:ident: $run:expr, $dir:expr, $options:expr, $now:expr;)*) => {$(
+    ($($name:ident: $run:expr, $dir:expr, $options:expr, $now:expr $(, $keep:expr)?;)*) => {$(
         mod $name {
+            fn run(sync: treering::Sync) {
+                crate::enumerate::enumerate(&crate::stage::Case {
+                    name: stringify!($name),
+                    sync,
+                    dir: $dir,
+                    options: $options,
+                    keep_bytes: 0 $(+ $keep)?,
+                    run: $run,
+                    now: $now,
+                });
+            }
+
             #[test]
             fn synced_always() {
-                super::run(stringify!($name), super::MODES[0], $dir, $options, $run, $now);
+                run(super::MODES[0]);
             }
 
             #[test]
             fn synced_in_intervals() {
-                super::run(stringify!($name), super::MODES[1], $dir, $options, $run, $now);
+                run(super::MODES[1]);
             }
 
             #[test]
             fn never_synced() {
-                super::run(stringify!($name), super::MODES[2], $dir, $options, $run, $now);
+                run(super::MODES[2]);
             }
         }
     )*};
@@ -56,24 +67,8 @@ workloads! {
     retention: crate::lifecycle::expire_by_age, "/db", super::hourly, crate::lifecycle::EXPIRY_END;
     size: crate::lifecycle::expire_by_size, "/db", super::hourly, 0;
     namespaces: crate::lifecycle::make_and_drop_namespaces, "/db", super::hourly, 0;
-}
-
-fn run(
-    name: &'static str,
-    sync: Sync,
-    dir: &'static str,
-    options: fn(Options) -> Options,
-    run: fn(&mut Stage),
-    now: i64,
-) {
-    enumerate(&Case {
-        name,
-        sync,
-        dir,
-        options,
-        run,
-        now,
-    });
+    followers: crate::lifecycle::keep_for_followers, "/db", super::hourly, 0, u64::MAX;
+    left_behind: crate::lifecycle::keep_for_followers, "/db", super::hourly, 0, 1500;
 }
 
 fn hourly(options: Options) -> Options {

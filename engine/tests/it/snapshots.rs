@@ -296,6 +296,11 @@ fn any_failing_call_leaves_the_source_whole_and_the_copy_whole_or_not_there() {
             }
             faulty.heal();
             failed += 1;
+            let left = mem.exists(Path::new("/copy.snapshot-tmp")).unwrap();
+            assert!(
+                made.is_ok() || !left,
+                "{fault:?} at {call} leaves work behind"
+            );
             if mem.exists(Path::new("/copy")).unwrap() {
                 assert_eq!(told(&opened(&vfs, "/copy")), before, "{fault:?} at {call}");
             } else {

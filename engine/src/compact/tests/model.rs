@@ -12,7 +12,8 @@ use proptest::sample::Index;
 use super::super::ladder::Ladder;
 use super::super::windows::window;
 use super::super::{
-    Job, Knobs, MAX_OUTPUTS, PlanBlock, Reason, Rungs, expired, over_bytes, plan, plan_major,
+    Deleted, Job, Knobs, MAX_OUTPUTS, PlanBlock, Reason, Rungs, expired, over_bytes, plan,
+    plan_major,
 };
 use super::{DAY, HOUR, START};
 use crate::limits::FLUSH_BLOCKS;
@@ -82,18 +83,20 @@ fn knobs() -> impl Strategy<Value = Knobs> {
         4..40usize,
         prop_oneof![3 => Just(8u64 << 30), 1 => 20..200u64],
         prop_oneof![Just(256usize), 8..40usize],
-        prop_oneof![Just(1usize), 2..9usize],
-        prop_oneof![Just(usize::MAX), 1..9usize],
+        0..100u64,
+        prop_oneof![Just(1000usize), 1..3usize],
+        any::<bool>(),
     )
         .prop_map(
-            |(fanout, largest, crowded, max_bytes, max_inputs, idle, first)| Knobs {
+            |(fanout, largest, crowded, max_bytes, max_inputs, freed, tombstones, pressed)| Knobs {
                 fanout,
                 largest_percent: largest,
                 crowded,
                 max_bytes,
                 max_inputs,
-                deleted_idle: idle,
-                deleted_first: first,
+                least_freed_percent: freed,
+                most_tombstones: tombstones,
+                pressed,
             },
         )
 }
@@ -166,7 +169,13 @@ impl Model {
             }
             Event::Delete(pick) if !self.blocks.is_empty() => {
                 let at = pick.index(self.blocks.len());
-                self.blocks[at].plan.deleted = true;
+                self.sequence += 1;
+                let before = self.blocks[at].plan.deleted;
+                self.blocks[at].plan.deleted = Some(Deleted {
+                    percent: before.map_or(0, |before| before.percent) + 30,
+                    oldest: before.map_or(self.sequence, |before| before.oldest),
+                    tombstones: before.map_or(0, |before| before.tombstones) + 1,
+                });
             }
             Event::Step(pick) if !self.blocks.is_empty() => {
                 let at = pick.index(self.blocks.len());
@@ -264,7 +273,7 @@ impl Model {
                 min_sequence,
                 max_sequence,
                 bytes: samples.len() as u64,
-                deleted: false,
+                deleted: None,
             };
             self.next_id += 1;
             self.blocks.push(Stored { plan, samples });
@@ -330,7 +339,7 @@ impl Model {
         let deleted = self
             .blocks
             .iter()
-            .filter(|block| block.plan.deleted)
+            .filter(|block| block.plan.deleted.is_some())
             .count();
         (
             self.blocks.iter().filter(wide).count(),
@@ -388,7 +397,7 @@ impl Model {
                 self.check();
             }
         }
-        assert!(self.blocks.iter().all(|block| !block.plan.deleted));
+        assert!(self.blocks.iter().all(|block| block.plan.deleted.is_none()));
         assert_eq!(self.potential().0, 0);
     }
 

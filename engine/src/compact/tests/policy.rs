@@ -1,7 +1,8 @@
 //! What the planner decides, one story each.
 
 use super::super::{
-    Job, Knobs, MAX_OUTPUTS, PlanBlock, Reason, Rungs, expired, over_bytes, plan, plan_major,
+    Deleted, Job, Knobs, MAX_OUTPUTS, PlanBlock, Reason, Rungs, expired, over_bytes, plan,
+    plan_major,
 };
 use super::{DAY, HOUR, MIB, START, block};
 
@@ -181,35 +182,73 @@ fn too_many_blocks_in_a_window_are_merged_whatever_their_sizes() {
     assert_eq!(inputs(due(&neighbours(&sizes), &knobs)), [6, 7, 8, 9]);
 }
 
+fn deleted(percent: u64, oldest: u64, tombstones: usize) -> Option<Deleted> {
+    Some(Deleted {
+        percent,
+        oldest,
+        tombstones,
+    })
+}
+
 #[test]
 fn deleted_samples_go_when_nothing_better_is_due() {
     let mut blocks = neighbours(&[64, 2, 2]);
-    blocks[1].deleted = true;
+    blocks[1].deleted = deleted(50, 40, 1);
     let job = due(&blocks, &Knobs::default()).unwrap();
     assert_eq!((job.inputs, job.reason), (vec![2], Reason::Deleted));
     // With a large block its small neighbours are no matter.
-    blocks[0].deleted = true;
+    blocks[0].deleted = deleted(50, 40, 1);
     assert_eq!(inputs(due(&blocks, &Knobs::default())), [1, 2, 3]);
-    let later = Knobs {
-        deleted_idle: 3,
-        ..Knobs::default()
-    };
-    assert_eq!(due(&blocks, &later), None);
-    // Something better is due, unless it is forced.
+    // Something better is due, unless deletes would be refused soon.
     let mut blocks = neighbours(&[64, 1, 1, 1, 1]);
-    blocks[0].deleted = true;
+    blocks[0].deleted = deleted(50, 60, 1);
     assert_eq!(inputs(due(&blocks, &Knobs::default())), [2, 3, 4, 5]);
-    let first = Knobs {
-        deleted_first: 1,
+    let pressed = Knobs {
+        pressed: true,
         ..Knobs::default()
     };
-    assert_eq!(inputs(due(&blocks, &first)), [1, 2, 3, 4, 5]);
+    assert_eq!(inputs(due(&blocks, &pressed)), [1, 2, 3, 4, 5]);
     // A wide one is cut at the same time.
     let wide = PlanBlock {
-        deleted: true,
+        deleted: deleted(50, 9, 1),
         ..block(1, (START, NEWEST), (1, 1))
     };
     assert_eq!(due(&[wide], &Knobs::default()).unwrap().edges.len(), 6);
+}
+
+#[test]
+fn a_block_is_rewritten_for_deletes_when_something_pays_for_it() {
+    let knobs = Knobs::default();
+    let mut blocks = neighbours(&[64, 20, 4]);
+    // Little of it is hidden, by few deletes, and nothing was written since.
+    blocks[0].deleted = deleted(1, 39, 2);
+    assert_eq!(due(&blocks, &knobs), None);
+    blocks[0].deleted = deleted(12, 39, 2);
+    assert_eq!(inputs(due(&blocks, &knobs)), [1, 2, 3]);
+    blocks[0].deleted = deleted(1, 39, 1000);
+    assert_eq!(inputs(due(&blocks, &knobs)), [1, 2, 3]);
+    let pressed = Knobs {
+        pressed: true,
+        ..knobs.clone()
+    };
+    blocks[0].deleted = deleted(1, 39, 2);
+    assert_eq!(inputs(due(&blocks, &pressed)), [1, 2, 3]);
+    // As much was written since as the blocks have that tombstones touch.
+    blocks[2].deleted = deleted(1, 31, 1);
+    blocks[0].deleted = None;
+    blocks[1].deleted = None;
+    assert_eq!(due(&blocks, &knobs), None);
+    blocks.push(PlanBlock {
+        bytes: 4 * MIB,
+        ..block(4, (NEWEST - HOUR, NEWEST), (40, 49))
+    });
+    assert_eq!(inputs(due(&blocks, &knobs)), [3]);
+    // A large one that waits too keeps it: both are rewritten for what is written then.
+    blocks[0].deleted = deleted(1, 35, 1);
+    assert_eq!(due(&blocks, &knobs), None);
+    // What is due does not take along more than half of it that is not.
+    blocks[2].deleted = deleted(60, 31, 1);
+    assert_eq!(inputs(due(&blocks, &knobs)), [3]);
 }
 
 #[test]
@@ -246,7 +285,7 @@ fn by_call_each_window_of_the_top_becomes_one_block() {
     // Space of deleted samples comes back in any case.
     let mut alone = block(1, (NEWEST - HOUR, NEWEST), (30, 30));
     assert!(major(&[alone.clone()], &knobs).is_empty());
-    alone.deleted = true;
+    alone.deleted = deleted(1, 40, 1);
     assert_eq!(major(&[alone], &knobs)[0].inputs, [1]);
 }
 

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use super::super::windows::window;
-use super::super::{Job, Knobs, MAX_OUTPUTS, PlanBlock, Rungs, expired, plan, plan_major};
+use super::super::{
+    Deleted, Job, Knobs, MAX_OUTPUTS, PlanBlock, Reason, Rungs, expired, plan, plan_major,
+};
 use super::{DAY, HOUR, MIB, START};
 use crate::limits::FLUSH_BLOCKS;
 
@@ -20,6 +22,8 @@ type Mass = BTreeMap<i64, u64>;
 struct Stored {
     plan: PlanBlock,
     mass: Mass,
+    /// What tombstones hide of it, in parts of 10,000.
+    hidden: f64,
 }
 
 /// A namespace, its writer and its compaction.
@@ -33,6 +37,10 @@ struct Store {
     newest: i64,
     flushed: u64,
     rewritten: u64,
+    /// Of it, because of deletes.
+    reclaimed: u64,
+    /// What deletes left out.
+    freed: u64,
     jobs: usize,
     most_files: usize,
     most_inputs: usize,
@@ -50,6 +58,8 @@ impl Store {
             newest: i64::MIN,
             flushed: 0,
             rewritten: 0,
+            reclaimed: 0,
+            freed: 0,
             jobs: 0,
             most_files: 0,
             most_inputs: 0,
@@ -96,10 +106,11 @@ impl Store {
                 min_sequence: sequences.0,
                 max_sequence: sequences.1,
                 bytes: mass.values().sum(),
-                deleted: false,
+                deleted: None,
             };
             self.next_id += 1;
-            self.blocks.push(Stored { plan, mass });
+            let hidden = 0.0;
+            self.blocks.push(Stored { plan, mass, hidden });
         }
         self.most_files = self.most_files.max(self.blocks.len());
     }
@@ -115,15 +126,37 @@ impl Store {
         let mut mass = Mass::new();
         for input in inputs {
             for (time, bytes) in input.mass {
-                *mass.entry(time).or_default() += bytes;
+                let hidden = bytes * input.hidden.round() as u64 / 10_000;
+                self.freed += hidden;
+                *mass.entry(time).or_default() += bytes - hidden;
             }
         }
         let bytes: u64 = mass.values().sum();
         self.rewritten += bytes;
+        if job.reason == Reason::Deleted {
+            self.reclaimed += bytes;
+        }
         self.largest_job = self.largest_job.max(bytes);
         self.most_inputs = self.most_inputs.max(job.inputs.len());
         self.jobs += 1;
         self.add(mass, &job.edges, (min.unwrap(), max.unwrap()), job.level);
+    }
+
+    /// A delete that hides a part of 10,000 of each block in `range`.
+    fn delete(&mut self, range: std::ops::Range<i64>, part: f64) {
+        self.sequence += 1;
+        let meets = |b: &PlanBlock| b.min_time < range.end && b.max_time >= range.start;
+        for block in self.blocks.iter_mut().filter(|block| meets(&block.plan)) {
+            let whole = (block.plan.max_time - block.plan.min_time + 1) as f64;
+            let met = block.plan.max_time.min(range.end) - block.plan.min_time.max(range.start);
+            block.hidden += (10_000.0 - block.hidden) * part / 10_000.0 * (met + 1) as f64 / whole;
+            let before = block.plan.deleted;
+            block.plan.deleted = Some(Deleted {
+                percent: (block.hidden / 100.0) as u64,
+                oldest: before.map_or(self.sequence, |before| before.oldest),
+                tombstones: before.map_or(0, |before| before.tombstones) + 1,
+            });
+        }
     }
 
     /// Runs what is due until nothing is.
@@ -432,4 +465,68 @@ fn by_call_a_window_of_the_top_rung_ends_as_one_block() {
         .is_none()
     );
     assert!(MAX_OUTPUTS >= store.blocks.len());
+}
+
+/// Ten days of live data and a delete a minute, on top of a year: once every delete that touched a
+/// block had it rewritten.
+#[test]
+#[expect(
+    clippy::print_stdout,
+    reason = "the figures of a policy are its result"
+)]
+fn a_delete_a_minute_on_a_year_of_blocks() {
+    let all = i64::MIN..i64::MAX;
+    let hour = |at: i64| at - 100 * DAY..at - 100 * DAY + HOUR;
+    let day = |at: i64| at - DAY..at;
+    for (story, range, part, rewritten_per_delete) in [
+        ("a series of 10,000, all times", 0, 1.0, 60 * MIB),
+        ("a series of 100, all times", 0, 100.0, 3 << 30),
+        ("an hour of all", 1, 10_000.0, 20 * MIB),
+        ("the last day of a series of 1,000", 2, 10.0, MIB),
+    ] {
+        let mut store = automatic();
+        in_order(&mut store, 0..365, 2 * HOUR, MIB);
+        let (year, written) = (store.flushed, store.rewritten);
+        let mut deletes = 0;
+        for quarter in 365 * 96..375 * 96 {
+            let at = START + quarter * 15 * MINUTE;
+            store.flush(steady(at, at + 15 * MINUTE, MIB));
+            for minute in 0..15 {
+                let at = at + minute * MINUTE;
+                let range = [all.clone(), hour(at), day(at)][range].clone();
+                store.delete(range, part);
+                deletes += 1;
+                store.settle();
+            }
+        }
+        let flushed = store.flushed - year;
+        println!(
+            "{story:<40} {:6} MiB rewritten for {deletes} deletes, {:5} freed, {:5} flushed, \
+             {:6} rewritten otherwise",
+            store.reclaimed / MIB,
+            store.freed / MIB,
+            flushed / MIB,
+            (store.rewritten - written - store.reclaimed) / MIB,
+        );
+        // Each way of paying for it, and what comes along.
+        let touched = store
+            .blocks
+            .iter()
+            .map(|block| block.plan.bytes)
+            .sum::<u64>();
+        let paid = 9 * store.freed + flushed + touched / 1000 * deletes;
+        assert!(store.reclaimed <= paid * 3 / 2, "{} MiB", paid / MIB);
+        assert!(store.reclaimed / deletes <= rewritten_per_delete);
+        let blocks = || store.blocks.iter().map(|block| &block.plan);
+        let waiting = blocks().filter_map(|block| block.deleted);
+        assert!(
+            waiting
+                .clone()
+                .all(|it| it.tombstones < 1000 && it.percent < 12)
+        );
+        // As much again is written: nothing waits any more.
+        in_order(&mut store, 375..375 + 800, 2 * HOUR, MIB);
+        let left = store.blocks.iter().filter(|it| it.plan.deleted.is_some());
+        assert_eq!(left.count(), 0);
+    }
 }

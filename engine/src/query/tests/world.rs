@@ -180,15 +180,20 @@ impl World {
             }
         }
         let ids = self.registry.read().index().select(selector.matchers());
-        let shards = self.head.lock_all();
-        self.view.hide(Arc::new(Tombstone {
+        let tombstone = Arc::new(Tombstone {
             sequence: self.sequence,
             namespace: 0,
             selector,
             first,
             last,
-        }));
-        self.head.delete(shards, &ids.to_vec(), first, last);
+        });
+        let mut shards = self.head.lock_all();
+        let erasing = self
+            .head
+            .note(&mut shards, &tombstone, ids.iter().collect());
+        self.view.hide(tombstone);
+        drop(shards);
+        erasing.finish(&self.head);
     }
 
     /// Writes one block anew as compaction would: what is hidden stays behind.
