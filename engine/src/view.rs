@@ -4,9 +4,9 @@
 //! Input: publications by flush, compaction and deletes. Output: an `Arc` that stays as it is for
 //! as long as it is held; a head and the block made of it are never in the same view. Invariant: a
 //! block carries those tombstones of the view that are above what was purged from it and meet it
-//! in time; what a tombstone was found to select in a block is kept for as long as it stays there.
+//! in time; what a tombstone selects in a block is looked up when it is asked for, and cached with the block.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use treering_index::Postings;
 
@@ -37,15 +37,7 @@ pub(crate) struct LiveBlock {
     pub(crate) block: Arc<Block>,
     /// Tombstones up to this sequence hide nothing in it.
     pub(crate) purged: u64,
-    hides: Vec<Arc<Hide>>,
-}
-
-/// A tombstone in one block.
-#[derive(Debug)]
-struct Hide {
-    tombstone: Arc<Tombstone>,
-    /// The series of the block that it selects, once somebody asked.
-    postings: OnceLock<Arc<Postings>>,
+    hides: Vec<Arc<Tombstone>>,
 }
 
 /// What a tombstone hides in one block.
@@ -179,7 +171,7 @@ impl CurrentView {
         self.change(|view| {
             view.tombstones.retain(|tombstone| !gone(tombstone));
             for live in &mut view.blocks {
-                live.hides.retain(|hide| !gone(&hide.tombstone));
+                live.hides.retain(|hide| !gone(hide));
             }
         });
     }
@@ -193,7 +185,7 @@ impl CurrentView {
                 if let Some(through) = through.map(|(_, through)| *through).max() {
                     live.purged = live.purged.max(through);
                     let purged = live.purged;
-                    live.hides.retain(|hide| hide.tombstone.sequence > purged);
+                    live.hides.retain(|hide| hide.sequence > purged);
                 }
             }
         });
@@ -249,16 +241,25 @@ impl LiveBlock {
         self.hidden_in(i64::MIN, i64::MAX)
     }
 
-    /// What tombstones hide in it that meet `first..=last`. Their series are looked up once; an
-    /// error is of this call only.
+    /// What tombstones hide in it that meet `first..=last`. Their series are looked up where the
+    /// cache of the block has let go of them.
     pub(crate) fn hidden_in(&self, first: i64, last: i64) -> Result<Vec<Hidden>> {
-        let mut hidden = Vec::new();
-        for hide in &self.hides {
-            let tombstone = &hide.tombstone;
+        let (mut hidden, mut index) = (Vec::new(), None);
+        for tombstone in &self.hides {
             if tombstone.first > last || tombstone.last < first {
                 continue;
             }
-            let series = hide.postings(&self.block)?;
+            let series = match self.block.known_hidden(tombstone.sequence) {
+                Some(series) => series,
+                None => {
+                    // Several look into it once.
+                    let index = match &index {
+                        Some(index) => index,
+                        None => index.insert(self.block.index()?),
+                    };
+                    index.hidden(tombstone.sequence, tombstone.selector.matchers())?
+                }
+            };
             if !series.is_empty() {
                 hidden.push(Hidden {
                     series,
@@ -276,21 +277,7 @@ impl LiveBlock {
             && tombstone.last >= self.block.since()
             && tombstone.first <= tombstone.last;
         if tombstone.sequence > self.purged && meets {
-            self.hides.push(Arc::new(Hide {
-                tombstone: Arc::clone(tombstone),
-                postings: OnceLock::new(),
-            }));
+            self.hides.push(Arc::clone(tombstone));
         }
-    }
-}
-
-impl Hide {
-    fn postings(&self, block: &Block) -> Result<Arc<Postings>> {
-        if let Some(postings) = self.postings.get() {
-            return Ok(Arc::clone(postings));
-        }
-        let postings = block.select(self.tombstone.selector.matchers())?;
-        let postings = self.postings.get_or_init(|| Arc::new(postings));
-        Ok(Arc::clone(postings))
     }
 }
