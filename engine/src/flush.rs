@@ -52,21 +52,34 @@ pub(crate) fn write_blocks(head: &Head, plan: &FlushPlan<'_>) -> Result<Vec<Bloc
         database: plan.database,
         step: 0,
     };
+    // Block by block: the labels of only one are in memory once more.
+    let firsts = edges.iter().map(|edge| edge.saturating_add(1));
+    let firsts: Vec<i64> = std::iter::once(i64::MIN).chain(firsts).collect();
+    let lasts: Vec<i64> = edges.iter().copied().chain([i64::MAX]).collect();
     let mut outputs = Outputs::new(plan.vfs, plan.dir, meta, edges);
-    write_head(head, plan, &mut outputs)?;
+    for window in firsts.into_iter().zip(lasts) {
+        write_window(head, plan, window, &mut outputs)?;
+        outputs.end_blocks()?;
+    }
     Ok(outputs.finish()?.iter().map(entry_of).collect())
 }
 
-fn write_head(head: &Head, plan: &FlushPlan<'_>, outputs: &mut Outputs<'_>) -> Result<()> {
-    let mut ids = head.active(i64::MIN, i64::MAX);
+/// Writes the samples of a window, its ends included.
+fn write_window(
+    head: &Head,
+    plan: &FlushPlan<'_>,
+    (first, last): (i64, i64),
+    outputs: &mut Outputs<'_>,
+) -> Result<()> {
+    let mut ids = head.active(first, last);
     sort_by_labels(&mut ids, plan.registry);
     let (mut runs, mut timestamps, mut values) = (Vec::new(), Vec::new(), Vec::new());
     for id in ids {
         runs.clear();
-        head.runs(id, i64::MIN, i64::MAX, &mut runs);
+        head.runs(id, first, last, &mut runs);
         timestamps.clear();
         values.clear();
-        merge_columns(&runs, i64::MIN, i64::MAX, &mut timestamps, &mut values)?;
+        merge_columns(&runs, first, last, &mut timestamps, &mut values)?;
         let labels = plan.registry.read().index().labels(id);
         // A head never holds a series that the registry does not know; if it did, leaving it
         // out would lose its samples with the WAL.

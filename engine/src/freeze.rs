@@ -253,8 +253,8 @@ pub(crate) fn open_blocks(
     let dir = shared.dir.join(flush::DIR);
     let open = |entry: &BlockEntry| {
         let path = block_path(&dir, entry.id);
-        let (options, columns) = (&shared.options, &shared.memory.columns);
-        let block = Block::open_with(&options.vfs, &path, options.reads, columns)?;
+        let (options, cache) = (&shared.options, &shared.memory.blocks);
+        let block = Block::open_with(&options.vfs, &path, options.reads, cache)?;
         Ok((Arc::new(block), entry.purged))
     };
     entries.iter().map(open).collect()

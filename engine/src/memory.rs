@@ -3,12 +3,12 @@
 //! Input: what heads, labels, queries and caches tell of themselves. Output: when to freeze the
 //! heads, when appends wait, what a query may take. Shares of `Options::memory_bytes`: labels half;
 //! heads, of what those leave, a quarter before they are frozen and half with those being flushed;
-//! queries a quarter; decoded timestamps of blocks a 64th, which heads have less.
+//! queries a quarter; what is kept of blocks three 32nds, which heads have less.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::block::ColumnCache;
+use crate::block::BlockCache;
 use crate::query::guard::Pool;
 use crate::registry::LabelAccount;
 
@@ -22,8 +22,8 @@ pub(crate) struct Memory {
     pub(crate) labels: Arc<LabelAccount>,
     /// Bytes of all queries under way.
     pub(crate) queries: Arc<Pool>,
-    /// Decoded timestamps of blocks.
-    pub(crate) columns: Arc<ColumnCache>,
+    /// What is kept of blocks.
+    pub(crate) blocks: Arc<BlockCache>,
 }
 
 impl Memory {
@@ -34,7 +34,7 @@ impl Memory {
             heads: Arc::default(),
             labels: Arc::default(),
             queries: Arc::new(Pool::new(limit / 4)),
-            columns: ColumnCache::new(usize::try_from(columns_most(limit)).unwrap_or(usize::MAX)),
+            blocks: BlockCache::new(usize::try_from(blocks_most(limit)).unwrap_or(usize::MAX)),
         }
     }
 
@@ -45,7 +45,7 @@ impl Memory {
 
     /// Heap of all heads at which appends wait, in bytes.
     pub(crate) fn heads_most(&self) -> u64 {
-        self.room() / 2 - columns_most(self.limit)
+        self.room() / 2 - blocks_most(self.limit)
     }
 
     /// Heap that labels may take, in bytes.
@@ -70,7 +70,7 @@ impl Memory {
     }
 }
 
-/// Heap that decoded timestamps of blocks may take, in bytes.
-fn columns_most(limit: u64) -> u64 {
-    limit / 64
+/// Heap that what is kept of blocks may take, in bytes.
+fn blocks_most(limit: u64) -> u64 {
+    limit / 32 * 3
 }

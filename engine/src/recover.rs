@@ -259,7 +259,7 @@ fn open_block(
         let what = "the manifest lists it, but it is missing";
         return Err(Error::corrupt(&path, 0, what));
     }
-    let block = Block::open_with(&options.vfs, &path, options.reads, &memory.columns)?;
+    let block = Block::open_with(&options.vfs, &path, options.reads, &memory.blocks)?;
     if !is_of(&block, entry) || block.info().meta.database != database {
         let what = "the file is not the block that the manifest lists under this name";
         return Err(Error::corrupt(&path, 0, what));

@@ -4,7 +4,8 @@
 //! Input: publications by flush, compaction and deletes. Output: an `Arc` that stays as it is for
 //! as long as it is held; a head and the block made of it are never in the same view. Invariant: a
 //! block carries those tombstones of the view that are above what was purged from it and meet it
-//! in time; what a tombstone was found to select in a block is kept for as long as it stays there.
+//! in time; what a tombstone selects in a block is looked up when it is asked for, and cached with
+//! the block.
 
 use std::sync::{Arc, OnceLock};
 
@@ -48,8 +49,6 @@ pub(crate) struct LiveBlock {
 #[derive(Debug)]
 struct Hide {
     tombstone: Arc<Tombstone>,
-    /// The series of the block that it selects, once somebody asked.
-    postings: OnceLock<Arc<Postings>>,
     share: OnceLock<Share>,
 }
 
@@ -267,16 +266,25 @@ impl LiveBlock {
         self.hidden_in(i64::MIN, i64::MAX)
     }
 
-    /// What tombstones hide in it that meet `first..=last`. Their series are looked up once; an
-    /// error is of this call only.
+    /// What tombstones hide in it that meet `first..=last`. Their series are looked up where the
+    /// cache of the block has let go of them.
     pub(crate) fn hidden_in(&self, first: i64, last: i64) -> Result<Vec<Hidden>> {
-        let mut hidden = Vec::new();
-        for hide in &self.hides {
-            let tombstone = &hide.tombstone;
+        let (mut hidden, mut index) = (Vec::new(), None);
+        for Hide { tombstone, .. } in self.hides.iter().map(|hide| &**hide) {
             if tombstone.first > last || tombstone.last < first {
                 continue;
             }
-            let series = hide.postings(&self.block)?;
+            let series = match self.block.known_hidden(tombstone.sequence) {
+                Some(series) => series,
+                None => {
+                    // Several look into it once.
+                    let index = match &index {
+                        Some(index) => index,
+                        None => index.insert(self.block.index()?),
+                    };
+                    index.hidden(tombstone.sequence, tombstone.selector.matchers())?
+                }
+            };
             if !series.is_empty() {
                 hidden.push(Hidden {
                     series,
@@ -296,7 +304,6 @@ impl LiveBlock {
         if tombstone.sequence > self.purged && meets {
             self.hides.push(Arc::new(Hide {
                 tombstone: Arc::clone(tombstone),
-                postings: OnceLock::new(),
                 share: OnceLock::new(),
             }));
             self.deleted = Arc::default();
@@ -362,7 +369,14 @@ impl Hide {
         if let Some(share) = self.share.get() {
             return Ok(*share);
         }
-        let series = self.postings(block)?;
+        let tombstone = &self.tombstone;
+        let series = match block.known_hidden(tombstone.sequence) {
+            Some(series) => series,
+            None => {
+                let index = block.index()?;
+                index.hidden(tombstone.sequence, tombstone.selector.matchers())?
+            }
+        };
         let (first, last) = (self.tombstone.first, self.tombstone.last);
         let stride = (series.len() as usize).div_ceil(SERIES_WEIGHED).max(1);
         let (mut samples, mut chunks, mut cursor) = (0.0, Vec::new(), Cursor::default());
@@ -382,14 +396,5 @@ impl Hide {
         }
         let samples = samples * stride as f64;
         Ok(*self.share.get_or_init(|| Share { samples, nothing }))
-    }
-
-    fn postings(&self, block: &Block) -> Result<Arc<Postings>> {
-        if let Some(postings) = self.postings.get() {
-            return Ok(Arc::clone(postings));
-        }
-        let postings = block.select(self.tombstone.selector.matchers())?;
-        let postings = self.postings.get_or_init(|| Arc::new(postings));
-        Ok(Arc::clone(postings))
     }
 }

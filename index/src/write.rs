@@ -3,6 +3,8 @@
 //! Input: label sets in label order. Output: bytes for [`IndexReader`](crate::IndexReader), laid
 //! out as `docs/format/index.md` says. Invariant: the same label sets give the same bytes.
 
+use std::io::{self, BufWriter, Write};
+
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use treering_codec::varint::{put_bytes, put_i64, put_u64, zigzag};
@@ -16,6 +18,9 @@ use crate::lists;
 use crate::memory::MemIndex;
 use crate::symbols::Name;
 use crate::text::short_text;
+
+/// About the most bytes that are handed out at a time.
+const PIECE_BYTES: usize = 32 << 10;
 
 /// Makes the bytes of an immutable index from label sets in label order.
 ///
@@ -67,10 +72,45 @@ impl IndexWriter {
 
     /// The bytes of the index. Fails when a section would exceed 4 GiB.
     pub fn finish(self) -> Result<Vec<u8>> {
+        let mut out = Vec::new();
+        self.finish_into::<Error>(&mut |bytes| {
+            out.extend_from_slice(bytes);
+            Ok(())
+        })?;
+        Ok(out)
+    }
+
+    /// Hands the bytes of the index to `put`, a piece at a time: beside what it holds already, the
+    /// writer needs little memory. Fails when `put` does, or when a section would exceed 4 GiB; what
+    /// was handed out is then of no use.
+    pub fn finish_into<E: From<Error>>(
+        self,
+        put: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let symbols = &self.index.symbols;
         let mut names: Vec<&Name> = symbols.names().map(|(_, name)| name).collect();
         names.sort_unstable_by(|a, b| a.text.cmp(&b.text));
-        let mut ranks = vec![Rank { name: 0, value: 0 }; symbols.pair_bound()];
+        let mut out = Sections::new(put)?;
+        self.put_series(&names, &mut out)?;
+        out.put_varint(names.len() as u64);
+        for name in &names {
+            put_bytes(&mut out.directory, name.text.as_bytes());
+            out.put_varint(name.values.len() as u64);
+            out.put_varint(u64::from(name.series));
+            self.put_transducer(name, &mut out)?;
+            self.put_values(name, &mut out)?;
+            self.put_postings(name, &mut out)?;
+        }
+        out.finish()
+    }
+
+    /// The sections of shapes, tails and series.
+    fn put_series<E: From<Error>>(
+        &self,
+        names: &[&Name],
+        out: &mut Sections<'_, E>,
+    ) -> Result<(), E> {
+        let mut ranks = vec![Rank { name: 0, value: 0 }; self.index.symbols.pair_bound()];
         for (name, number) in names.iter().zip(0..) {
             for (pair, value) in name.values.iter().zip(0..) {
                 if let Some(rank) = ranks.get_mut(pair as usize) {
@@ -83,27 +123,17 @@ impl IndexWriter {
         }
         let mut tails = Tails::new(&self.index, &ranks);
         let series = self.series(&ranks, &mut tails)?;
-        let (tail_bytes, shape_bytes) = tails.finish()?;
-        let mut out = Sections::new();
+        let (tail_blocks, shapes) = tails.finish()?;
         out.put_varint(self.index.len() as u64);
         out.put_varint(u64::from(tails.count));
         out.put_varint(tails.shapes.len() as u64);
-        out.add(&shape_bytes)?;
-        out.add(&tail_bytes)?;
-        out.add(&series)?;
-        out.put_varint(names.len() as u64);
-        for name in &names {
-            put_bytes(&mut out.directory, name.text.as_bytes());
-            out.put_varint(name.values.len() as u64);
-            out.put_varint(u64::from(name.series));
-            out.add(&self.transducer(name)?)?;
-            out.add(&self.values(name)?)?;
-            out.add(&self.postings(name)?)?;
-        }
-        out.finish()
+        out.put(&shapes)?;
+        out.end()?;
+        tail_blocks.put(out)?;
+        series.put(out)
     }
 
-    fn series(&self, ranks: &[Rank], tails: &mut Tails<'_>) -> Result<Vec<u8>> {
+    fn series(&self, ranks: &[Rank], tails: &mut Tails<'_>) -> Result<Blocks> {
         let mut blocks = Blocks::new(self.index.len());
         let (mut first_before, mut expected) = (None, 0i64);
         for id in 0..self.index.len() as u32 {
@@ -130,33 +160,56 @@ impl IndexWriter {
             first_before = first;
             expected = tail + 1;
         }
-        Ok(blocks.finish())
+        Ok(blocks)
     }
 
-    fn transducer(&self, name: &Name) -> Result<Vec<u8>> {
-        let full = |_| Error::Full {
+    fn put_transducer<E: From<Error>>(
+        &self,
+        name: &Name,
+        out: &mut Sections<'_, E>,
+    ) -> Result<(), E> {
+        let mut stream = Stream { out, error: None };
+        let pairs = name.values.iter().zip(0..);
+        let values = pairs.map(|(pair, number)| (self.index.symbols.value(pair), number));
+        let written = write_transducer(values, &mut stream);
+        if let Some(error) = stream.error {
+            return Err(error);
+        }
+        written.ok_or(Error::Full {
             what: "values of a label",
-        };
-        let mut builder = fst::MapBuilder::memory();
-        for (pair, number) in name.values.iter().zip(0..) {
-            builder
-                .insert(self.index.symbols.value(pair), number)
-                .map_err(full)?;
-        }
-        builder.into_inner().map_err(full)
+        })?;
+        out.end()
     }
 
-    fn values(&self, name: &Name) -> Result<Vec<u8>> {
+    /// The values in blocks, which are made as they are written: they are most of an index.
+    fn put_values<E: From<Error>>(&self, name: &Name, out: &mut Sections<'_, E>) -> Result<(), E> {
         let mut blocks = Blocks::new(name.values.len());
+        let mut end = 0;
         for pair in name.values.iter() {
-            blocks.next()?;
-            put_bytes(&mut blocks.bytes, self.index.symbols.value(pair).as_bytes());
+            let value = self.index.symbols.value(pair);
+            blocks.begin(end)?;
+            end += varint_len(value.len() as u64) + value.len();
         }
-        Ok(blocks.finish())
+        out.put(&blocks.places)?;
+        let mut bytes = Vec::with_capacity(PIECE_BYTES);
+        for pair in name.values.iter() {
+            let value = self.index.symbols.value(pair);
+            if bytes.len() + value.len() > PIECE_BYTES {
+                out.put(&bytes)?;
+                bytes.clear();
+            }
+            put_bytes(&mut bytes, value.as_bytes());
+        }
+        out.put(&bytes)?;
+        out.end()
     }
 
     /// A place per value and one for the series that have the label, then the lists.
-    fn postings(&self, name: &Name) -> Result<Vec<u8>> {
+    fn put_postings<E: From<Error>>(
+        &self,
+        name: &Name,
+        out: &mut Sections<'_, E>,
+    ) -> Result<(), E> {
         let mut places = Vec::new();
         let mut bytes = Vec::new();
         let mut ids = Vec::new();
@@ -177,9 +230,27 @@ impl IndexWriter {
             ids = (0..name.series).collect();
         }
         put_list(&ids, &mut places, &mut bytes)?;
-        places.extend_from_slice(&bytes);
-        Ok(places)
+        out.put(&places)?;
+        out.put(&bytes)?;
+        out.end()
     }
+}
+
+/// Writes the transducer of `values`, in order; nothing when it fails.
+fn write_transducer<'v>(
+    values: impl Iterator<Item = (&'v str, u64)>,
+    out: &mut dyn Write,
+) -> Option<()> {
+    let mut builder = fst::MapBuilder::new(BufWriter::with_capacity(PIECE_BYTES, out)).ok()?;
+    for (value, number) in values {
+        builder.insert(value, number).ok()?;
+    }
+    builder.into_inner().ok()?.flush().ok()
+}
+
+/// Bytes of `value` as a varint.
+fn varint_len(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
 }
 
 fn put_list(ids: &[u32], places: &mut Vec<u8>, bytes: &mut Vec<u8>) -> Result<()> {
@@ -243,8 +314,8 @@ impl<'a> Tails<'a> {
         }
     }
 
-    /// The sections of tails and of shapes.
-    fn finish(&mut self) -> Result<(Vec<u8>, Vec<u8>)> {
+    /// The blocks of tails and the section of shapes.
+    fn finish(&mut self) -> Result<(Blocks, Vec<u8>)> {
         let mut blocks = Blocks::new(self.firsts.len());
         let mut known = std::collections::HashMap::new();
         let mut before: Vec<Rank> = Vec::new();
@@ -292,7 +363,7 @@ impl<'a> Tails<'a> {
                 next = name + 1;
             }
         }
-        Ok((blocks.finish(), shapes))
+        Ok((blocks, shapes))
     }
 }
 
@@ -315,9 +386,14 @@ impl Blocks {
 
     /// Begins an entry; says whether it is the first of a block.
     fn next(&mut self) -> Result<bool> {
+        self.begin(self.bytes.len())
+    }
+
+    /// As [`Blocks::next`], where the entries before have `end` bytes.
+    fn begin(&mut self, end: usize) -> Result<bool> {
         let restart = self.count.is_multiple_of(RESTART);
         if restart {
-            let place = u32::try_from(self.bytes.len());
+            let place = u32::try_from(end);
             let place = place.map_err(|_| Error::Full {
                 what: "bytes of a section",
             })?;
@@ -327,62 +403,106 @@ impl Blocks {
         Ok(restart)
     }
 
-    fn finish(mut self) -> Vec<u8> {
-        self.places.append(&mut self.bytes);
-        self.places
+    /// Writes them as a section.
+    fn put<E: From<Error>>(self, out: &mut Sections<'_, E>) -> Result<(), E> {
+        out.put(&self.places)?;
+        out.put(&self.bytes)?;
+        out.end()
     }
 }
 
-/// The bytes so far and the directory that tells where sections end.
-struct Sections {
-    out: Vec<u8>,
+/// Where the bytes go, and the directory that tells where sections end.
+struct Sections<'p, E> {
+    put: &'p mut dyn FnMut(&[u8]) -> Result<(), E>,
+    /// Bytes handed out.
+    offset: u64,
     directory: Vec<u8>,
     count: u32,
+    /// Length and checksum of the section at hand so far.
+    len: usize,
+    crc: u32,
 }
 
-impl Sections {
-    fn new() -> Self {
-        let mut out = MAGIC.to_vec();
-        out.extend_from_slice(&VERSION.to_le_bytes());
-        out.extend_from_slice(&[0; 2]);
-        Self {
-            out,
+impl<'p, E: From<Error>> Sections<'p, E> {
+    fn new(put: &'p mut dyn FnMut(&[u8]) -> Result<(), E>) -> Result<Self, E> {
+        let header = header();
+        put(&header)?;
+        Ok(Self {
+            put,
+            offset: header.len() as u64,
             directory: Vec::new(),
             count: 0,
-        }
+            len: 0,
+            crc: 0,
+        })
     }
 
     fn put_varint(&mut self, value: u64) {
         put_u64(&mut self.directory, value);
     }
 
-    fn add(&mut self, section: &[u8]) -> Result<()> {
-        u32::try_from(section.len()).map_err(|_| Error::Full {
+    /// Writes a piece of the section at hand.
+    fn put(&mut self, piece: &[u8]) -> Result<(), E> {
+        self.len += piece.len();
+        self.crc = crc32(self.crc, piece);
+        self.offset += piece.len() as u64;
+        (self.put)(piece)
+    }
+
+    /// Ends the section at hand.
+    fn end(&mut self) -> Result<(), E> {
+        u32::try_from(self.len).map_err(|_| Error::Full {
             what: "bytes of a section",
         })?;
-        self.put_varint(section.len() as u64);
-        self.directory
-            .extend_from_slice(&crc32(self.count, section).to_le_bytes());
-        self.out.extend_from_slice(section);
+        self.put_varint(self.len as u64);
+        self.directory.extend_from_slice(&self.crc.to_le_bytes());
         self.count += 1;
+        (self.len, self.crc) = (0, self.count);
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Vec<u8>> {
+    fn finish(self) -> Result<(), E> {
         let full = |_| Error::Full {
             what: "bytes of the directory",
         };
         let len = u32::try_from(self.directory.len()).map_err(full)?;
-        let mut footer = (self.out.len() as u64).to_le_bytes().to_vec();
+        let mut footer = self.offset.to_le_bytes().to_vec();
         footer.extend_from_slice(&len.to_le_bytes());
         footer.extend_from_slice(&crc32(DIRECTORY_SEED, &self.directory).to_le_bytes());
-        let header = self.out.get(..HEADER_BYTES).unwrap_or_default();
-        let crc = crc32_parts(FOOTER_SEED, &[header, &footer]);
+        let crc = crc32_parts(FOOTER_SEED, &[&header(), &footer]);
         footer.extend_from_slice(&crc.to_le_bytes());
         footer.extend_from_slice(&MAGIC);
-        self.out.append(&mut self.directory);
-        self.out.append(&mut footer);
-        Ok(self.out)
+        (self.put)(&self.directory)?;
+        (self.put)(&footer)
+    }
+}
+
+fn header() -> Vec<u8> {
+    let mut header = MAGIC.to_vec();
+    header.extend_from_slice(&VERSION.to_le_bytes());
+    header.extend_from_slice(&[0; 2]);
+    header
+}
+
+/// Takes what goes to a section, and keeps the error that ends it.
+struct Stream<'s, 'p, E> {
+    out: &'s mut Sections<'p, E>,
+    error: Option<E>,
+}
+
+impl<E: From<Error>> Write for Stream<'_, '_, E> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.out.put(bytes) {
+            Ok(()) => Ok(bytes.len()),
+            Err(error) => {
+                self.error = Some(error);
+                Err(io::ErrorKind::Other.into())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

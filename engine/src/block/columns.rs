@@ -7,16 +7,14 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use bytes::Bytes;
 use treering_codec::varint::Reader;
 use treering_codec::{
     MAX_CHUNK_SAMPLES, TimeSummary, decode_timestamps, encode_timestamps, summarize_timestamps,
 };
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::cache::{BlockColumns, ColumnCache};
 use super::format::{ROW_BYTES, ROW_COLUMNS, Sections, length};
 use super::paged::PagedReader;
 use crate::error::{Error, Result};
@@ -117,19 +115,15 @@ pub(super) struct Columns {
     columns: Range<u64>,
     column_table: Range<u64>,
     count: u64,
-    table: OnceLock<Bytes>,
-    cache: BlockColumns,
 }
 
 impl Columns {
     /// The columns of a block with these sections; reads nothing yet.
-    pub(super) fn new(sections: &Sections, count: u64, cache: &Arc<ColumnCache>) -> Self {
+    pub(super) fn new(sections: &Sections, count: u64) -> Self {
         Self {
             columns: sections.columns.clone(),
             column_table: sections.column_table.clone(),
             count,
-            table: OnceLock::new(),
-            cache: cache.open(),
         }
     }
 
@@ -148,11 +142,11 @@ impl Columns {
 
     /// The timestamps of a column, decoded once for all series that share it while the cache keeps it.
     pub(super) fn timestamps(&self, pages: &PagedReader, column: u32) -> Result<Arc<[i64]>> {
-        if let Some(timestamps) = self.cache.get(column) {
+        if let Some(timestamps) = pages.things().column(column) {
             return Ok(timestamps);
         }
         let timestamps: Arc<[i64]> = self.decode(pages, column)?.into();
-        self.cache.insert(column, &timestamps);
+        pages.things().keep_column(column, &timestamps);
         Ok(timestamps)
     }
 
@@ -181,32 +175,16 @@ impl Columns {
         pages.read(offset, bytes)
     }
 
-    /// Heap held by decoded columns and a copy of the table.
-    pub(super) fn heap_bytes(&self, pages: &PagedReader) -> usize {
-        let table = self
-            .table
-            .get()
-            .filter(|_| pages.keeps_on_heap())
-            .map_or(0, Bytes::len);
-        table + self.cache.bytes()
-    }
-
     /// Offset in the file and length of an encoded column.
     fn locate(&self, pages: &PagedReader, column: u32) -> Result<(u64, usize)> {
-        let table = match self.table.get() {
-            Some(table) => table,
-            None => {
-                let table = pages.keep(&self.column_table)?;
-                self.table.get_or_init(|| table)
-            }
-        };
         if u64::from(column) >= self.count {
             let what = format!("there is no timestamp column {column}");
             return Err(Error::corrupt(pages.path(), self.column_table.start, what));
         }
-        let at = column as usize / ROW_COLUMNS * ROW_BYTES;
-        let place = |error| Error::codec(pages.path(), self.column_table.start + at as u64, error);
-        let mut row = Reader::new(table.get(at..).unwrap_or_default());
+        let at = self.column_table.start + (column as usize / ROW_COLUMNS * ROW_BYTES) as u64;
+        let place = |error| Error::codec(pages.path(), at, error);
+        let row = pages.read(at, ROW_BYTES)?;
+        let mut row = Reader::new(&row);
         let mut offset = row.u64().map_err(place)?;
         let lengths = row
             .take(2 * (column as usize % ROW_COLUMNS))
@@ -223,11 +201,7 @@ impl Columns {
         let end = offset.saturating_add(bytes.into());
         if end > length(&self.columns) {
             let what = format!("timestamp column {column} leaves its section");
-            return Err(Error::corrupt(
-                pages.path(),
-                self.column_table.start + at as u64,
-                what,
-            ));
+            return Err(Error::corrupt(pages.path(), at, what));
         }
         Ok((self.columns.start + offset, bytes.into()))
     }

@@ -5,7 +5,6 @@
 //! that it hands out lies inside the values section.
 
 use std::ops::Range;
-use std::sync::OnceLock;
 
 use bytes::Bytes;
 use treering_codec::varint::Reader;
@@ -66,7 +65,6 @@ pub(super) struct Directory {
     series: u64,
     /// Nanoseconds of a step, or 0.
     step: i64,
-    groups: OnceLock<Bytes>,
 }
 
 impl Directory {
@@ -78,54 +76,79 @@ impl Directory {
             group_table: sections.group_table.clone(),
             series: info.series,
             step: info.meta.step_nanos(),
-            groups: OnceLock::new(),
         }
     }
 
-    /// Heap held by a copy of the group table.
-    pub(super) fn heap_bytes(&self, pages: &PagedReader) -> usize {
-        self.groups
-            .get()
-            .filter(|_| pages.keeps_on_heap())
-            .map_or(0, Bytes::len)
-    }
-
-    /// The group of `ordinal`: its series, and its extent in the directory section.
-    fn group(&self, pages: &PagedReader, ordinal: u32) -> Result<(Range<u32>, Range<u64>)> {
-        let groups = match self.groups.get() {
-            Some(groups) => groups,
-            None => {
-                let groups = pages.keep(&self.group_table)?;
-                self.groups.get_or_init(|| groups)
+    /// The group of `ordinal`: its series, its extent in the directory section, and its number.
+    /// It is sought first at `likely`.
+    fn group(&self, pages: &PagedReader, ordinal: u32, likely: u64) -> Result<Group> {
+        let mut number = likely;
+        let mut found = self.group_at(pages, number)?;
+        if !found
+            .as_ref()
+            .is_some_and(|group| group.series.contains(&ordinal))
+        {
+            // The groups before `low` begin at or before `ordinal`, those from `high` on after it.
+            let (mut low, mut high) = (0, length(&self.group_table) / GROUP_BYTES as u64);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                match self.row(pages, middle)?.0 <= ordinal {
+                    true => low = middle + 1,
+                    false => high = middle,
+                }
             }
-        };
-        let (rows, _) = groups.as_chunks::<GROUP_BYTES>();
-        let row = |index: usize| {
-            rows.get(index).map(|&[a, b, c, d, e, f, g, h]| {
-                (
-                    u32::from_le_bytes([a, b, c, d]),
-                    u32::from_le_bytes([e, f, g, h]),
-                )
-            })
-        };
-        let after =
-            rows.partition_point(|&[a, b, c, d, ..]| u32::from_le_bytes([a, b, c, d]) <= ordinal);
-        let here = after.checked_sub(1).and_then(row);
-        let end = (
-            u32::try_from(self.series).unwrap_or(u32::MAX),
-            u32::try_from(length(&self.directory)).unwrap_or(u32::MAX),
-        );
-        let next = row(after).unwrap_or(end);
-        match here {
-            Some(here) if here.1 < next.1 && ordinal < next.0 && next.1 <= end.1 => {
-                Ok((here.0..next.0, u64::from(here.1)..u64::from(next.1)))
-            }
+            number = low.wrapping_sub(1);
+            found = self.group_at(pages, number)?;
+        }
+        match found {
+            Some(group) if group.series.contains(&ordinal) => Ok(group),
             _ => {
                 let what = format!("no group of the directory holds series {ordinal}");
                 Err(Error::corrupt(pages.path(), self.group_table.start, what))
             }
         }
     }
+
+    /// The group with this number, if there is one that is whole.
+    fn group_at(&self, pages: &PagedReader, number: u64) -> Result<Option<Group>> {
+        let groups = length(&self.group_table) / GROUP_BYTES as u64;
+        if number >= groups {
+            return Ok(None);
+        }
+        let end = (
+            u32::try_from(self.series).unwrap_or(u32::MAX),
+            u32::try_from(length(&self.directory)).unwrap_or(u32::MAX),
+        );
+        let (series, start) = self.row(pages, number)?;
+        let next = match number + 1 < groups {
+            true => self.row(pages, number + 1)?,
+            false => end,
+        };
+        Ok((start < next.1 && next.1 <= end.1).then(|| Group {
+            number,
+            series: series..next.0,
+            extent: u64::from(start)..u64::from(next.1),
+        }))
+    }
+
+    /// A row of the group table: first series and offset of a group.
+    fn row(&self, pages: &PagedReader, number: u64) -> Result<(u32, u32)> {
+        let at = self.group_table.start + number * GROUP_BYTES as u64;
+        let row = pages.read(at, GROUP_BYTES)?;
+        let &[a, b, c, d, e, f, g, h] = row.first_chunk::<GROUP_BYTES>().unwrap_or(&[0; 8]);
+        Ok((
+            u32::from_le_bytes([a, b, c, d]),
+            u32::from_le_bytes([e, f, g, h]),
+        ))
+    }
+}
+
+/// A group of series in the directory.
+struct Group {
+    number: u64,
+    series: Range<u32>,
+    /// Its bytes in the directory section.
+    extent: Range<u64>,
 }
 
 /// A place in the directory of one block, kept between look-ups: cheap to move forwards.
@@ -138,6 +161,8 @@ pub(crate) struct Cursor {
     base: u64,
     /// Where the next series begins in `bytes`.
     at: usize,
+    /// Number of the group that follows.
+    next_group: u64,
     /// Ordinals from the next series to the end of the group.
     ahead: Range<u32>,
     series: Series,
@@ -231,10 +256,13 @@ impl Lookup<'_> {
     /// Moves to the start of the group of `ordinal`.
     fn enter(&self, cursor: &mut Cursor, ordinal: u32) -> Result<()> {
         cursor.ahead = 0..0;
-        let (series, extent) = self.directory.group(self.pages, ordinal)?;
+        let group = self
+            .directory
+            .group(self.pages, ordinal, cursor.next_group)?;
         let start = self.directory.directory.start;
-        cursor.base = start + extent.start;
-        cursor.bytes = self.pages.keep(&(cursor.base..start + extent.end))?;
+        cursor.next_group = group.number + 1;
+        cursor.base = start + group.extent.start;
+        cursor.bytes = self.pages.keep(&(cursor.base..start + group.extent.end))?;
         cursor.series.columns.clear();
         cursor.series.expected = 0;
         cursor.series.constant = None;
@@ -244,7 +272,7 @@ impl Lookup<'_> {
         cursor.series.values =
             values.map_err(|error| Error::codec(self.pages.path(), cursor.base, error))?;
         cursor.at = reader.offset();
-        cursor.ahead = series;
+        cursor.ahead = group.series;
         cursor.seed = Some(self.pages.seed());
         Ok(())
     }

@@ -11,6 +11,7 @@ mod cursor;
 mod cut;
 mod directory;
 mod format;
+mod index;
 mod outputs;
 mod paged;
 mod pending;
@@ -21,11 +22,12 @@ mod tests;
 mod verify;
 mod write;
 
-pub(crate) use cache::ColumnCache;
+pub(crate) use cache::BlockCache;
 pub(crate) use cursor::{ChunkRef, Cursor, Values};
 pub(crate) use format::{BlockInfo, BlockMeta};
+pub(crate) use index::{BlockIndex, BlockLabels};
 pub(crate) use outputs::{Outputs, block_path, is_temporary_name, parse_block_name};
-pub(crate) use read::{Block, BlockLabels};
+pub(crate) use read::Block;
 pub(crate) use summaries::{Fold, samples, step_bounds, step_window};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use write::BlockWriter;

@@ -51,6 +51,8 @@ pub(crate) struct Outputs<'a> {
     /// The series at hand, and the window whose block it has begun in.
     labels: Labels,
     open: Option<usize>,
+    /// The blocks whose files are whole.
+    infos: Vec<BlockInfo>,
     finished: bool,
 }
 
@@ -72,6 +74,7 @@ impl<'a> Outputs<'a> {
             writers,
             labels: Labels::empty(),
             open: None,
+            infos: Vec::new(),
             finished: false,
         }
     }
@@ -155,13 +158,19 @@ impl<'a> Outputs<'a> {
         Ok(writer)
     }
 
+    /// Writes the blocks that were begun to their end: none of them gets more samples.
+    pub(crate) fn end_blocks(&mut self) -> Result<()> {
+        for writer in self.writers.iter_mut().filter_map(Option::take) {
+            self.infos.push(writer.finish()?);
+        }
+        Ok(())
+    }
+
     /// Finishes all blocks and gives them their names. Afterwards they are durable, and the caller
     /// makes them live by naming them in the manifest.
     pub(crate) fn finish(mut self) -> Result<Vec<BlockInfo>> {
-        let mut infos = Vec::new();
-        for writer in self.writers.iter_mut().filter_map(Option::take) {
-            infos.push(writer.finish()?);
-        }
+        self.end_blocks()?;
+        let infos = std::mem::take(&mut self.infos);
         let ids = infos.iter().map(|info| info.meta.id);
         let names = ids.map(|id| (temporary_path(self.dir, id), block_path(self.dir, id)));
         publish(&**self.vfs, self.dir, names)?;

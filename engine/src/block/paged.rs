@@ -21,18 +21,15 @@ use bitvec::vec::BitVec;
 use bytes::Bytes;
 use treering_codec::{crc32, crc32_parts};
 
+use super::cache::BlockThings;
 use super::format::{PAGE_BYTES, length};
 use crate::error::{Error, Result};
-use crate::sync::Mutex;
-use crate::vfs::File;
+use crate::vfs::{Buffer, File};
 
 use std::sync::atomic::AtomicUsize;
 
 /// Most bytes per write call; whole pages.
 pub(super) const WRITE_BYTES: usize = 16 * PAGE_BYTES;
-
-/// Pages kept of a file that is not mapped.
-const RECENT_PAGES: usize = 8;
 
 /// Writes a file from start to end in large calls and sums its pages.
 pub(super) struct PagedWriter {
@@ -152,17 +149,18 @@ pub(super) struct PagedReader {
     source: Source,
     path: PathBuf,
     layout: Layout,
+    /// The page table, once it was checked, if it is mapped.
     table: OnceLock<Bytes>,
     /// A bit for each page of a map that was checked. Threads may check the same page twice, never
     /// trust it unchecked.
     checked: BitBox<AtomicUsize, Lsb0>,
-    /// The last pages read from the file, newest last.
-    recent: Mutex<Vec<(u64, Arc<[u8]>)>>,
+    /// What is kept of the block; of a file that is not mapped, pages too.
+    things: BlockThings,
 }
 
 impl PagedReader {
     /// Reads from `source`; reads nothing yet. `layout` must lie inside the file.
-    pub(super) fn new(source: Source, path: PathBuf, layout: Layout) -> Self {
+    pub(super) fn new(source: Source, path: PathBuf, layout: Layout, things: BlockThings) -> Self {
         let pages = length(&layout.paged).div_ceil(PAGE_BYTES as u64);
         let mut checked: BitVec<AtomicUsize, Lsb0> = BitVec::new();
         if matches!(source, Source::Map(_)) {
@@ -170,20 +168,24 @@ impl PagedReader {
             checked.resize(usize::try_from(pages).unwrap_or(0), false);
         }
         let checked = checked.into_boxed_bitslice();
-        let recent = Mutex::new(Vec::new());
         Self {
             source,
             path,
             layout,
             table: OnceLock::new(),
             checked,
-            recent,
+            things,
         }
     }
 
     /// The file's name, for errors.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What the cache keeps of the block.
+    pub(super) fn things(&self) -> &BlockThings {
+        &self.things
     }
 
     /// The seed of the block's checksums: differs between blocks.
@@ -246,10 +248,10 @@ impl PagedReader {
             }
             Source::File(file) => {
                 let bytes = usize::try_from(length(range)).unwrap_or(usize::MAX);
-                let mut out = reserve(&self.path, bytes)?;
-                out.resize(bytes, 0);
-                self.fill(file, &mut out, range.start)?;
-                Ok(Bytes::from(out))
+                let mut out =
+                    Buffer::zeroed(bytes).map_err(|error| Error::io("read", &self.path, error))?;
+                self.fill(file, out.bytes_mut(), range.start)?;
+                Ok(out.into_bytes())
             }
         }
     }
@@ -264,14 +266,9 @@ impl PagedReader {
         Ok(())
     }
 
-    /// Heap held: copies of the page table and of pages.
+    /// Heap held beside what the cache keeps, in bytes.
     pub(super) fn heap_bytes(&self) -> usize {
-        let table = match (&self.source, self.table.get()) {
-            (Source::File(_), Some(table)) => table.len(),
-            _ => 0,
-        };
-        let recent: usize = self.recent.lock().iter().map(|(_, page)| page.len()).sum();
-        table + recent + self.checked.len() / 8
+        self.checked.len() / 8
     }
 
     /// Whether ranges that are kept lie on the heap.
@@ -293,14 +290,9 @@ impl PagedReader {
 
     /// A page of the file: one of the recent ones, else read and checked.
     fn page(&self, file: &Arc<dyn File>, page: u64) -> Result<Arc<[u8]>> {
-        let mut recent = self.recent.lock();
-        if let Some(position) = recent.iter().position(|(number, _)| *number == page) {
-            let found = recent.remove(position);
-            let bytes = Arc::clone(&found.1);
-            recent.push(found);
+        if let Some(bytes) = self.things.page(page) {
             return Ok(bytes);
         }
-        drop(recent);
         let extent = self.extent(page);
         let mut bytes = vec![
             0;
@@ -311,11 +303,7 @@ impl PagedReader {
         self.fill(file, &mut bytes, extent.start)?;
         self.check(page, &bytes)?;
         let bytes: Arc<[u8]> = bytes.into();
-        let mut recent = self.recent.lock();
-        if recent.len() >= RECENT_PAGES {
-            recent.remove(0);
-        }
-        recent.push((page, Arc::clone(&bytes)));
+        self.things.keep_page(page, &bytes);
         Ok(bytes)
     }
 
@@ -333,9 +321,10 @@ impl PagedReader {
         Err(self.corrupt(offset, "the checksum of the page from there does not match"))
     }
 
-    /// The page table, read and checked at first use.
-    fn table(&self) -> Result<&Bytes> {
-        if let Some(table) = self.table.get() {
+    /// The page table, read and checked at first use and, when the cache has let go of it, again.
+    fn table(&self) -> Result<Bytes> {
+        let known = self.table.get().cloned();
+        if let Some(table) = known.or_else(|| self.things.page_table()) {
             return Ok(table);
         }
         let table = self.unchecked(&self.layout.table)?;
@@ -343,7 +332,11 @@ impl PagedReader {
             let what = "the checksum of the page table does not match";
             return Err(self.corrupt(self.layout.table.start, what));
         }
-        Ok(self.table.get_or_init(|| table))
+        match self.keeps_on_heap() {
+            true => self.things.keep_page_table(&table),
+            false => drop(self.table.set(table.clone())),
+        }
+        Ok(table)
     }
 
     fn extent(&self, page: u64) -> Range<u64> {

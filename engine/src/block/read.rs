@@ -1,31 +1,30 @@
-//! Reading a block: opening it, finding series, handing out chunks, decoding them.
+//! Reading a block: opening it, handing out chunks, decoding them.
 //!
-//! Input: a finished file, any bytes. Output: ordinals (the series in label order, from 0), chunk
+//! Input: a finished file, any bytes; ordinals (the series in label order, from 0). Output: chunk
 //! references, timestamps and values. Invariant: opening reads header and footer only; everything
 //! else is read and checked when it is first asked for, and damage is an error that names the
 //! offset, never a panic or other data.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
 use treering_codec::{Stats, decode_values};
-use treering_index::{IndexReader, Labels, LabelsCursor, Matcher, Postings};
 
-use super::cache::ColumnCache;
+use super::cache::{BlockCache, BlockThings};
 use super::columns::Columns;
 use super::cursor::{ChunkRef, Cursor, Directory, Lookup, Values};
-use super::format::{BlockInfo, FOOTER_BYTES, Footer, HEADER_BYTES, length};
+use super::format::{BlockInfo, FOOTER_BYTES, Footer, HEADER_BYTES};
+use super::index::IndexPlace;
 use super::paged::{Layout, PagedReader, Source};
 use super::summaries::{self, step_bounds};
 use crate::error::{Error, Result};
 use crate::options::Reads;
 use crate::vfs::Vfs;
 
-/// Decoded columns that a block keeps which shares no cache with others.
-const OWN_CACHE_BYTES: usize = 256 << 10;
+/// What a block keeps which shares no cache with others.
+const OWN_CACHE_BYTES: usize = 1 << 20;
 
 /// An open block. Threads share it; it holds no lock while it decodes.
 #[derive(Debug)]
@@ -34,26 +33,10 @@ pub(crate) struct Block {
     pub(super) columns: Columns,
     pub(super) directory: Directory,
     pub(super) footer: Footer,
-    index: OnceLock<IndexReader<Bytes>>,
+    pub(super) index: IndexPlace,
     vfs: Arc<dyn Vfs>,
     /// Whether the file goes with this.
     doomed: AtomicBool,
-}
-
-/// Reads the labels of the series of one block.
-#[derive(Debug)]
-pub(crate) struct BlockLabels<'a> {
-    block: &'a Block,
-    cursor: LabelsCursor<'a, Bytes>,
-}
-
-impl BlockLabels<'_> {
-    /// Labels of the series `ordinal`.
-    pub(crate) fn labels(&mut self, ordinal: u32) -> Result<Labels> {
-        self.cursor
-            .labels(ordinal)
-            .map_err(|error| self.block.index_error(error))
-    }
 }
 
 impl Block {
@@ -62,7 +45,7 @@ impl Block {
     /// [`Error::Corrupt`] when it is cut, damaged or no block; [`Error::Version`] when a newer
     /// release wrote it.
     pub(crate) fn open(vfs: &Arc<dyn Vfs>, path: &Path, reads: Reads) -> Result<Self> {
-        Self::open_with(vfs, path, reads, &ColumnCache::new(OWN_CACHE_BYTES))
+        Self::open_with(vfs, path, reads, &BlockCache::new(OWN_CACHE_BYTES))
     }
 
     /// As [`Block::open`], sharing `cache` with other blocks.
@@ -70,7 +53,7 @@ impl Block {
         vfs: &Arc<dyn Vfs>,
         path: &Path,
         reads: Reads,
-        cache: &Arc<ColumnCache>,
+        cache: &Arc<BlockCache>,
     ) -> Result<Self> {
         let fail = |action| move |error| Error::io(action, path, error);
         let (source, footer) = match reads {
@@ -109,11 +92,11 @@ impl Block {
             seed: footer.info.meta.seed(),
         };
         Ok(Self {
-            pages: PagedReader::new(source, PathBuf::from(path), layout),
-            columns: Columns::new(&footer.sections, footer.info.columns, cache),
+            pages: PagedReader::new(source, PathBuf::from(path), layout, cache.open()),
+            columns: Columns::new(&footer.sections, footer.info.columns),
             directory: Directory::new(&footer.sections, &footer.info),
             footer,
-            index: OnceLock::new(),
+            index: IndexPlace::default(),
             vfs: Arc::clone(vfs),
             doomed: AtomicBool::new(false),
         })
@@ -166,50 +149,6 @@ impl Block {
     /// Highest sequence of the frames whose samples it holds.
     pub(crate) fn max_sequence(&self) -> u64 {
         self.footer.info.meta.max_sequence
-    }
-
-    /// Ordinals of the series that all of `matchers` accept, ascending: label order.
-    pub(crate) fn select(&self, matchers: &[Matcher]) -> Result<Postings> {
-        self.index()?
-            .select(matchers)
-            .map_err(|error| self.index_error(error))
-    }
-
-    /// Labels of the series `ordinal`.
-    pub(crate) fn labels(&self, ordinal: u32) -> Result<Labels> {
-        self.index()?
-            .labels(ordinal)
-            .map_err(|error| self.index_error(error))
-    }
-
-    /// A reader of the labels of many series, fastest in ascending order.
-    pub(crate) fn labels_cursor(&self) -> Result<BlockLabels<'_>> {
-        let cursor = self
-            .index()?
-            .cursor()
-            .map_err(|error| self.index_error(error))?;
-        Ok(BlockLabels {
-            block: self,
-            cursor,
-        })
-    }
-
-    /// Names of the labels of all series, or of those in `postings`, sorted.
-    pub(crate) fn label_names(&self, postings: Option<&Postings>) -> Result<Vec<String>> {
-        self.index()?
-            .label_names(postings)
-            .map_err(|error| self.index_error(error))
-    }
-
-    /// Values of the label `name` in all series, or in those in `postings`, sorted.
-    pub(crate) fn label_values(
-        &self,
-        name: &str,
-        postings: Option<&Postings>,
-    ) -> Result<Vec<String>> {
-        self.index()?
-            .label_values(name, postings)
-            .map_err(|error| self.index_error(error))
     }
 
     /// Appends the chunks of one series that overlap `first..=last`, ascending in time. For many
@@ -312,6 +251,7 @@ impl Block {
 
     /// Statistics of all samples of each step of a chunk of this block, as many as it counts rows;
     /// `None` when each of its rows is one sample.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn summaries(&self, chunk: &ChunkRef) -> Result<Option<Vec<Stats>>> {
         if chunk.step == 0 {
             return Ok(None);
@@ -355,45 +295,15 @@ impl Block {
             .map_err(|error| Error::codec(self.path(), offset, error))
     }
 
-    /// Heap held by this open block: decoded columns and, when it is not mapped, copies of tables,
-    /// pages and the index. An estimate, in bytes.
+    /// Heap held by this open block: decoded columns, what tombstones select and, when it is not
+    /// mapped, pages, the page table and the index, kept or just being read. In bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
-        let index = match self.index.get() {
-            Some(_) if self.pages.keeps_on_heap() => length(&self.footer.sections.index) as usize,
-            _ => 0,
-        };
-        index
-            + self.pages.heap_bytes()
-            + self.columns.heap_bytes(&self.pages)
-            + self.directory.heap_bytes(&self.pages)
+        self.things().bytes() + self.pages.heap_bytes()
     }
 
-    /// The index, opened at first use. It brings checksums of its own.
-    pub(super) fn index(&self) -> Result<&IndexReader<Bytes>> {
-        if let Some(index) = self.index.get() {
-            return Ok(index);
-        }
-        let bytes = self.pages.unchecked(&self.footer.sections.index)?;
-        let index = IndexReader::open(bytes).map_err(|error| self.index_error(error))?;
-        if u64::from(index.series_count()) != self.footer.info.series {
-            let what = "index and footer count different numbers of series";
-            return Err(Error::corrupt(
-                self.path(),
-                self.footer.sections.index.start,
-                what,
-            ));
-        }
-        Ok(self.index.get_or_init(|| index))
-    }
-
-    /// The index knows offsets in its own bytes only.
-    pub(super) fn index_error(&self, error: treering_index::Error) -> Error {
-        match error {
-            treering_index::Error::Damaged(damage) => {
-                Error::codec(self.path(), self.footer.sections.index.start, damage)
-            }
-            other => Error::Labels(other),
-        }
+    /// What the cache keeps of it.
+    pub(super) fn things(&self) -> &BlockThings {
+        self.pages.things()
     }
 }
 

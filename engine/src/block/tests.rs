@@ -3,6 +3,7 @@
 mod damage;
 mod faults;
 mod golden;
+mod memory;
 mod stepped;
 
 use std::path::Path;

@@ -20,9 +20,10 @@ impl Block {
         if crc32(self.info().meta.seed(), &index) != self.footer.index_crc {
             return Err(self.wrong_index("the checksum of the index does not match"));
         }
-        self.index()?
-            .verify()
-            .map_err(|error| self.index_error(error))?;
+        drop(index);
+        let index = self.index()?;
+        index.verify()?;
+        let mut labels_of = index.labels()?;
         let mut totals = Totals {
             min_time: i64::MAX,
             max_time: i64::MIN,
@@ -34,7 +35,7 @@ impl Block {
         let mut before: Option<Labels> = None;
         let series = u32::try_from(self.info().series).unwrap_or(u32::MAX);
         for ordinal in 0..series {
-            let labels = self.labels(ordinal)?;
+            let labels = labels_of.labels(ordinal)?;
             if before.is_some_and(|before| before >= labels) {
                 return Err(self.wrong_index("the series are not in label order"));
             }

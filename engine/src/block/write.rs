@@ -171,12 +171,13 @@ impl BlockWriter {
 
     /// Writes the rest and fsyncs the file. Fails when no series was added.
     pub(crate) fn finish(mut self) -> Result<BlockInfo> {
+        let chunks = self.chunks.take().ok_or_else(failed)?;
         let ChunkWriter {
             mut out,
             columns,
             counts,
             ..
-        } = self.chunks.take().ok_or_else(failed)?;
+        } = chunks;
         if counts.series == 0 {
             let why = "must have at least one series".to_owned();
             return Err(Error::InvalidArgument {
@@ -184,31 +185,40 @@ impl BlockWriter {
                 why,
             });
         }
+        // What is written is freed before the next section is made.
         let values = out.offset() - HEADER_BYTES as u64;
         let column_table = columns.table();
-        out.append(columns.bytes())?;
-        out.append(&column_table)?;
         let column_bytes = columns.bytes().len() as u64;
+        let column_count = columns.len() as u64;
+        out.append(columns.bytes())?;
+        drop(columns);
+        out.append(&column_table)?;
         let (directory, group_table) = self.directory.finish()?;
+        let directory_bytes = directory.len() as u64;
         out.append(&directory)?;
+        drop(directory);
         out.append(&group_table)?;
         let page_table = out.seal()?;
-        let index = self.index.finish()?;
-        out.append(&index)?;
+        let seed = self.meta.seed();
+        let (mut index_bytes, mut index_crc) = (0, seed);
+        self.index.finish_into(&mut |bytes| {
+            index_bytes += bytes.len() as u64;
+            index_crc = crc32(index_crc, bytes);
+            out.append(bytes)
+        })?;
         out.append(&page_table)?;
         let lengths = [
             values,
             column_bytes,
             column_table.len() as u64,
-            directory.len() as u64,
+            directory_bytes,
             group_table.len() as u64,
-            index.len() as u64,
+            index_bytes,
             page_table.len() as u64,
         ];
         let sections = Sections::of_lengths(lengths).ok_or_else(failed)?;
-        let seed = self.meta.seed();
-        let (index_crc, page_table_crc) = (crc32(seed, &index), crc32(seed, &page_table));
-        let info = counts.info(self.meta, columns.len() as u64, &sections);
+        let page_table_crc = crc32(seed, &page_table);
+        let info = counts.info(self.meta, column_count, &sections);
         out.append(
             &Footer {
                 info,

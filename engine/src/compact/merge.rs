@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use treering_index::Labels;
 
-use crate::block::{Block, BlockLabels, BlockMeta, Cursor, Outputs};
+use crate::block::{Block, BlockIndex, BlockLabels, BlockMeta, Cursor, Outputs};
 use crate::error::{Error, Result};
 use crate::flush::entry_of;
 use crate::manifest::format::BlockEntry;
@@ -63,7 +63,9 @@ pub(crate) struct MergeInput {
 pub(crate) fn merge(plan: &MergePlan<'_>) -> Result<Option<Vec<BlockEntry>>> {
     let meta = meta(plan)?;
     let mut outputs = Outputs::new(plan.vfs, plan.dir, meta, plan.edges.to_vec());
-    let mut readers = Readers::open(plan.inputs)?;
+    let indexes = plan.inputs.iter().map(|input| input.block.index());
+    let indexes = indexes.collect::<Result<Vec<_>>>()?;
+    let mut readers = Readers::open(plan.inputs, &indexes)?;
     let mut sweep = Sweep::new(plan.inputs.len(), plan.horizon, meta.step_nanos());
     let mut slice = Slice::new(plan.keep_going);
     while let Some(labels) = readers.next(&mut sweep)? {
@@ -131,17 +133,21 @@ struct Reader<'a> {
 }
 
 impl<'a> Readers<'a> {
-    fn open(inputs: &'a [MergeInput]) -> Result<Self> {
-        let open = |input: &'a MergeInput| {
+    fn open(inputs: &'a [MergeInput], indexes: &'a [BlockIndex<'a>]) -> Result<Self> {
+        let open = |(input, index): (&'a MergeInput, &'a BlockIndex<'a>)| {
             Ok(Reader {
                 input,
-                labels: input.block.labels_cursor()?,
+                labels: index.labels()?,
                 cursor: Cursor::default(),
                 ordinal: 0,
                 series: u32::try_from(input.block.info().series).unwrap_or(u32::MAX),
             })
         };
-        let mut readers = inputs.iter().map(open).collect::<Result<Vec<_>>>()?;
+        let mut readers = inputs
+            .iter()
+            .zip(indexes)
+            .map(open)
+            .collect::<Result<Vec<_>>>()?;
         let mut heads = BinaryHeap::with_capacity(readers.len());
         for (index, reader) in readers.iter_mut().enumerate() {
             if let Some(labels) = reader.labels()? {

@@ -8,7 +8,8 @@
 //! themselves in the order they were made. A delete may take the newest samples away: the late ones
 //! that it leaves then keep a floor, at or below which every sample is late as before.
 
-use bytes::Bytes;
+use std::sync::Arc;
+
 use treering_codec::{Sample, StreamEncoder};
 
 use crate::limits::{HEAD_CHUNK_SAMPLES, LATE_SAMPLES};
@@ -19,8 +20,8 @@ use crate::query::run::{Run, RunSource};
 #[derive(Debug, Default)]
 pub(crate) struct HeadSeries {
     open: StreamEncoder,
-    closed: Vec<Run>,
-    /// Bytes of the closed streams and their holes.
+    closed: Vec<Stream>,
+    /// Bytes that the closed streams point to.
     closed_bytes: u32,
     /// Number of the last of the deletes under way that it has seen.
     seen: u32,
@@ -32,11 +33,56 @@ struct Late {
     /// Not yet sorted, in order of arrival.
     samples: Vec<Sample>,
     /// Sorted, oldest first.
-    runs: Vec<Run>,
-    /// Bytes of the runs and their holes.
+    runs: Vec<Stream>,
+    /// Bytes that the runs point to.
     run_bytes: u32,
     /// None of its samples is later than this; meaningless without any.
     floor: i64,
+}
+
+/// A stream that takes no more samples: a run in few bytes.
+#[derive(Debug)]
+struct Stream {
+    min_time: i64,
+    max_time: i64,
+    count: u32,
+    bytes: Arc<[u8]>,
+    holes: Holes,
+}
+
+impl Stream {
+    /// The stream as a run, its bytes shared.
+    fn run(&self) -> Run {
+        Run {
+            min_time: self.min_time,
+            max_time: self.max_time,
+            count: self.count as usize,
+            source: RunSource::Stream(Arc::clone(&self.bytes)),
+            holes: self.holes.clone(),
+        }
+    }
+
+    /// As [`Run::shows`].
+    fn shows(&self, first: i64, last: i64) -> bool {
+        let (from, to) = (first.max(self.min_time), last.min(self.max_time));
+        from <= to && (self.holes.is_empty() || !self.holes.cover(from, to))
+    }
+
+    /// As [`Run::without`].
+    fn without(self, holes: &Holes) -> Option<Self> {
+        let run = self.run().without(holes)?;
+        Some(Self {
+            min_time: run.min_time,
+            max_time: run.max_time,
+            holes: run.holes,
+            ..self
+        })
+    }
+
+    /// Heap that it points to, in bytes: the stream with its counts, and the holes.
+    fn heap_bytes(&self) -> usize {
+        2 * size_of::<usize>() + self.bytes.len() + self.holes.heap_bytes()
+    }
 }
 
 /// Holes after which a run is encoded anew without what lies in them.
@@ -81,17 +127,15 @@ impl HeadSeries {
         else {
             return;
         };
-        let count = self.open.len();
-        let bytes = self.open.take();
-        self.closed_bytes = self.closed_bytes.saturating_add(bytes.len() as u32);
-        let source = RunSource::Stream(Bytes::from(bytes));
-        self.closed.push(Run {
+        let stream = Stream {
             min_time,
             max_time,
-            count,
-            source,
+            count: self.open.len() as u32,
+            bytes: self.open.take().into(),
             holes: Holes::default(),
-        });
+        };
+        self.closed_bytes = self.closed_bytes.saturating_add(stream.heap_bytes() as u32);
+        self.closed.push(stream);
     }
 
     #[cold]
@@ -102,9 +146,9 @@ impl HeadSeries {
         }
         late.samples.push(sample);
         if late.samples.len() >= LATE_SAMPLES {
-            if let Some((run, bytes)) = encoded(sorted(&late.samples)) {
+            if let Some(run) = encoded(sorted(&late.samples)) {
+                late.run_bytes = late.run_bytes.saturating_add(run.heap_bytes() as u32);
                 late.runs.push(run);
-                late.run_bytes = late.run_bytes.saturating_add(bytes);
             }
             late.samples.clear();
         }
@@ -162,14 +206,14 @@ impl HeadSeries {
     /// Copies what overlaps `first..=last` as runs in order of sequence. Closed runs are shared,
     /// the open stream and the late samples copied: a few KiB at most.
     pub(crate) fn runs(&self, first: i64, last: i64, out: &mut Vec<Run>) {
-        let wanted = |run: &&Run| run.shows(first, last);
-        out.extend(self.closed.iter().filter(wanted).cloned());
+        let wanted = |stream: &&Stream| stream.shows(first, last);
+        out.extend(self.closed.iter().filter(wanted).map(Stream::run));
         if let (Some(min_time), Some(max_time)) =
             (self.open.first_timestamp(), self.open.last_timestamp())
             && min_time <= last
             && max_time >= first
         {
-            let source = RunSource::Stream(Bytes::from(self.open.snapshot()));
+            let source = RunSource::Stream(self.open.snapshot().into());
             out.push(Run {
                 min_time,
                 max_time,
@@ -179,7 +223,7 @@ impl HeadSeries {
             });
         }
         if let Some(late) = &self.late {
-            out.extend(late.runs.iter().filter(wanted).cloned());
+            out.extend(late.runs.iter().filter(wanted).map(Stream::run));
             out.extend(
                 Run::of_samples(sorted(&late.samples)).filter(|run| run.overlaps(first, last)),
             );
@@ -195,7 +239,8 @@ impl HeadSeries {
         erased: impl Fn(i64, i64) -> bool,
     ) -> bool {
         let stays = |from: i64, to: i64| !erased(from.max(first), to.min(last));
-        let wanted = |run: &Run| run.shows(first, last) && stays(run.since(), run.max_time);
+        let wanted =
+            |stream: &Stream| stream.shows(first, last) && stays(stream.min_time, stream.max_time);
         let open = match (self.open.first_timestamp(), self.open.last_timestamp()) {
             (Some(min), Some(max)) => min <= last && max >= first && stays(min, max),
             _ => false,
@@ -223,7 +268,7 @@ impl HeadSeries {
 
     /// Heap that it takes, in bytes, without itself.
     fn heap_bytes(&self) -> usize {
-        let run = size_of::<Run>();
+        let run = size_of::<Stream>();
         let late = self.late.as_ref().map_or(0, |late| {
             size_of::<Late>()
                 + late.samples.capacity() * size_of::<Sample>()
@@ -258,8 +303,8 @@ impl Late {
 }
 
 /// Takes `holes` out of the runs; whether that changed any. The memory of dropped runs is freed.
-fn cut(runs: &mut Vec<Run>, holes: &Holes) -> bool {
-    let touched = |run: &Run| holes.touch(run.min_time, run.max_time);
+fn cut(runs: &mut Vec<Stream>, holes: &Holes) -> bool {
+    let touched = |run: &Stream| holes.touch(run.min_time, run.max_time);
     if !runs.iter().any(touched) {
         return false;
     }
@@ -276,27 +321,21 @@ fn cut(runs: &mut Vec<Run>, holes: &Holes) -> bool {
 }
 
 /// The run encoded without what lies in its holes, so that many small deletes do not pile up.
-fn compact(run: Run) -> Option<Run> {
+fn compact(stream: Stream) -> Option<Stream> {
     let (mut timestamps, mut values) = (Vec::new(), Vec::new());
-    if run.decode(&mut timestamps, &mut values).is_err() {
+    if stream.run().decode(&mut timestamps, &mut values).is_err() {
         // It was encoded here, so this does not happen; a query would report it.
-        return Some(run);
+        return Some(stream);
     }
     let pairs = timestamps.into_iter().zip(values);
     let samples = pairs.map(|(timestamp, value)| Sample { timestamp, value });
-    encoded(samples.collect()).map(|(run, _)| run)
+    encoded(samples.collect())
 }
 
-/// Bytes of the streams of `runs` and of their holes.
-fn bytes_of(runs: &[Run]) -> u32 {
-    let bytes = runs.iter().map(|run| {
-        let stream = match &run.source {
-            RunSource::Stream(bytes) => bytes.len(),
-            RunSource::Samples(_) | RunSource::Chunk { .. } => 0,
-        };
-        stream + run.holes.heap_bytes()
-    });
-    u32::try_from(bytes.sum::<usize>()).unwrap_or(u32::MAX)
+/// Bytes that `runs` point to.
+fn bytes_of(runs: &[Stream]) -> u32 {
+    let bytes = runs.iter().map(Stream::heap_bytes).sum::<usize>();
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 /// `samples` by time; of equal timestamps the one that came last.
@@ -314,23 +353,20 @@ fn sorted(samples: &[Sample]) -> Vec<Sample> {
     kept
 }
 
-/// A run of the encoded form of sorted samples, and its length in bytes.
-fn encoded(samples: Vec<Sample>) -> Option<(Run, u32)> {
+/// Sorted samples, encoded.
+fn encoded(samples: Vec<Sample>) -> Option<Stream> {
     let (min_time, max_time) = (samples.first()?.timestamp, samples.last()?.timestamp);
     let mut encoder = StreamEncoder::new();
     for sample in &samples {
         encoder.push(sample.timestamp, sample.value);
     }
-    let bytes = encoder.finish();
-    let len = bytes.len() as u32;
-    let run = Run {
+    Some(Stream {
         min_time,
         max_time,
-        count: samples.len(),
-        source: RunSource::Stream(Bytes::from(bytes)),
+        count: samples.len() as u32,
+        bytes: encoder.finish().into(),
         holes: Holes::default(),
-    };
-    Some((run, len))
+    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use treering_codec::{Sample, Stats};
 
 use super::holes::Holes;
@@ -35,7 +34,7 @@ pub(crate) enum RunSource {
     /// A sealed chunk of a block.
     Chunk { block: Arc<Block>, chunk: ChunkRef },
     /// A stream chunk of a head: sorted, without duplicates.
-    Stream(Bytes),
+    Stream(Arc<[u8]>),
     /// Samples of a head, sorted, without duplicates.
     Samples(Arc<[Sample]>),
 }

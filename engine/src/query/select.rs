@@ -127,10 +127,11 @@ fn plan(
         if block.min_time() > reach.last(block, last) || block.max_time() < first {
             continue;
         }
-        let ordinals = block.select(selector.matchers())?;
+        let index = block.index()?;
+        let ordinals = index.select(selector.matchers())?;
         let ordinals = hiding.outside(number, live, ordinals);
         plan.expect(ordinals.len())?;
-        let mut labels = block.labels_cursor()?;
+        let mut labels = index.labels()?;
         for (done, ordinal) in ordinals.iter().enumerate() {
             if done % CHECK_EVERY == 0 {
                 guard.check()?;

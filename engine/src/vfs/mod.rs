@@ -38,6 +38,7 @@ pub use fault::{CallKind, Fault, FaultVfs, Repeat};
 #[cfg(any(test, feature = "testing"))]
 pub use image::Images;
 pub use mem::MemVfs;
+pub(crate) use mmap::Buffer;
 
 /// A store of files: directories, names, locks. Shared by all threads of a database.
 ///

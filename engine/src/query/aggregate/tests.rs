@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use proptest::prelude::*;
 use treering_codec::{Sample, StreamEncoder, stale_marker};
 use treering_index::Labels;
@@ -57,7 +56,7 @@ fn runs(kind: Kind, samples: &[(i64, f64)]) -> Vec<Run> {
             samples
                 .iter()
                 .for_each(|&(at, value)| encoder.push(at, value));
-            run(RunSource::Stream(Bytes::from(encoder.finish().into_vec())))
+            run(RunSource::Stream(encoder.finish().into()))
         }
         Kind::Block => chunks(&[samples]).remove(0),
     }
@@ -354,7 +353,7 @@ fn senseless_steps_are_refused_and_senseless_ranges_are_empty() {
 
 #[test]
 fn damaged_series_end_the_query_with_their_error() {
-    let broken = RunSource::Stream(Bytes::from_static(&[0xff; 3]));
+    let broken = RunSource::Stream([0xff; 3].into());
     let run = Run {
         min_time: 0,
         max_time: 9,
