@@ -3,7 +3,8 @@
 //!
 //! Input: the generator. Output: times, CPU, files, bytes, memory of each part, which runs in a
 //! process of its own. Every answer is checked against a plain computation of the input; a wrong one
-//! fails the bench. With words (`write`), only those parts run and no targets are held.
+//! fails the bench. With words (`write ask change latency churn`), only those parts run and no
+//! targets are held; `ask` and `change` need `write`.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::print_stdout,
@@ -11,6 +12,10 @@
     reason = "a bench prints and times"
 )]
 
+mod ask;
+mod change;
+mod churn;
+mod latency;
 mod plain;
 mod write;
 
@@ -34,16 +39,19 @@ fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     println!("files in {}", process::file_system(folder.path())?);
     let mut measured = Measured::new();
-    let all = ["write"];
-    for &name in all
+    let wanted = |name: &&str| wish.words.is_empty() || wish.words.iter().any(|word| word == name);
+    for name in ["write", "ask", "change", "latency", "churn"]
         .iter()
-        .filter(|name| wish.words.is_empty() || wish.words.iter().any(|word| word == *name))
+        .filter(|name| wanted(name))
     {
         println!("\n{name}");
-        let figures = match name {
+        let (time, own) = (folder.path().join("time"), folder.path().join(name));
+        measured.extend(match *name {
             "write" => write_both(folder.path(), wish.quick)?,
-        };
-        measured.extend(figures);
+            // Both need the database written by time.
+            "ask" | "change" => run(name, wish.quick, &time)?,
+            _ => run(name, wish.quick, &own)?,
+        });
     }
     if !wish.words.is_empty() {
         for (name, value) in measured {
@@ -78,6 +86,10 @@ fn part(words: &[String]) -> Result<()> {
     let measured = match name {
         "time" => write::run(Order::Time, shape, folder, write::options(quick))?,
         "series" => write::run(Order::Series, shape, folder, write::options(quick))?,
+        "ask" => ask::run(shape, folder)?,
+        "change" => change::run(shape, folder)?,
+        "latency" => latency::run(quick, folder)?,
+        "churn" => churn::run(quick, folder)?,
         _ => return Err(format!("no part {name:?}").into()),
     };
     child::print(&measured)

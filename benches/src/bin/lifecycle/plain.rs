@@ -113,7 +113,8 @@ impl Plain {
         for grid in 0..self.grids.len() {
             for function in [Function::Count, Function::Max, Function::Sum] {
                 let answer = ask(db, shape, self.grids[grid].offset, function)?;
-                self.check_days(shape, grid, function, &answer, gone)?;
+                self.check_series(shape, &answer, gone)?;
+                self.check_days(grid, function, &answer)?;
                 let points = answer.iter().flat_map(|series| &series.points);
                 bits = points.fold(bits, |bits, point| {
                     (bits ^ point.value.to_bits()).wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -128,31 +129,43 @@ impl Plain {
         Ok(bits)
     }
 
-    /// Holds an answer of [`ask`] against the folds of the grid number `grid`.
-    pub(crate) fn check_days(
+    /// All series are there, but those of `gone`.
+    fn check_series(
         &self,
         shape: &Shape,
-        grid: usize,
-        function: Function,
         answer: &[AggregatedSeries],
         gone: Option<u64>,
     ) -> Result<()> {
-        let grid = &self.grids[grid];
         let hosts = u64::from(shape.hosts) - u64::from(gone.is_some());
         let wanted = hosts * u64::from(shape.metrics);
         if answer.len() as u64 != wanted {
-            return Err(format!("{function:?} of {} series, not {wanted}", answer.len()).into());
+            return Err(format!("{} series answer, not {wanted}", answer.len()).into());
         }
+        for series in answer {
+            let number = self.numbers.get(&series.labels);
+            let host = number.map(|number| number / u64::from(shape.metrics));
+            if gone.is_some() && host == gone {
+                return Err(format!("{} was deleted", series.labels).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds an answer of [`ask_of`] against the folds of the grid number `grid`.
+    pub(crate) fn check_days(
+        &self,
+        grid: usize,
+        function: Function,
+        answer: &[AggregatedSeries],
+    ) -> Result<()> {
+        let grid = &self.grids[grid];
         for series in answer {
             let number = self.numbers.get(&series.labels).copied();
             let number = number.ok_or_else(|| format!("{} was invented", series.labels))?;
-            if gone == Some(number / u64::from(shape.metrics)) || series.approximate {
-                return Err(format!("{} is deleted or approximate", series.labels).into());
-            }
             let folds = &grid.series[number as usize];
             let ends = (1..).map(|day: i64| START + grid.offset + day * DAY);
-            let mut points = series.points.iter().map(|point| point.timestamp);
-            if series.points.len() != folds.len() || !points.by_ref().eq(ends.take(folds.len())) {
+            let points = series.points.iter().map(|point| point.timestamp);
+            if series.approximate || !points.eq(ends.take(folds.len())) {
                 return Err(format!("{}: windows {:?}", series.labels, series.points).into());
             }
             for (point, fold) in series.points.iter().zip(folds) {
