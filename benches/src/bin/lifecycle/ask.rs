@@ -1,6 +1,6 @@
 //! Questions over a year: how long they take, with and without timestamps decoded before.
 //!
-//! Input: the compacted database of Y. Output: median milliseconds. "Cold" is the first question of
+//! Input: the compacted database of Y. Output: median milliseconds, and those of CPU. "Cold" is the first question of
 //! an open: nothing is decoded or checked yet (the pages are in the system's cache); "warm" is the
 //! same question again. Every answer is checked.
 
@@ -8,10 +8,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use treering::{Db, Function, Options, Selector};
-use treering_benches::Result;
 use treering_benches::child::{Measured, median};
 use treering_benches::generator::{Generator, Shape};
 use treering_benches::random::Random;
+use treering_benches::{Result, process};
 
 use crate::SEED;
 use crate::plain::{Plain, ask_of};
@@ -27,6 +27,13 @@ struct Question {
     grid: usize,
     offset: i64,
     series: u64,
+}
+
+/// Milliseconds of an answer, by the clock and of CPU.
+#[derive(Clone, Copy)]
+struct Took {
+    wall: f64,
+    cpu: f64,
 }
 
 /// Asks all of them.
@@ -66,19 +73,21 @@ pub(crate) fn run(shape: Shape, folder: &Path) -> Result<Measured> {
     ] {
         time(&plain, shape, folder, &questions[0])?;
         let times = questions.iter().map(|q| time(&plain, shape, folder, q));
-        let (cold, warm): (Vec<f64>, Vec<f64>) =
-            times.collect::<Result<Vec<_>>>()?.into_iter().unzip();
-        measured.insert(name.to_owned(), median(cold));
-        measured.insert(format!("{name}_warm"), median(warm));
+        let times: Vec<[Took; 2]> = times.collect::<Result<_>>()?;
+        let of = |take: fn(&[Took; 2]) -> f64| median(times.iter().map(take).collect());
+        measured.insert(name.to_owned(), of(|[cold, _]| cold.wall));
+        measured.insert(format!("{name}_cpu"), of(|[cold, _]| cold.cpu));
+        measured.insert(format!("{name}_warm"), of(|[_, warm]| warm.wall));
+        measured.insert(format!("{name}_warm_cpu"), of(|[_, warm]| warm.cpu));
     }
     Ok(measured)
 }
 
-/// Milliseconds of a question that is the first of an open, and of the same again.
-fn time(plain: &Plain, shape: Shape, folder: &Path, question: &Question) -> Result<(f64, f64)> {
+/// A question that is the first of an open, and the same again.
+fn time(plain: &Plain, shape: Shape, folder: &Path, question: &Question) -> Result<[Took; 2]> {
     let db = Db::open(folder, Options::default())?;
     let ask = || {
-        let at = Instant::now();
+        let (cpu, at) = (process::exact_thread_cpu_seconds()?, Instant::now());
         let answer = ask_of(
             &db,
             &question.selector,
@@ -86,14 +95,15 @@ fn time(plain: &Plain, shape: Shape, folder: &Path, question: &Question) -> Resu
             question.offset,
             Function::Max,
         )?;
-        let took = at.elapsed().as_secs_f64() * 1e3;
+        let wall = at.elapsed().as_secs_f64() * 1e3;
+        let cpu = (process::exact_thread_cpu_seconds()? - cpu) * 1e3;
         plain.check_days(question.grid, Function::Max, &answer)?;
         if answer.len() as u64 != question.series {
             return Err(format!("{} found {} series", question.selector, answer.len()).into());
         }
-        Ok::<f64, treering_benches::Error>(took)
+        Ok::<Took, treering_benches::Error>(Took { wall, cpu })
     };
-    let times = (ask()?, ask()?);
+    let times = [ask()?, ask()?];
     db.close()?;
     Ok(times)
 }
