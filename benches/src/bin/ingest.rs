@@ -23,7 +23,7 @@ use treering_benches::{Result, process};
 
 const SEED: u64 = 1;
 const BATCH: usize = 10_000;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 const THREADS: usize = 64;
 /// Samples of each of the threads that append one at a time.
 const THREAD_SAMPLES: usize = 400;
