@@ -96,6 +96,17 @@ impl Drawn {
         self.rows.len() / self.times.len()
     }
 
+    /// The values series by series.
+    fn columns(&self) -> Vec<Vec<f64>> {
+        let mut columns = vec![Vec::with_capacity(self.times.len()); self.width()];
+        for row in self.rows.chunks(self.width()) {
+            for (column, &value) in columns.iter_mut().zip(row) {
+                column.push(value);
+            }
+        }
+        columns
+    }
+
     fn labels(&self) -> Result<Vec<Labels>> {
         (0..self.width() as u64)
             .map(|series| Ok(Labels::from_pairs(self.generator.labels(series))?))
@@ -156,12 +167,16 @@ fn run(way: &str, quick: bool) -> Result<Measured> {
             .map(|l| db.series(l))
             .collect::<std::result::Result<_, _>>()?,
     };
+    let turned = match way {
+        "columns" => drawn.columns(),
+        _ => Vec::new(),
+    };
     let (mut series, mut samples) = (labels.len(), drawn.times.len());
     let (cpu, at) = (process::cpu_seconds()?, Instant::now());
     match way {
         "refs" | "always" | "m" => rows(&db, &drawn, &references, 0)?,
         "labels" => rows_by_labels(&db, &drawn, &labels)?,
-        "columns" => columns(&db, &drawn, &references)?,
+        "columns" => columns(&db, &drawn, &references, &turned)?,
         "single" => singles(&db, &drawn, &references)?,
         "writers" => writers(&db, &drawn, &references)?,
         "threads" => {
@@ -221,13 +236,11 @@ fn rows_by_labels(db: &Db, drawn: &Drawn, labels: &[Labels]) -> Result<()> {
 }
 
 /// One series after another, as slices.
-fn columns(db: &Db, drawn: &Drawn, references: &[SeriesRef]) -> Result<()> {
-    let (mut batch, mut column) = (Batch::with_capacity(BATCH), Vec::new());
-    for (series, &reference) in references.iter().enumerate() {
-        column.clear();
-        column.extend(drawn.rows[series..].iter().step_by(drawn.width()));
+fn columns(db: &Db, drawn: &Drawn, references: &[SeriesRef], columns: &[Vec<f64>]) -> Result<()> {
+    let mut batch = Batch::with_capacity(drawn.times.len());
+    for (&reference, column) in references.iter().zip(columns) {
         batch.clear();
-        batch.push_column(reference, &drawn.times, &column);
+        batch.push_column(reference, &drawn.times, column);
         db.append(&batch)?;
     }
     Ok(())

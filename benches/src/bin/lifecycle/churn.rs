@@ -37,7 +37,7 @@ struct Held {
 
 /// Minutes of coming and going.
 pub(crate) fn run(quick: bool, folder: &Path) -> Result<Measured> {
-    let minutes = if quick { 96 } else { 360 };
+    let minutes = if quick { 96 } else { 180 };
     let db = Db::open(folder, Options::default().memory_bytes(MEMORY))?;
     let mut live: VecDeque<Vec<Labels>> = VecDeque::new();
     let (mut held, mut own) = (Vec::new(), OwnWork::default());

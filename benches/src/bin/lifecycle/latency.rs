@@ -2,7 +2,8 @@
 //!
 //! Input: an empty folder. Output: milliseconds of the call, as fast as it goes and at a steady
 //! rate. The WAL is kept small, so that flushes follow each other closely; without both a flush and
-//! a merge under way the part fails.
+//! a merge under way the part fails. Before that, the same number of loops that take as long as a
+//! fast append and touch nothing but a register show what the machine's other work adds (idle).
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use treering::{Aggregate, Batch, Db, Function, Options, Selector};
 use treering_benches::child::Measured;
 use treering_benches::generator::{Generator, Shape, Values};
+use treering_benches::random::Random;
 use treering_benches::{Result, process};
 
 use crate::SEED;
@@ -17,6 +19,8 @@ use crate::write::references;
 
 /// Appends of each pace: more than the 20,000 that a 99.9th percentile wants.
 const APPENDS: u32 = 40_000;
+/// Random numbers drawn in a loop: about 50 microseconds.
+const LOOP: u32 = 25_000;
 /// Time between two appends at the steady rate: a million samples a second.
 const PACE: Duration = Duration::from_millis(1);
 
@@ -26,12 +30,15 @@ pub(crate) fn run(quick: bool, folder: &Path) -> Result<Measured> {
     println!("file system: {}", process::file_system(folder)?);
     let appends = if quick { APPENDS / 2 } else { APPENDS };
     let mut measured = Measured::new();
-    for (name, pace) in [("append", None), ("paced", Some(PACE))] {
-        let mut times = appends_of(&folder.join(name), appends, pace)?;
+    for (name, pace) in [("idle", None), ("append", None), ("paced", Some(PACE))] {
+        let mut times = match name {
+            "idle" => loops(appends),
+            _ => appends_of(&folder.join(name), appends, pace)?,
+        };
         times.sort_by(f64::total_cmp);
         let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize];
         println!(
-            "{name}: {} appends, p50 {:.3} ms, p99 {:.3} ms, p99.9 {:.3} ms, p99.99 {:.3} ms",
+            "{name}: {} times, p50 {:.3} ms, p99 {:.3} ms, p99.9 {:.3} ms, p99.99 {:.3} ms",
             times.len(),
             at(0.5),
             at(0.99),
@@ -43,6 +50,17 @@ pub(crate) fn run(quick: bool, folder: &Path) -> Result<Measured> {
         measured.insert(format!("{name}_most"), at(1.0));
     }
     Ok(measured)
+}
+
+/// Milliseconds of each of so many loops of a thread that neither waits nor writes.
+fn loops(count: u32) -> Vec<f64> {
+    let mut random = Random::new(SEED);
+    let looped = |_| {
+        let at = Instant::now();
+        std::hint::black_box((0..LOOP).fold(0, |sum, _| sum ^ random.bits()));
+        at.elapsed().as_secs_f64() * 1e3
+    };
+    (0..count).map(looped).collect()
 }
 
 /// Milliseconds of each append.
