@@ -1,8 +1,8 @@
 //! The benches' workload: TSBS "devops cpu-only" (names and shape from timescale/tsbs, MIT).
 //!
 //! Input: a [`Shape`] and a seed. Output: the labels of every series and its samples, either one
-//! time at a time for all series ([`Generator::next_row`]) or one series at a time
-//! ([`Generator::series`]); both give the same bits. Every host has ten tags and a number of
+//! time at a time for all series ([`Generator::next_row`]) or one series at a time, whole
+//! ([`Generator::series`]) or by and by ([`Generator::stream`]); all give the same bits. Every host has ten tags and a number of
 //! metrics; series `host * metrics + metric`. Each series has a random stream of its own:
 //!
 //! - `Int`: a random walk with steps N(0,1) clamped to 0..=100, truncated, as in TSBS;
@@ -109,6 +109,22 @@ impl Shape {
         }
     }
 
+    /// Workload Y: 10 hosts for a year of 365 days, 100 series, 315 million samples.
+    pub const fn y(values: Values) -> Self {
+        Self::days(365, values)
+    }
+
+    /// The 100 series of workload Y for so many days.
+    pub const fn days(days: u32, values: Values) -> Self {
+        Self {
+            hosts: 10,
+            metrics: 10,
+            samples: days * 8640,
+            step: 10 * SECOND,
+            values,
+        }
+    }
+
     /// The shape that meets no edge, to show that nothing is aligned to a bench: 77 hosts, 13
     /// metrics, 7 s, 37-minute windows times 38.
     pub const fn odd(values: Values) -> Self {
@@ -163,6 +179,15 @@ impl Generator {
         labels(&self.shape, self.seed, series)
     }
 
+    /// One series from its first sample, wherever the rows are.
+    pub fn stream(&self, series: u64) -> Stream {
+        Stream {
+            walk: Walk::new(self.shape.values, self.seed, series),
+            shape: self.shape,
+            row: 0,
+        }
+    }
+
     /// Puts the next value of every series, in series order, into `values` and returns its time;
     /// `None` after the last row.
     pub fn next_row(&mut self, values: &mut Vec<f64>) -> Option<i64> {
@@ -177,15 +202,44 @@ impl Generator {
 
     /// Every sample of one series, from its first, wherever the rows are.
     pub fn series(&self, series: u64) -> (Vec<i64>, Vec<f64>) {
-        let mut walk = Walk::new(self.shape.values, self.seed, series);
-        let rows = 1..=i64::from(self.shape.samples);
-        rows.map(|row| (START + row * self.shape.step, walk.next()))
-            .unzip()
+        let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+        let all = self.shape.samples as usize;
+        self.stream(series)
+            .next_column(all, &mut timestamps, &mut values);
+        (timestamps, values)
     }
 }
 
-/// Labels of series `series` of a shape: metric name and the ten tags of its host.
-fn labels(shape: &Shape, seed: u64, series: u64) -> Vec<(&'static str, String)> {
+/// One series between two samples, moved on a piece at a time.
+#[derive(Debug, Clone)]
+pub struct Stream {
+    walk: Walk,
+    shape: Shape,
+    row: u32,
+}
+
+impl Stream {
+    /// Puts the next `most` samples, fewer at the end, into the two columns; how many.
+    pub fn next_column(
+        &mut self,
+        most: usize,
+        timestamps: &mut Vec<i64>,
+        values: &mut Vec<f64>,
+    ) -> usize {
+        timestamps.clear();
+        values.clear();
+        let left = (self.shape.samples - self.row) as usize;
+        let rows = self.row + 1..=self.row + left.min(most) as u32;
+        self.row = *rows.end();
+        timestamps.extend(rows.map(|row| START + i64::from(row) * self.shape.step));
+        values.extend((0..timestamps.len()).map(|_| self.walk.next()));
+        timestamps.len()
+    }
+}
+
+/// Labels of series `series` of a shape, beyond its number of hosts too: metric name and the ten
+/// tags of its host.
+pub fn labels(shape: &Shape, seed: u64, series: u64) -> Vec<(&'static str, String)> {
     let (host, metric) = (
         series / u64::from(shape.metrics),
         series % u64::from(shape.metrics),
@@ -297,6 +351,14 @@ mod tests {
                     &values.iter().map(|v| v.to_bits()).collect::<Vec<_>>(),
                     column
                 );
+                let (mut stream, mut pieces) = (generator.stream(series), Vec::new());
+                let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+                while stream.next_column(7, &mut timestamps, &mut values) > 0 {
+                    let bits = values.iter().map(|v| v.to_bits());
+                    pieces.extend(timestamps.iter().copied().zip(bits));
+                }
+                let whole = times.iter().copied().zip(column.iter().copied());
+                assert!(pieces.into_iter().eq(whole));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Workloads and measuring for Treering's benches: corpora, a generator, a report, memory.
+//! Workloads and measuring for Treering's benches: corpora, a generator, a report, processes.
 //!
 //! Input: data folders and seeds. Output: series of samples that are the same on every machine,
 //! and RESULT lines held against the committed targets. Nothing here touches the engine; the
@@ -11,6 +11,7 @@
     reason = "benches print, and read files and clocks of their own"
 )]
 
+pub mod child;
 pub mod corpus;
 pub mod generator;
 pub mod process;

@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn the_committed_targets_are_readable() {
-        for bench in ["corpora", "cardinality"] {
+        for bench in ["corpora", "cardinality", "ingest", "lifecycle"] {
             assert!(!Report::new(bench).unwrap().wanted.is_empty());
         }
         assert!(Report::from_targets("a.size B about 10\n", "a").is_err());

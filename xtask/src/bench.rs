@@ -50,7 +50,7 @@ pub(crate) fn run(mut args: Args) -> Outcome {
     shell::run(&mut command)
 }
 
-/// One bench per file of benches/src/bin, except the recipes for data.
+/// One bench per file or folder of benches/src/bin, except the recipes for data.
 fn names() -> Outcome<Vec<String>> {
     let mut names = programs("benches/src/bin")?;
     names.retain(|name| name != "capture");

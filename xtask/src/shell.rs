@@ -22,14 +22,17 @@ pub(crate) fn cargo(words: &[&str]) -> Command {
     command
 }
 
-/// Names of the programs in a folder of the checkout, one per `.rs` file, sorted.
+/// Names of the programs in a folder of the checkout, one per `.rs` file or folder with a `main.rs`,
+/// sorted.
 pub(crate) fn programs(folder: &str) -> Outcome<Vec<String>> {
     let folder = root().join(folder);
     let entries =
         std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let name = |entry: std::fs::DirEntry| {
-        let name = entry.file_name();
-        name.to_str()?.strip_suffix(".rs").map(str::to_owned)
+        let is_folder = entry.path().join("main.rs").exists();
+        let name = entry.file_name().to_str()?.to_owned();
+        let stem = name.strip_suffix(".rs").map(str::to_owned);
+        if is_folder { Some(name) } else { stem }
     };
     let mut names: Vec<String> = entries.filter_map(Result::ok).filter_map(name).collect();
     names.sort();
