@@ -236,7 +236,11 @@ pub(crate) fn delete(
     let tombstone = Arc::new(delete.into_tombstone(commit.wal.last_sequence()));
     replay::hide(space, &tombstone, || drop(commit));
     acknowledge(shared, position)?;
-    tidy::drop_covered(shared, space, &tombstone)
+    if let Err(error) = tidy::drop_covered(shared, space, &tombstone) {
+        // The delete is made; compaction gives the room back as well.
+        tracing::warn!(%error, "blocks that lost all samples are not dropped yet");
+    }
+    Ok(())
 }
 
 /// Appends the frame of a change and keeps it for the manifest; the position behind it. A full disk
@@ -258,6 +262,7 @@ fn write(shared: &Shared, commit: &mut Commit, change: Change) -> Result<u64> {
     let written = written.map_err(|failure| failure.report(&shared.poison))?;
     let now = shared.options.clock.monotonic();
     shared.syncer.wrote(written, now);
+    commit.head_since.get_or_insert(now);
     commit.changes.push(commit.wal.last_sequence(), change);
     Ok(written.position)
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::compact;
 use crate::error::{Error, Result};
 use crate::freeze::flush;
+use crate::limits::MAX_TOMBSTONE_PATTERNS;
 use crate::options::{Maintenance, Sync};
 use crate::shared::Shared;
 use crate::stats::Counters;
@@ -127,6 +128,7 @@ pub(crate) fn is_due(shared: &Shared) -> bool {
         shared.options.clock.monotonic().saturating_sub(since)
     });
     wal_bytes >= shared.wal_most()
+        || commit.changes.deletes() >= MOST_DELETES
         || files >= MOST_WAL_FILES
         || age >= shared.options.flush_interval
 }
@@ -137,6 +139,10 @@ fn is_full(shared: &Shared) -> bool {
     let (live, full) = (shared.live_bytes(), shared.memory.heads_full());
     live >= full || (live >= full / 8 && shared.memory.head_bytes() >= shared.memory.heads_most())
 }
+
+/// Deletes after which the heads are flushed, so that compaction can apply them: well below the
+/// fewest that a limit allows.
+const MOST_DELETES: usize = MAX_TOMBSTONE_PATTERNS / 4;
 
 /// WAL files (each open begins one) after which the head is flushed, however small they are.
 const MOST_WAL_FILES: u64 = 64;

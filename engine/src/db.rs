@@ -444,6 +444,9 @@ impl Owner {
             closed = freeze::flush_in_turn(shared, &turn);
         }
         let synced = mark_end(shared);
+        // Whoever still is about to take blocks away is refused: the next open may be there already.
+        shared.manifest.lock().end();
+        shared.memory.blocks.let_go();
         self.end_watches();
         *shared.lock.lock() = None;
         tracing::info!(dir = %shared.dir.display(), "database closed");

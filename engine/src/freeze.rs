@@ -226,6 +226,10 @@ fn publish(shared: &Shared, set: &FrozenSet, written: &[Written<'_>]) -> Result<
             edit.namespaces.push(NamespaceChange::Drop { id });
         }
     }
+    if set.heads.iter().any(|(space, _)| gone(space.id)) {
+        // What is left out is gone once the drop is durable, and not before.
+        shared.sync().map_err(Failure::Refused)?;
+    }
     set.changes.without(gone).put_into(&mut edit);
     let unneeded = tidy::drop_tombstones(manifest.state(), &mut edit);
     manifest.commit(&edit, &shared.reserve)?;

@@ -81,7 +81,7 @@ impl Deref for Shared {
 #[derive(Debug)]
 pub(crate) struct Commit {
     pub(crate) wal: Wal,
-    /// Monotonic time of the first sample since the heads were frozen last.
+    /// Monotonic time of the first change since the heads were frozen last.
     pub(crate) head_since: Option<std::time::Duration>,
     /// Changes since then that are not samples.
     pub(crate) changes: Pending,

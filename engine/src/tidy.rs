@@ -23,12 +23,24 @@ use crate::view::LiveBlock;
 use crate::wal::change::NamespaceChange;
 
 /// Drops what is older than the retention of each namespace, or more than it may hold.
+/// One that fails does not hold up the others; the first error is returned.
 pub(crate) fn expire(shared: &Shared) -> Result<()> {
-    for space in shared.spaces.all() {
-        expire_by_age(shared, &space)?;
-        expire_by_size(shared, &space)?;
-    }
-    Ok(())
+    let expire = |space: &Arc<Space>| {
+        let expired = expire_by_age(shared, space).and_then(|()| expire_by_size(shared, space));
+        // Somebody may drop a namespace at any moment.
+        expired.or_else(|error| {
+            if space.is_dropped() {
+                Ok(())
+            } else {
+                Err(error)
+            }
+        })
+    };
+    let spaces = shared.spaces.all();
+    spaces
+        .iter()
+        .map(expire)
+        .fold(Ok(()), |all, one| all.and(one))
 }
 
 fn expire_by_age(shared: &Shared, space: &Arc<Space>) -> Result<()> {
@@ -216,12 +228,18 @@ pub(crate) fn forget_series(shared: &Shared) {
             continue;
         }
         let idle = space.registry.read().idle(generation);
+        if idle.is_empty() {
+            continue;
+        }
+        {
+            // Before any id can go to another series: see `Space::round`. Once for all of them: a
+            // view that is got from here on has none of them in its heads.
+            let _registry = space.registry.write();
+            space.next_round();
+        }
         let mut forgotten = 0;
         for ids in idle.chunks(FORGET_SLICE) {
-            let mut registry = space.registry.write();
-            // Before any id can go to another series: see `Space::round`.
-            space.next_round();
-            forgotten += registry.forget(ids, generation);
+            forgotten += space.registry.write().forget(ids, generation);
         }
         if forgotten > 0 {
             tracing::debug!(namespace = space.name, forgotten, "idle series forgotten");

@@ -135,7 +135,7 @@ pub(crate) fn admit<'a>(
         None => Ok(()),
         Some((limit, max, found)) => {
             let by = format!("a delete that would make it {found}");
-            let hint = "let compaction apply earlier deletes (Db::compact), then try again";
+            let hint = "let Db::flush and Db::compact apply earlier deletes, then try again";
             Err(Error::limit(limit, max as u64, by, hint))
         }
     }

@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use treering_index::Postings;
@@ -38,6 +38,8 @@ pub(crate) struct BlockCache {
     pages: Ring<Arc<[u8]>>,
     large: Ring<Large>,
     next_block: AtomicU64,
+    /// Whether the database was closed.
+    let_go: AtomicBool,
 }
 
 /// One block's door to the cache.
@@ -70,7 +72,13 @@ impl BlockCache {
             pages: Ring::new(bytes / 2, SHARDS),
             large: Ring::new(bytes / 3, 1),
             next_block: AtomicU64::new(0),
+            let_go: AtomicBool::new(false),
         })
+    }
+
+    /// Notes that the directory is let go: no file in it is ours from now on.
+    pub(crate) fn let_go(&self) {
+        self.let_go.store(true, Ordering::Release);
     }
 
     /// Bytes that it holds.
@@ -92,6 +100,11 @@ impl BlockCache {
 }
 
 impl BlockThings {
+    /// Whether the directory was let go.
+    pub(super) fn is_let_go(&self) -> bool {
+        self.cache.let_go.load(Ordering::Acquire)
+    }
+
     /// The timestamps of a column, if they are there.
     pub(super) fn column(&self, column: u32) -> Option<Arc<[i64]>> {
         self.cache.columns.get((self.block, column.into()))

@@ -309,7 +309,8 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        if *self.doomed.get_mut() {
+        // Once the directory is let go, the path may be another's.
+        if *self.doomed.get_mut() && !self.things().is_let_go() {
             // What stays is harmless: opening the database removes it.
             let _ = self.vfs.remove(self.pages.path());
         }

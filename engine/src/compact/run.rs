@@ -24,29 +24,47 @@ use crate::tidy;
 use crate::tombstone::Tally;
 use crate::view::{LiveBlock, View};
 
-/// Carries out the most urgent job of all namespaces; whether there was one.
+/// Carries out the most urgent job of all namespaces; whether there was one. Where one fails, the
+/// other namespaces get theirs done before the error is returned.
 pub(crate) fn step(shared: &Shared) -> Result<bool> {
     let _turn = shared.compacting.lock();
     let pressed = are_tombstones_many(shared);
+    let mut failed = None;
     for space in shared.spaces.all() {
-        shared.check_writable()?;
-        purge(shared, &space)?;
-        let view = space.view.get();
-        let blocks = weighed(shared, &space, &view);
-        let newest = newest(&view).min(shared.now());
-        let rungs = |step| rungs(shared, &space, step);
-        let knobs = Knobs {
-            pressed,
-            ..knobs(&space)
-        };
-        if let Some(job) = plan(&blocks, &rungs, newest, &knobs) {
-            run(shared, &space, &job, 0)?;
-            return Ok(true);
+        loop {
+            shared.check_writable()?;
+            match step_in(shared, &space, pressed) {
+                Ok(true) if failed.is_none() => return Ok(true),
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    failed.get_or_insert(error);
+                    break;
+                }
+            }
         }
-        if let Some((job, step)) = coarser(shared, &space) {
-            run(shared, &space, &job, step)?;
-            return Ok(true);
-        }
+    }
+    failed.map_or(Ok(false), Err)
+}
+
+/// Carries out the most urgent job of one namespace; whether there was one.
+fn step_in(shared: &Shared, space: &Arc<Space>, pressed: bool) -> Result<bool> {
+    purge(shared, space)?;
+    let view = space.view.get();
+    let blocks = weighed(shared, space, &view);
+    let newest = newest(&view).min(shared.now());
+    let rungs = |step| rungs(shared, space, step);
+    let knobs = Knobs {
+        pressed,
+        ..knobs(space)
+    };
+    if let Some(job) = plan(&blocks, &rungs, newest, &knobs) {
+        run(shared, space, &job, 0)?;
+        return Ok(true);
+    }
+    if let Some((job, step)) = coarser(shared, space) {
+        run(shared, space, &job, step)?;
+        return Ok(true);
     }
     Ok(false)
 }
@@ -82,6 +100,9 @@ pub(crate) fn all(shared: &Shared) -> Result<()> {
 fn merge_all(shared: &Shared, space: &Arc<Space>, through: u64) -> Result<()> {
     loop {
         shared.check_writable()?;
+        if space.is_dropped() {
+            return Ok(());
+        }
         purge(shared, space)?;
         let view = space.view.get();
         let newest = newest(&view).min(shared.now());

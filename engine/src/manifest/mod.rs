@@ -44,6 +44,8 @@ pub(crate) struct Manifest {
     len: u64,
     /// Number of the next record.
     next_record: u64,
+    /// Whether the directory was let go.
+    ended: bool,
 }
 
 impl Manifest {
@@ -64,6 +66,7 @@ impl Manifest {
             state,
             len,
             next_record: 1,
+            ended: false,
         })
     }
 
@@ -92,6 +95,7 @@ impl Manifest {
             state: contents.state,
             len: contents.len,
             next_record: contents.next_record,
+            ended: false,
         };
         Ok(Some((manifest, torn)))
     }
@@ -105,6 +109,11 @@ impl Manifest {
             .map_err(|error| Error::io("read", &path, error))?;
         self.file = renew(&*self.vfs, &self.dir.join(TEMPORARY_NAME), &path, &bytes)?;
         Ok(())
+    }
+
+    /// Refuses every further commit: the directory is let go.
+    pub(crate) fn end(&mut self) {
+        self.ended = true;
     }
 
     /// The id of the database.
@@ -135,6 +144,9 @@ impl Manifest {
     /// Makes `edit` durable; what it adds is live from then on. On a full disk the reserve is
     /// spent before giving up.
     pub(crate) fn commit(&mut self, edit: &Edit, reserve: &Reserve) -> Result<(), Failure> {
+        if self.ended {
+            return Err(Failure::Refused(Error::Closed));
+        }
         let path = self.dir.join(NAME);
         if let Err(what) = self.state.check(edit) {
             return Err(Failure::Refused(Error::corrupt(&path, self.len, what)));

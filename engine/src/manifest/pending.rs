@@ -91,6 +91,11 @@ impl Pending {
         *self == Self::default()
     }
 
+    /// How many deletes wait.
+    pub(crate) fn deletes(&self) -> usize {
+        self.tombstones.len()
+    }
+
     /// Adds all changes to `edit`, whose `flushed_through` must be at or above their sequences.
     pub(crate) fn put_into(&self, edit: &mut Edit) {
         edit.namespaces.extend_from_slice(&self.namespaces);

@@ -457,3 +457,100 @@ fn what_takes_the_place_of_a_step_is_summed_up_once() {
     let sums = db.aggregate(&cpu, .., &Aggregate::new(Function::Sum));
     assert_eq!(sums.unwrap()[0].points[0].value, 6.0);
 }
+
+/// Whoever was still taking blocks away when the database was closed went on behind the back of the
+/// next open: a block was gone that its manifest named.
+#[test]
+fn closing_ends_what_takes_blocks_away() {
+    let vfs = memory();
+    for round in 0..40 {
+        let db = open(&vfs);
+        let other = db
+            .create_namespace("other", NamespaceOptions::default())
+            .unwrap();
+        for at in 0..10 {
+            append(&db, &cpu("a"), at, 1.0);
+            append(&other, &cpu("a"), at, 1.0);
+            db.flush().unwrap();
+        }
+        std::thread::scope(|scope| {
+            let handle = db.clone();
+            let deletes = scope.spawn(move || {
+                let through = (0..10).take_while(|&at| {
+                    let deleted = handle.delete(&selector("cpu"), ..=at);
+                    assert!(
+                        matches!(deleted, Ok(()) | Err(Error::Closed)),
+                        "{deleted:?}"
+                    );
+                    deleted.is_ok()
+                });
+                let through = through.last().unwrap_or(-1);
+                let dropped = handle.drop_namespace("other");
+                assert!(
+                    matches!(dropped, Ok(()) | Err(Error::Closed)),
+                    "{dropped:?}"
+                );
+                through
+            });
+            for _ in 0..round * 50 {
+                std::hint::spin_loop();
+            }
+            db.close().unwrap();
+            let again = open(&vfs);
+            let through = deletes.join().unwrap();
+            let first = all(&again, "cpu").first().map(|it| it.1.timestamps[0]);
+            assert!(
+                first.is_none_or(|first| first > through),
+                "{first:?} {through}"
+            );
+            again.close().unwrap();
+        });
+        let db = open(&vfs);
+        assert!(db.verify().unwrap().is_clean());
+        db.delete(&selector("{}"), ..).unwrap();
+        let _ = db.drop_namespace("other");
+        db.close().unwrap();
+    }
+}
+
+/// A block that nobody needed any more went with its last reader, by its path; after closing, that
+/// may be the path of a block of a restored database.
+#[test]
+fn a_reader_of_a_closed_database_removes_nothing() {
+    let vfs = memory();
+    let db = open(&vfs);
+    for at in [1, 2] {
+        append(&db, &cpu("a"), at, 1.0);
+        db.flush().unwrap();
+    }
+    let mut asked = db.select(&selector("cpu"), ..).unwrap();
+    db.compact().unwrap();
+    db.close().unwrap();
+    drop(db);
+    let before = files(&vfs, "/db/blocks");
+    asked.next().unwrap().unwrap();
+    drop(asked);
+    assert_eq!(files(&vfs, "/db/blocks"), before);
+    // What nothing names goes with the next open.
+    let db = open(&vfs);
+    assert_eq!(files(&vfs, "/db/blocks").len() as u64, db.stats().blocks);
+}
+
+/// Deletes that waited in the log for a flush counted against the limits, and nothing asked for
+/// that flush: without appends the 1,025th delete with a pattern was refused for good.
+#[test]
+fn maintenance_makes_room_for_more_deletes() {
+    let vfs = memory();
+    let db = open(&vfs);
+    append(&db, &cpu("a"), 1, 1.0);
+    append(&db, &cpu("b"), 1, 1.0);
+    db.flush().unwrap();
+    for at in 0..3000 {
+        db.delete(&selector(r#"cpu{host=~"a|c"}"#), at..=at)
+            .unwrap();
+        if at % 100 == 0 {
+            while db.maintain().unwrap() {}
+        }
+    }
+    assert_eq!(all(&db, "cpu").len(), 1);
+}
