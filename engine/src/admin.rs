@@ -119,7 +119,8 @@ impl Db {
         self.core().spaces.all().into_iter().map(info).collect()
     }
 
-    /// Changes how a namespace is kept, from now on and for good. A shorter retention hides at once
+    /// Changes how a namespace is kept, from now on and for good: `options` take the place of all
+    /// that it had (see [`Db::namespaces`]). A shorter retention hides at once
     /// what is older, and the disk space comes back soon; a longer one brings nothing back that is
     /// gone.
     pub fn alter_namespace(&self, name: &str, options: NamespaceOptions) -> Result<()> {
@@ -137,8 +138,8 @@ impl Db {
         acknowledge(shared, position)
     }
 
-    /// Drops a namespace with everything in it, at once and for good; `default` stays. Handles on it
-    /// are refused from then on. Its name may be used again, by a new namespace.
+    /// Drops a namespace with everything in it, at once and for good; `default` stays. What its
+    /// handles are asked or told is refused from then on; their metadata is empty. Its name may be used again, by a new namespace.
     pub fn drop_namespace(&self, name: &str) -> Result<()> {
         let shared = self.shared()?;
         let mut commit = shared.commit.lock();
@@ -205,12 +206,18 @@ impl Db {
 
     /// What is known of the metric `metric`.
     pub fn metadata(&self, metric: &str) -> Option<Metadata> {
-        self.space().metadata.read().get(metric)
+        let space = self.space();
+        let known = space.metadata.read().get(metric);
+        known.filter(|_| !space.is_dropped())
     }
 
     /// All metrics of the namespace that something is known of, by name.
     pub fn all_metadata(&self) -> Vec<(String, Metadata)> {
-        self.space().metadata.read().all()
+        let space = self.space();
+        if space.is_dropped() {
+            return Vec::new();
+        }
+        space.metadata.read().all()
     }
 }
 

@@ -121,7 +121,8 @@ pub(crate) fn is_due(shared: &Shared) -> bool {
     let floor = shared.manifest.lock().state().wal_floor;
     let commit = shared.commit.lock();
     if commit.head_since.is_none() && commit.changes.is_empty() {
-        return false;
+        // A new series was refused, and no append lets the idle ones be forgotten.
+        return shared.memory.labels.is_pressed();
     }
     let files = commit.wal.number().saturating_sub(floor);
     let age = commit.head_since.map_or(Duration::ZERO, |since| {

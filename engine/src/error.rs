@@ -264,8 +264,8 @@ impl fmt::Display for Error {
             ),
             Error::Corrupt { file, offset, what } => write!(
                 f,
-                "{} is damaged at offset {offset}: {what}; keep the file and restore a copy, \
-                 nothing was changed",
+                "{} is damaged at offset {offset}: {what}; nothing was changed: keep what is \
+                 there and restore a copy",
                 file.display()
             ),
             Error::Version {
@@ -292,7 +292,8 @@ impl fmt::Display for Error {
             Error::Locked { path, holder } => {
                 write!(
                     f,
-                    "the database is in use: {} is held by {holder}",
+                    "the database is in use: {} is held by {holder}; read beside it with \
+                     Db::open_read_only",
                     path.display()
                 )
             }
@@ -302,11 +303,13 @@ impl fmt::Display for Error {
             Error::Closed => write!(f, "the database was closed; open it again"),
             Error::NoNamespace { name } => write!(
                 f,
-                "there is no namespace `{name}`; make it with Db::create_namespace"
+                "there is no namespace `{name}` (any more); Db::namespaces lists those there are, \
+                 Db::create_namespace makes one"
             ),
             Error::ReadOnly => write!(
                 f,
-                "the database was opened for reading only; open it with Db::open to change it"
+                "the database was opened for reading only, and this is for its writer: do it \
+                 through the handle of Db::open"
             ),
             Error::Expired {
                 namespace,

@@ -88,9 +88,11 @@ fn freeze(shared: &Shared) -> Result<()> {
             empty.push(space);
         }
     }
-    if heads.is_empty() && commit.changes.is_empty() {
+    let labels = &shared.memory.labels;
+    if heads.is_empty() && commit.changes.is_empty() && !labels.is_pressed() {
         return Ok(());
     }
+    labels.relax();
     let Commit {
         wal,
         head_since,

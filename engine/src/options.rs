@@ -43,8 +43,9 @@ pub enum Reads {
 pub enum Maintenance {
     /// Threads of the database, when memory, WAL size or age call for it.
     Background,
-    /// Only `Db::flush`, and an append that finds memory or the WAL full. For tests and for
-    /// programs that want no threads; `Sync::Interval` then syncs within appends.
+    /// Only by `Db::flush`, `Db::compact` and `Db::maintain`, and in an append that finds memory or
+    /// the WAL full. For tests and for programs that want no threads; `Sync::Interval` then syncs
+    /// within appends.
     Manual,
 }
 

@@ -42,7 +42,27 @@ struct Mark {
 pub(crate) struct LabelAccount {
     pub(crate) series: AtomicU64,
     pub(crate) bytes: AtomicU64,
+    /// Generations that must go by before every idle series is forgotten, once a new one was
+    /// refused.
+    waits: AtomicU64,
 }
+
+impl LabelAccount {
+    /// Whether a new series was refused: then generations go by although nothing is written.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.waits.load(Ordering::Relaxed) > 0
+    }
+
+    /// Notes that a generation went by.
+    pub(crate) fn relax(&self) {
+        let (set, get) = (Ordering::Relaxed, Ordering::Relaxed);
+        let less = |waits: u64| waits.checked_sub(1);
+        let _ = self.waits.fetch_update(set, get, less);
+    }
+}
+
+/// Generations after which a series that nobody asks for is forgotten.
+const IDLE_GENERATIONS: u64 = 2;
 
 /// What a new series is held against.
 #[derive(Debug, Clone, Copy)]
@@ -102,6 +122,16 @@ impl Registry {
     /// Whether a new series with these labels keeps within the limits.
     pub(crate) fn check(&self, labels: &Labels) -> Result<()> {
         self.limits.labels.check(labels)?;
+        let room = self.check_room(labels);
+        if room.is_err() {
+            self.account
+                .waits
+                .store(IDLE_GENERATIONS, Ordering::Relaxed);
+        }
+        room
+    }
+
+    fn check_room(&self, labels: &Labels) -> Result<()> {
         if self.len() as u64 >= self.limits.own_series {
             return Err(Error::limit(
                 "series limit of the namespace",

@@ -58,7 +58,7 @@ impl Db {
     /// that compaction or retention frees later stays taken until the snapshot is removed. Elsewhere
     /// they are copied. The directory appears whole and durable, or not at all; it opens like any
     /// database, and changes in one of the two do not show in the other. `dir` must not exist nor
-    /// lie in the database.
+    /// lie in the database. Of a database in memory it is in memory too.
     pub fn snapshot(&self, dir: impl AsRef<Path>) -> Result<SnapshotReport> {
         let shared = self.shared()?;
         shared.check_writable()?;

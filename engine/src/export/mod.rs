@@ -92,7 +92,8 @@ impl Db {
     ///
     /// Every change up to [`Export::sequence`] is in the export, and perhaps some later ones:
     /// whoever writes the export into an empty database, and then applies what [`Db::frames_since`]
-    /// gives from that sequence on, has what this database has.
+    /// gives of this namespace from that sequence on, has its samples. Metadata and options are in
+    /// `Db::all_metadata` and `Db::namespaces`.
     ///
     /// Of what was downsampled
     /// ([`NamespaceOptions::downsample`](crate::NamespaceOptions::downsample)) the export has the

@@ -246,7 +246,7 @@ fn check_free(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
 }
 
 fn refuse(why: String) -> Error {
-    let argument = "the directory of the snapshot";
+    let argument = "the directory to make";
     Error::InvalidArgument { argument, why }
 }
 

@@ -554,3 +554,28 @@ fn maintenance_makes_room_for_more_deletes() {
     }
     assert_eq!(all(&db, "cpu").len(), 1);
 }
+
+/// Once idle series had taken every place, refused appends left nothing to flush, and without a
+/// flush no series was forgotten: the bound held new ones off for good.
+#[test]
+fn idle_series_make_room_without_an_append() {
+    for by_call in [true, false] {
+        let vfs = memory();
+        let db = Db::open("/db", manual(&vfs).max_series(2)).unwrap();
+        append(&db, &cpu("a"), 1, 1.0);
+        append(&db, &cpu("b"), 1, 1.0);
+        db.flush().unwrap();
+        let third = Batch::new().sample(cpu("c"), 2, 1.0);
+        assert!(db.append(&third).is_err());
+        for _ in 0..2 {
+            if by_call {
+                db.flush().unwrap();
+            } else {
+                db.maintain().unwrap();
+            }
+        }
+        db.append(&third).unwrap();
+        assert_eq!(all(&db, "cpu").len(), 3);
+        assert!(!db.maintain().unwrap());
+    }
+}
