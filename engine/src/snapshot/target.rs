@@ -39,8 +39,9 @@ impl<'a> Target<'a> {
         let mut name = dir.file_name().unwrap_or_default().to_owned();
         name.push(".snapshot-tmp");
         let temporary = dir.with_file_name(name);
-        make_dir(&**vfs, &temporary)?;
-        let lock = take_lock(&**vfs, &temporary.join(LOCK)).inspect_err(|_| {
+        let made = make_dir(&**vfs, &temporary);
+        let lock = made.and_then(|()| take_lock(&**vfs, &temporary.join(LOCK)));
+        let lock = lock.inspect_err(|_| {
             // Nothing but an empty directory goes by this.
             let _ = vfs.remove_dir(&temporary);
         })?;
@@ -212,10 +213,14 @@ fn take_lock(vfs: &dyn Vfs, path: &Path) -> Result<Box<dyn Lock>> {
         _ => Error::io("lock", path, error),
     };
     let lock = vfs.lock(path).map_err(failed)?;
-    if !vfs.exists(path).map_err(failed)? {
-        return Err(failed(ErrorKind::WouldBlock.into()));
+    match vfs.exists(path) {
+        Ok(true) => Ok(lock),
+        Ok(false) => Err(failed(ErrorKind::WouldBlock.into())),
+        Err(error) => {
+            let _ = vfs.remove(path);
+            Err(failed(error))
+        }
     }
-    Ok(lock)
 }
 
 /// Refuses a directory that is there, or lies in the one that is copied.
