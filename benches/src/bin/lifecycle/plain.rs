@@ -130,7 +130,7 @@ impl Plain {
     }
 
     /// All series are there, but those of `gone`.
-    fn check_series(
+    pub(crate) fn check_series(
         &self,
         shape: &Shape,
         answer: &[AggregatedSeries],
