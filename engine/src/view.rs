@@ -4,14 +4,14 @@
 //! Input: publications by flush, compaction and deletes. Output: an `Arc` that stays as it is for
 //! as long as it is held; a head and the block made of it are never in the same view. Invariant: a
 //! block carries those tombstones of the view that are above what was purged from it and meet it
-//! in time; what a tombstone selects in a block is looked up when it is asked for, and cached with
-//! the block.
+//! in time. What a tombstone selects in a block is looked up when it is asked for, and kept in the
+//! cache of the block.
 
 use std::sync::{Arc, OnceLock};
 
 use treering_index::Postings;
 
-use crate::block::{Block, Cursor};
+use crate::block::{Block, BlockIndex, Cursor};
 use crate::compact::Deleted;
 use crate::error::Result;
 use crate::head::Head;
@@ -270,21 +270,12 @@ impl LiveBlock {
     /// cache of the block has let go of them.
     pub(crate) fn hidden_in(&self, first: i64, last: i64) -> Result<Vec<Hidden>> {
         let (mut hidden, mut index) = (Vec::new(), None);
-        for Hide { tombstone, .. } in self.hides.iter().map(|hide| &**hide) {
+        for hide in &self.hides {
+            let tombstone = &hide.tombstone;
             if tombstone.first > last || tombstone.last < first {
                 continue;
             }
-            let series = match self.block.known_hidden(tombstone.sequence) {
-                Some(series) => series,
-                None => {
-                    // Several look into it once.
-                    let index = match &index {
-                        Some(index) => index,
-                        None => index.insert(self.block.index()?),
-                    };
-                    index.hidden(tombstone.sequence, tombstone.selector.matchers())?
-                }
-            };
+            let series = hide.postings(&self.block, &mut index)?;
             if !series.is_empty() {
                 hidden.push(Hidden {
                     series,
@@ -320,8 +311,9 @@ impl LiveBlock {
 
     /// The sequence through which tombstones hide nothing here; `newest` when none hides anything.
     pub(crate) fn hides_nothing_through(&self, newest: u64) -> Result<u64> {
+        let mut index = None;
         for hide in &self.hides {
-            if !hide.share(&self.block)?.nothing {
+            if !hide.share(&self.block, &mut index)?.nothing {
                 return Ok(hide.tombstone.sequence - 1);
             }
         }
@@ -343,8 +335,9 @@ impl LiveBlock {
     /// Of tombstones that overlap and select the same, only the one that hides most counts.
     fn deleted_percent(&self) -> u64 {
         let mut sums: Vec<(&Tombstone, i64, i64, f64)> = Vec::new();
+        let mut index = None;
         for hide in &self.hides {
-            let Ok(share) = hide.share(&self.block) else {
+            let Ok(share) = hide.share(&self.block, &mut index) else {
                 continue;
             };
             let new = &*hide.tombstone;
@@ -365,18 +358,11 @@ impl LiveBlock {
 }
 
 impl Hide {
-    fn share(&self, block: &Block) -> Result<Share> {
+    fn share<'a>(&self, block: &'a Block, index: &mut Index<'a>) -> Result<Share> {
         if let Some(share) = self.share.get() {
             return Ok(*share);
         }
-        let tombstone = &self.tombstone;
-        let series = match block.known_hidden(tombstone.sequence) {
-            Some(series) => series,
-            None => {
-                let index = block.index()?;
-                index.hidden(tombstone.sequence, tombstone.selector.matchers())?
-            }
-        };
+        let series = self.postings(block, index)?;
         let (first, last) = (self.tombstone.first, self.tombstone.last);
         let stride = (series.len() as usize).div_ceil(SERIES_WEIGHED).max(1);
         let (mut samples, mut chunks, mut cursor) = (0.0, Vec::new(), Cursor::default());
@@ -397,4 +383,20 @@ impl Hide {
         let samples = samples * stride as f64;
         Ok(*self.share.get_or_init(|| Share { samples, nothing }))
     }
+
+    /// The series of the block that it selects. `index` is for those that ask on.
+    fn postings<'a>(&self, block: &'a Block, index: &mut Index<'a>) -> Result<Arc<Postings>> {
+        let sequence = self.tombstone.sequence;
+        if let Some(series) = block.known_hidden(sequence) {
+            return Ok(series);
+        }
+        let index = match index {
+            Some(index) => index,
+            None => index.insert(block.index()?),
+        };
+        index.hidden(sequence, self.tombstone.selector.matchers())
+    }
 }
+
+/// The index of a block, once it is needed.
+type Index<'a> = Option<BlockIndex<'a>>;

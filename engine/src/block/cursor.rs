@@ -90,13 +90,15 @@ impl Directory {
         {
             // The groups before `low` begin at or before `ordinal`, those from `high` on after it.
             let (mut low, mut high) = (0, length(&self.group_table) / GROUP_BYTES as u64);
-            while low < high {
+            while high - low > ROWS_AT_ONCE {
                 let middle = low + (high - low) / 2;
-                match self.row(pages, middle)?.0 <= ordinal {
-                    true => low = middle + 1,
-                    false => high = middle,
+                match self.rows(pages, middle..middle + 1)?.first() {
+                    Some(row) if row.0 > ordinal => high = middle,
+                    _ => low = middle + 1,
                 }
             }
+            let rows = self.rows(pages, low..high)?;
+            low += rows.partition_point(|row| row.0 <= ordinal) as u64;
             number = low.wrapping_sub(1);
             found = self.group_at(pages, number)?;
         }
@@ -119,11 +121,11 @@ impl Directory {
             u32::try_from(self.series).unwrap_or(u32::MAX),
             u32::try_from(length(&self.directory)).unwrap_or(u32::MAX),
         );
-        let (series, start) = self.row(pages, number)?;
-        let next = match number + 1 < groups {
-            true => self.row(pages, number + 1)?,
-            false => end,
+        let rows = self.rows(pages, number..groups.min(number + 2))?;
+        let Some(&(series, start)) = rows.first() else {
+            return Ok(None);
         };
+        let next = rows.get(1).copied().unwrap_or(end);
         Ok((start < next.1 && next.1 <= end.1).then(|| Group {
             number,
             series: series..next.0,
@@ -131,17 +133,24 @@ impl Directory {
         }))
     }
 
-    /// A row of the group table: first series and offset of a group.
-    fn row(&self, pages: &PagedReader, number: u64) -> Result<(u32, u32)> {
-        let at = self.group_table.start + number * GROUP_BYTES as u64;
-        let row = pages.read(at, GROUP_BYTES)?;
-        let &[a, b, c, d, e, f, g, h] = row.first_chunk::<GROUP_BYTES>().unwrap_or(&[0; 8]);
-        Ok((
-            u32::from_le_bytes([a, b, c, d]),
-            u32::from_le_bytes([e, f, g, h]),
-        ))
+    /// Rows of the group table: first series and offset of a group.
+    fn rows(&self, pages: &PagedReader, numbers: Range<u64>) -> Result<Vec<(u32, u32)>> {
+        let at = self.group_table.start + numbers.start * GROUP_BYTES as u64;
+        let bytes = length(&numbers) as usize * GROUP_BYTES;
+        let rows = pages.read(at, bytes)?;
+        let (rows, _) = rows.as_chunks::<GROUP_BYTES>();
+        let row = |&[a, b, c, d, e, f, g, h]: &[u8; GROUP_BYTES]| {
+            (
+                u32::from_le_bytes([a, b, c, d]),
+                u32::from_le_bytes([e, f, g, h]),
+            )
+        };
+        Ok(rows.iter().map(row).collect())
     }
 }
+
+/// Most rows of the group table that are read at a time.
+const ROWS_AT_ONCE: u64 = 128;
 
 /// A group of series in the directory.
 struct Group {
