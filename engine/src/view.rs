@@ -364,7 +364,7 @@ impl Hide {
         }
         let series = self.postings(block, index)?;
         let (first, last) = (self.tombstone.first, self.tombstone.last);
-        let stride = (series.len() as usize).div_ceil(SERIES_WEIGHED).max(1);
+        let stride = series.len().div_ceil(SERIES_WEIGHED).max(1);
         let (mut samples, mut chunks, mut cursor) = (0.0, Vec::new(), Cursor::default());
         // Rows of steps stand for samples outside of what their chunks span.
         let mut nothing = series.is_empty() || (stride == 1 && block.info().meta.step == 0);
