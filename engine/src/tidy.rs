@@ -36,11 +36,11 @@ pub(crate) fn expire(shared: &Shared) -> Result<()> {
             }
         })
     };
-    let spaces = shared.spaces.all();
-    spaces
-        .iter()
-        .map(expire)
-        .fold(Ok(()), |all, one| all.and(one))
+    let mut first = Ok(());
+    for space in shared.spaces.all() {
+        first = first.and(expire(&space));
+    }
+    first
 }
 
 fn expire_by_age(shared: &Shared, space: &Arc<Space>) -> Result<()> {
