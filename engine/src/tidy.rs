@@ -37,10 +37,9 @@ pub(crate) fn expire(shared: &Shared) -> Result<()> {
         })
     };
     let spaces = shared.spaces.all();
-    spaces
-        .iter()
-        .map(expire)
-        .fold(Ok(()), |all, one| all.and(one))
+    // All of them, whatever becomes of one: the first error is told.
+    let outcomes: Vec<Result<()>> = spaces.iter().map(expire).collect();
+    outcomes.into_iter().collect()
 }
 
 fn expire_by_age(shared: &Shared, space: &Arc<Space>) -> Result<()> {

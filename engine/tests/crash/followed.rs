@@ -36,13 +36,13 @@ pub(crate) fn follow(db: &Db, answer: &Answer, keeps_all: bool) -> Result<(), St
 
 /// The frames count up by one from `first` through `last`.
 fn in_order(frames: &[Frame], first: u64, last: u64) -> Result<(), String> {
-    let found = frames.iter().map(|frame| frame.sequence);
+    let mut found = frames.iter().map(|frame| frame.sequence);
     match found.clone().eq(first..=last) {
         true => Ok(()),
         false => Err(format!(
             "frames {:?} to {:?} ({} of them) in place of {first} to {last}",
             found.clone().next(),
-            found.last(),
+            found.next_back(),
             frames.len()
         )),
     }
