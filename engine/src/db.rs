@@ -221,7 +221,8 @@ impl Db {
     }
 
     /// Gives references back: the memory may forget the series once they have had no samples for a
-    /// while, and the references are stale from then on. Those of other opens are passed over.
+    /// while, and the references are stale from then on: all references to the series, whoever in
+    /// the program took them. Those of other opens are passed over.
     pub fn release(&self, series: &[SeriesRef]) {
         let registry = self.space.registry.read();
         for series in series {

@@ -235,6 +235,11 @@ fn publish(shared: &Shared, set: &FrozenSet, written: &[Written<'_>]) -> Result<
     set.changes.without(gone).put_into(&mut edit);
     let unneeded = tidy::drop_tombstones(manifest.state(), &mut edit);
     manifest.commit(&edit, &shared.reserve)?;
+    let dir = shared.dir.join(flush::DIR);
+    for block in &edit.remove {
+        // Of dropped namespaces, which nobody can open any more.
+        let _ = shared.options.vfs.remove(&block_path(&dir, *block));
+    }
     for (written, blocks) in written.iter().zip(blocks) {
         Counters::add(
             &shared.counters.flushed_bytes,
