@@ -127,7 +127,7 @@ impl Db {
     /// # Errors
     /// [`Error::FramesGone`] when the next change is not in the log any more: take a
     /// [`Db::export`] and go on from there. [`Error::InvalidArgument`] for a sequence that has not
-    /// been written yet.
+    /// been written yet. [`Error::ReadOnly`] for a read-only open: [`Db::watch`] follows there.
     pub fn frames_since(&self, sequence: u64) -> Result<Frames> {
         let shared = self.shared()?;
         shared.check_open()?;

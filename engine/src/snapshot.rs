@@ -58,7 +58,8 @@ impl Db {
     /// that compaction or retention frees later stays taken until the snapshot is removed. Elsewhere
     /// they are copied. The directory appears whole and durable, or not at all; it opens like any
     /// database, and changes in one of the two do not show in the other. `dir` must not exist nor
-    /// lie in the database. Of a database in memory it is in memory too.
+    /// lie in the database. Of a database in memory it is in memory too. Not through
+    /// a read-only open: [`Error::ReadOnly`].
     pub fn snapshot(&self, dir: impl AsRef<Path>) -> Result<SnapshotReport> {
         let shared = self.shared()?;
         shared.check_writable()?;
