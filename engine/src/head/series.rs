@@ -62,10 +62,10 @@ impl Stream {
         }
     }
 
-    /// As [`Run::shows`].
+    /// As [`Run::is_left`]; what does not decode is there, so that a query tells of it.
     fn shows(&self, first: i64, last: i64) -> bool {
         let (from, to) = (first.max(self.min_time), last.min(self.max_time));
-        from <= to && (self.holes.is_empty() || !self.holes.cover(from, to))
+        from <= to && (self.holes.is_empty() || self.run().is_left(first, last).unwrap_or(true))
     }
 
     /// As [`Run::without`].

@@ -133,12 +133,8 @@ impl Hiding {
                 chunks.clear();
                 let block = &live.block;
                 block.chunks_with(&mut cursor, ordinal, self.first, self.last, &mut chunks)?;
-                let hidden =
-                    |from: i64, to: i64| holes.cover(from.max(self.first), to.min(self.last));
-                if chunks
-                    .iter()
-                    .all(|chunk| hidden(chunk.min_time, chunk.max_time))
-                {
+                let runs = chunks.drain(..).map(|chunk| Run::of_chunk(block, chunk));
+                if !self.is_any_left(runs, &holes)? {
                     continue;
                 }
             }
@@ -176,7 +172,7 @@ impl Hiding {
             }
             for some in ids.chunks(CHECK_EVERY) {
                 guard.check()?;
-                self.add_shown(view, index, registry, some, &mut shown);
+                self.add_shown(view, index, registry, some, &mut shown)?;
             }
         }
         shown.sort_unstable();
@@ -192,7 +188,7 @@ impl Hiding {
         registry: &RwLock<Registry>,
         ids: &[u32],
         shown: &mut Vec<u32>,
-    ) {
+    ) -> Result<()> {
         let holes: Vec<Holes> = {
             let registry = registry.read();
             let labels = ids.iter().map(|&id| registry.index().labels(id));
@@ -207,13 +203,23 @@ impl Hiding {
                 if let Some(head) = view.heads().nth(index) {
                     head.runs(id, self.first, self.last, &mut runs);
                 }
-                self.hide(&mut runs, 0, holes);
-                if runs.is_empty() {
+                if !self.is_any_left(runs.drain(..), holes)? {
                     continue;
                 }
             }
             shown.push(id);
         }
+        Ok(())
+    }
+
+    /// Whether `holes` leave anything of the range in any of the runs.
+    fn is_any_left(&self, runs: impl Iterator<Item = Run>, holes: &Holes) -> Result<bool> {
+        for run in runs.filter_map(|run| run.without(holes)) {
+            if run.is_left(self.first, self.last)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Hides `holes` in the runs from `start` on, and takes out those that nothing of the range is

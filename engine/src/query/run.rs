@@ -52,6 +52,20 @@ impl Run {
         })
     }
 
+    /// A chunk of `block`, not yet read.
+    pub(crate) fn of_chunk(block: &Arc<Block>, chunk: ChunkRef) -> Self {
+        Self {
+            min_time: chunk.min_time,
+            max_time: chunk.max_time,
+            count: chunk.count as usize,
+            source: RunSource::Chunk {
+                block: Arc::clone(block),
+                chunk,
+            },
+            holes: Holes::default(),
+        }
+    }
+
     /// Statistics over the whole run, where they are stored and nothing was deleted.
     pub(crate) fn stats(&self) -> Option<&Stats> {
         match &self.source {
@@ -132,6 +146,21 @@ impl Run {
         self.decode_all(timestamps, values)?;
         self.holes.apply(start, timestamps, values);
         Ok(())
+    }
+
+    /// Whether deletes leave anything of it in `first..=last`; decodes where they took parts, for
+    /// the times of the run are then no longer those of samples.
+    pub(crate) fn is_left(&self, first: i64, last: i64) -> Result<bool> {
+        let (from, to) = (first.max(self.min_time), last.min(self.max_time));
+        if from > to || self.holes.cover(from, to) {
+            return Ok(false);
+        }
+        if self.holes.is_empty() {
+            return Ok(true);
+        }
+        let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+        self.decode(&mut timestamps, &mut values)?;
+        Ok(timestamps.iter().any(|at| (first..=last).contains(at)))
     }
 
     /// Appends all rows to the three columns, deleted ones too: a sample is a row of itself.

@@ -11,7 +11,7 @@ use treering_index::{Labels, Selector};
 use super::guard::{Guard, Held};
 use super::hiding::{CHECK_EVERY, Hiding};
 use super::holes::Holes;
-use super::run::{Run, RunSource, SeriesRuns};
+use super::run::{Run, SeriesRuns};
 use super::series::Series;
 use crate::block::{Block, Cursor, step_bounds};
 use crate::error::Result;
@@ -315,16 +315,7 @@ impl SeriesSet {
                 let cursor = &mut self.cursors[number];
                 let last = self.reach.last(block, last);
                 block.chunks_with(cursor, ordinal, first, last, &mut chunks)?;
-                runs.extend(chunks.into_iter().map(|chunk| Run {
-                    min_time: chunk.min_time,
-                    max_time: chunk.max_time,
-                    count: chunk.count as usize,
-                    source: RunSource::Chunk {
-                        block: Arc::clone(block),
-                        chunk,
-                    },
-                    holes: Holes::default(),
-                }));
+                runs.extend(chunks.into_iter().map(|chunk| Run::of_chunk(block, chunk)));
                 let holes = self.hiding.in_block(number, ordinal);
                 self.hiding.hide(runs, start, &holes);
             }

@@ -25,8 +25,8 @@ pub(crate) struct Plain {
     pub(crate) kept: Kept,
     hosts: BTreeMap<u8, BTreeMap<i64, Held>>,
     pub(crate) metadata: BTreeMap<String, Metadata>,
-    /// Whether anything was ever taken away: then lists of names that come from indexes may name
-    /// more than there is.
+    /// Whether anything ever went with its age or for its bytes: then lists of names that come from
+    /// indexes may name more than there is.
     pub(crate) thinned: bool,
     /// Whether it ever kept coarser steps: then an answer may say that it is approximate.
     pub(crate) coarse: bool,
@@ -121,7 +121,6 @@ impl Plain {
     }
 
     pub(crate) fn delete(&mut self, what: What, first: i64, last: i64) {
-        self.thinned = true;
         if first > last {
             return;
         }
@@ -245,6 +244,7 @@ impl Plain {
                 "the sample at {kept} stayed, one at {through} went"
             );
         }
+        self.thinned = true;
         self.delete(What::Everything, i64::MIN, through);
     }
 
