@@ -139,7 +139,8 @@ impl Db {
     }
 
     /// Drops a namespace with everything in it, at once and for good; `default` stays. What its
-    /// handles are asked or told is refused from then on; their metadata is empty. Its name may be used again, by a new namespace.
+    /// handles are asked or told is refused from then on; their metadata is empty. Its name may be
+    /// used again, by a new namespace.
     pub fn drop_namespace(&self, name: &str) -> Result<()> {
         let shared = self.shared()?;
         let mut commit = shared.commit.lock();

@@ -146,11 +146,11 @@ fn plain(function: Function, values: &[f64]) -> (f64, f64) {
         Function::Stddev => {
             let mean = exact_sum(values.iter().copied()) / count;
             let squares = exact_sum(values.iter().map(|value| (value - mean).powi(2)));
-            // Squares of what is larger leave the numbers, and those of what is smaller have fewer
-            // digits the smaller they are: the reference is no better than the engine there.
-            let zero = size == f64::MIN_POSITIVE;
-            let squares_well = zero || (1e-140..=1e150).contains(&size);
-            let size = if squares_well { size } else { f64::INFINITY };
+            // Squares of what is larger leave the numbers: one way of computing tells, another does not.
+            let size = if size > 1e150 { f64::INFINITY } else { size };
+            // A mean of squares is no finer than the least number above zero, 5e-324 for each value:
+            // its root may be off by 1e-159 whatever the values are.
+            let size = size.max(1e-147);
             ((squares / count).sqrt(), size)
         }
         _ => {
