@@ -317,8 +317,8 @@ impl fmt::Display for Error {
                 horizon,
             } => write!(
                 f,
-                "the sample at {timestamp} is older than the namespace `{namespace}` keeps (from \
-                 {horizon} on); raise NamespaceOptions::retention"
+                "the sample at {timestamp} ns is older than the namespace `{namespace}` keeps (from \
+                 {horizon} ns since the Unix epoch on); raise NamespaceOptions::retention"
             ),
             Error::StaleRef => write!(
                 f,

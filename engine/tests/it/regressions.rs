@@ -1,10 +1,11 @@
 //! One story per bug that was found, so that none comes back.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use treering::time::ManualClock;
+use treering::time::{Clock, ManualClock};
 use treering::vfs::{CallKind, Fault, FaultVfs, Repeat, Vfs};
 use treering::{
     Aggregate, Batch, Db, Error, Function, Labels, NamespaceOptions, Options, Selector, Sync,
@@ -458,59 +459,66 @@ fn what_takes_the_place_of_a_step_is_summed_up_once() {
     assert_eq!(sums.unwrap()[0].points[0].value, 6.0);
 }
 
+/// A clock at `HOUR`, which holds the first that asks once it is armed until it is let go on.
+#[derive(Debug)]
+struct Held {
+    armed: AtomicBool,
+    door: Barrier,
+}
+
+impl Clock for Held {
+    fn now(&self) -> i64 {
+        if self.armed.swap(false, Ordering::SeqCst) {
+            self.door.wait();
+            self.door.wait();
+        }
+        HOUR
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+const HOUR: i64 = 3600 * 1_000_000_000;
+
 /// Whoever was still taking blocks away when the database was closed went on behind the back of the
 /// next open: a block was gone that its manifest named.
 #[test]
 fn closing_ends_what_takes_blocks_away() {
     let vfs = memory();
-    for round in 0..40 {
-        let db = open(&vfs);
-        let other = db
-            .create_namespace("other", NamespaceOptions::default())
-            .unwrap();
-        for at in 0..10 {
-            append(&db, &cpu("a"), at, 1.0);
-            append(&other, &cpu("a"), at, 1.0);
-            db.flush().unwrap();
-        }
-        std::thread::scope(|scope| {
-            let handle = db.clone();
-            let deletes = scope.spawn(move || {
-                let through = (0..10).take_while(|&at| {
-                    let deleted = handle.delete(&selector("cpu"), ..=at);
-                    assert!(
-                        matches!(deleted, Ok(()) | Err(Error::Closed)),
-                        "{deleted:?}"
-                    );
-                    deleted.is_ok()
-                });
-                let through = through.last().unwrap_or(-1);
-                let dropped = handle.drop_namespace("other");
-                assert!(
-                    matches!(dropped, Ok(()) | Err(Error::Closed)),
-                    "{dropped:?}"
-                );
-                through
-            });
-            for _ in 0..round * 50 {
-                std::hint::spin_loop();
-            }
-            db.close().unwrap();
-            let again = open(&vfs);
-            let through = deletes.join().unwrap();
-            let first = all(&again, "cpu").first().map(|it| it.1.timestamps[0]);
-            assert!(
-                first.is_none_or(|first| first > through),
-                "{first:?} {through}"
-            );
-            again.close().unwrap();
-        });
-        let db = open(&vfs);
-        assert!(db.verify().unwrap().is_clean());
-        db.delete(&selector("{}"), ..).unwrap();
-        let _ = db.drop_namespace("other");
+    let clock = Arc::new(Held {
+        armed: AtomicBool::new(false),
+        door: Barrier::new(2),
+    });
+    let shared: Arc<dyn Clock> = Arc::clone(&clock) as _;
+    let db = Db::open("/db", manual(&vfs).clock(shared)).unwrap();
+    append(&db, &cpu("a"), 1, 1.0);
+    db.flush().unwrap();
+    db.alter_namespace(
+        "default",
+        NamespaceOptions::default().retention(Duration::from_secs(60)),
+    )
+    .unwrap();
+    std::thread::scope(|scope| {
+        let handle = db.clone();
+        clock.armed.store(true, Ordering::SeqCst);
+        let expires = scope.spawn(move || handle.compact());
+        clock.door.wait();
         db.close().unwrap();
-    }
+        let young: Arc<dyn Clock> = Arc::new(ManualClock::new(1));
+        let again = Db::open("/db", manual(&vfs).clock(young)).unwrap();
+        append(&again, &cpu("b"), 1, 1.0);
+        again.flush().unwrap();
+        clock.door.wait();
+        let expired = expires.join().unwrap();
+        assert!(matches!(expired, Err(Error::Closed)), "{expired:?}");
+        again.close().unwrap();
+    });
+    let young: Arc<dyn Clock> = Arc::new(ManualClock::new(1));
+    let db = Db::open("/db", manual(&vfs).clock(young)).unwrap();
+    assert_eq!(all(&db, "cpu").len(), 2);
+    assert!(db.verify().unwrap().is_clean());
 }
 
 /// A block that nobody needed any more went with its last reader, by its path; after closing, that
