@@ -26,7 +26,7 @@ use crate::space::Space;
 use crate::wal;
 use crate::wal::change::NamespaceChange;
 
-mod target;
+pub(crate) mod target;
 
 /// What a snapshot, or a database restored from one, holds and took.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

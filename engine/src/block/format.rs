@@ -15,6 +15,7 @@ use treering_codec::{MAX_CHUNK_SAMPLES, crc32, crc32_parts};
 
 use crate::error::{Error, Result};
 use crate::limits::MAX_SERIES;
+use crate::vfs::{File, Vfs};
 
 /// The newest format version that this release reads; it writes the oldest that will do.
 pub(crate) const VERSION: u32 = 2;
@@ -90,7 +91,7 @@ pub(crate) struct BlockMeta {
 impl BlockMeta {
     /// Seed of the checksums, so that intact bytes of another block do not pass for ours.
     pub(super) fn seed(&self) -> u32 {
-        crc32_parts(0, &[&self.database.to_le_bytes(), &self.id.to_le_bytes()])
+        seed(self.database, self.id)
     }
 
     /// Nanoseconds of one step; 0 where samples are as they came.
@@ -102,6 +103,10 @@ impl BlockMeta {
     fn version(&self) -> u32 {
         if self.step == 0 { VERSION_RAW } else { VERSION }
     }
+}
+
+fn seed(database: u64, id: u64) -> u32 {
+    crc32_parts(0, &[&database.to_le_bytes(), &id.to_le_bytes()])
 }
 
 /// What the footer tells about a block.
@@ -123,6 +128,15 @@ pub(crate) struct BlockInfo {
     pub(crate) columns: u64,
     /// Where its bytes went.
     pub(crate) bytes: BlockBytes,
+}
+
+impl BlockInfo {
+    /// What the footer of the file at `path` tells; see [`Footer::read`].
+    pub(crate) fn of_file(vfs: &dyn Vfs, path: &Path, known: Option<(u64, u64)>) -> Result<Self> {
+        let file = vfs.open(path);
+        let file = file.map_err(|error| Error::io("open", path, error))?;
+        Ok(Footer::read(&*file, path, known)?.info)
+    }
 }
 
 /// The bytes of a block file by purpose.
@@ -291,6 +305,33 @@ impl Footer {
         out
     }
 
+    /// Reads the footer of `file`, which is at `path`. Without `known` header and footer must agree;
+    /// with the ids of database and block the header is passed over.
+    pub(super) fn read(file: &dyn File, path: &Path, known: Option<(u64, u64)>) -> Result<Footer> {
+        let failed = |error| Error::io("read", path, error);
+        let bytes = file.len().map_err(failed)?;
+        let at = bytes.checked_sub(FOOTER_BYTES as u64);
+        let at = at.filter(|at| *at >= HEADER_BYTES as u64).ok_or_else(|| {
+            let what = format!("{bytes} bytes are too few for a block");
+            Error::corrupt(path, 0, what)
+        })?;
+        let mut footer = [0; FOOTER_BYTES];
+        file.read_exact_at(&mut footer, at).map_err(failed)?;
+        match known {
+            Some((database, id)) => {
+                let parsed = Self::parse_parts(&footer, None, seed(database, id));
+                let footer = parsed.map_err(|fault| fault.at(path, at, bytes))?;
+                let own = (footer.info.meta.database, footer.info.meta.id);
+                footer.checked(path, bytes, own == (database, id))
+            }
+            None => {
+                let mut header = [0; HEADER_BYTES];
+                file.read_exact_at(&mut header, 0).map_err(failed)?;
+                Self::parse(path, bytes, &header, &footer)
+            }
+        }
+    }
+
     /// What `header` and `footer`, the first and last bytes of a file of `file_bytes` bytes, tell.
     ///
     /// [`Error::Version`] when an intact header names a newer version, else [`Error::Corrupt`].
@@ -303,36 +344,40 @@ impl Footer {
         let start = file_bytes.saturating_sub(FOOTER_BYTES as u64);
         let (version, namespace, id, database) =
             parse_header(header).map_err(|fault| fault.at(path, 0, file_bytes))?;
-        let parsed = Self::parse_parts(
-            footer,
-            version,
-            crc32_parts(0, &[&database.to_le_bytes(), &id.to_le_bytes()]),
-        );
+        let parsed = Self::parse_parts(footer, Some(version), seed(database, id));
         let footer = parsed.map_err(|fault| fault.at(path, start, file_bytes))?;
         let meta = &footer.info.meta;
         if meta.version() != version {
             let what = "the version of the block is not that of its step";
             return Err(Error::corrupt(path, start, what));
         }
-        if (meta.namespace, meta.id, meta.database) != (namespace, id, database) {
-            return Err(Error::corrupt(
-                path,
-                start,
-                "header and footer tell of different blocks",
-            ));
-        }
-        if footer.info.bytes.total != file_bytes {
-            let total = footer.info.bytes.total;
-            let what = format!("the file is {file_bytes} bytes long, its footer says {total}");
-            return Err(Error::corrupt(path, start, what));
-        }
-        footer
-            .check()
-            .map_err(|what| Error::corrupt(path, start, what))?;
-        Ok(footer)
+        let is_same = (meta.namespace, meta.id, meta.database) == (namespace, id, database);
+        footer.checked(path, file_bytes, is_same)
     }
 
-    fn parse_parts(bytes: &[u8], named: u32, seed: u32) -> std::result::Result<Footer, Fault> {
+    /// The footer, if it is that of the block and of a file of this length.
+    fn checked(self, path: &Path, file_bytes: u64, is_same: bool) -> Result<Footer> {
+        let start = file_bytes.saturating_sub(FOOTER_BYTES as u64);
+        let wrong = |what: &str| Err(Error::corrupt(path, start, what));
+        if !is_same {
+            return wrong("header and footer tell of different blocks");
+        }
+        if self.info.bytes.total != file_bytes {
+            let total = self.info.bytes.total;
+            let what = format!("the file is {file_bytes} bytes long, its footer says {total}");
+            return wrong(&what);
+        }
+        match self.check() {
+            Ok(()) => Ok(self),
+            Err(what) => wrong(what),
+        }
+    }
+
+    fn parse_parts(
+        bytes: &[u8],
+        named: Option<u32>,
+        seed: u32,
+    ) -> std::result::Result<Footer, Fault> {
         let mut reader = Reader::new(bytes);
         let covered = reader.take(FOOTER_BYTES - 12)?;
         let stored = reader.u32()?;
@@ -356,7 +401,7 @@ impl Footer {
         let namespace = reader.u32()?;
         let (id, database, total) = (reader.u64()?, reader.u64()?, reader.u64()?);
         let version = reader.u32()?;
-        if version != named {
+        if named.unwrap_or(version) != version {
             return Err(Fault::What("header and footer name different versions"));
         }
         let sections = Sections::of_lengths(lengths)

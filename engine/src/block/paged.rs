@@ -138,8 +138,8 @@ pub(super) struct Layout {
     pub(super) paged: Range<u64>,
     /// The page table.
     pub(super) table: Range<u64>,
-    /// Checksum of the page table.
-    pub(super) table_crc: u32,
+    /// Checksum of the page table; without one each entry stands for itself.
+    pub(super) table_crc: Option<u32>,
     /// Seed of all checksums of the block.
     pub(super) seed: u32,
 }
@@ -328,7 +328,8 @@ impl PagedReader {
             return Ok(table);
         }
         let table = self.unchecked(&self.layout.table)?;
-        if crc32(self.layout.seed, &table) != self.layout.table_crc {
+        let crc = crc32(self.layout.seed, &table);
+        if self.layout.table_crc.is_some_and(|stored| stored != crc) {
             let what = "the checksum of the page table does not match";
             return Err(self.corrupt(self.layout.table.start, what));
         }

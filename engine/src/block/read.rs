@@ -26,6 +26,15 @@ use crate::vfs::Vfs;
 /// What a block keeps which shares no cache with others.
 const OWN_CACHE_BYTES: usize = 1 << 20;
 
+/// What the pages of a block are held against.
+#[derive(Debug, Clone, Copy)]
+enum Trust {
+    /// A page table with the checksum that the footer names.
+    All,
+    /// Their entries in the page table, whatever stands beside them.
+    Pages,
+}
+
 /// An open block. Threads share it; it holds no lock while it decodes.
 #[derive(Debug)]
 pub(crate) struct Block {
@@ -70,28 +79,46 @@ impl Block {
             }
             Reads::Pread => {
                 let file = vfs.open(path).map_err(fail("open"))?;
-                let bytes = file.len().map_err(fail("read"))?;
-                let (mut header, mut footer) = ([0; HEADER_BYTES], [0; FOOTER_BYTES]);
-                let at = bytes.checked_sub(FOOTER_BYTES as u64);
-                let at = at.filter(|at| *at >= HEADER_BYTES as u64).ok_or_else(|| {
-                    let what = format!("{bytes} bytes are too few for a block");
-                    Error::corrupt(path, 0, what)
-                })?;
-                file.read_exact_at(&mut header, 0).map_err(fail("read"))?;
-                file.read_exact_at(&mut footer, at).map_err(fail("read"))?;
-                (
-                    Source::File(file),
-                    Footer::parse(path, bytes, &header, &footer)?,
-                )
+                let footer = Footer::read(&*file, path, None)?;
+                (Source::File(file), footer)
             }
         };
+        Ok(Self::of(vfs, path, (source, footer), cache, Trust::All))
+    }
+
+    /// Opens a block that is damaged, `known` being the ids of its database and its own: a damaged
+    /// header is passed over, and each page stands for itself where the page table does not.
+    pub(crate) fn open_damaged(vfs: &Arc<dyn Vfs>, path: &Path, known: (u64, u64)) -> Result<Self> {
+        let file = vfs.open(path);
+        let file = file.map_err(|error| Error::io("open", path, error))?;
+        let footer = Footer::read(&*file, path, Some(known))?;
+        let cache = BlockCache::new(OWN_CACHE_BYTES);
+        Ok(Self::of(
+            vfs,
+            path,
+            (Source::File(file), footer),
+            &cache,
+            Trust::Pages,
+        ))
+    }
+
+    fn of(
+        vfs: &Arc<dyn Vfs>,
+        path: &Path,
+        (source, footer): (Source, Footer),
+        cache: &Arc<BlockCache>,
+        trust: Trust,
+    ) -> Self {
         let layout = Layout {
             paged: footer.sections.paged(),
             table: footer.sections.page_table.clone(),
-            table_crc: footer.page_table_crc,
+            table_crc: match trust {
+                Trust::All => Some(footer.page_table_crc),
+                Trust::Pages => None,
+            },
             seed: footer.info.meta.seed(),
         };
-        Ok(Self {
+        Self {
             pages: PagedReader::new(source, PathBuf::from(path), layout, cache.open()),
             columns: Columns::new(&footer.sections, footer.info.columns),
             directory: Directory::new(&footer.sections, &footer.info),
@@ -99,7 +126,7 @@ impl Block {
             index: IndexPlace::default(),
             vfs: Arc::clone(vfs),
             doomed: AtomicBool::new(false),
-        })
+        }
     }
 
     /// Lets the file go when the last one who reads this block is done. For a block that no

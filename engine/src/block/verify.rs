@@ -61,38 +61,47 @@ impl Block {
         if chunks.is_empty() {
             return Err(self.wrong("a series has no chunks"));
         }
-        let (mut timestamps, mut values, mut rows) = (Vec::new(), Vec::new(), Vec::new());
         for chunk in chunks {
-            timestamps.clear();
-            values.clear();
-            rows.clear();
-            self.decode_rows(chunk, &mut timestamps, &mut values, &mut rows)?;
-            let ends = (timestamps.first().copied(), timestamps.last().copied());
-            if values.len() != timestamps.len()
-                || values.len() != chunk.count as usize
-                || ends != (Some(chunk.min_time), Some(chunk.max_time))
-            {
-                return Err(self.wrong_chunk(chunk, "a chunk is not what its column says"));
-            }
-            let own = match chunk.step {
-                0 => Stats::of(&values),
-                _ => Fold::of(&rows).stats(),
-            };
-            if chunk.stats.is_some_and(|stats| stats != own) {
-                return Err(self.wrong_chunk(chunk, "the statistics of a chunk are not its own"));
-            }
-            let ends_at = |(row, value): (&Stats, &f64)| {
-                is_stale(*value) || row.last.to_bits() == value.to_bits()
-            };
-            if !rows.iter().zip(&values).all(ends_at) {
-                return Err(self.wrong_chunk(chunk, "a step does not end with its last sample"));
-            }
+            self.verified(chunk)?;
             totals.min_time = totals.min_time.min(chunk.min_time);
             totals.max_time = totals.max_time.max(chunk.max_time);
             totals.samples += u64::from(chunk.count);
             totals.chunks += 1;
         }
         Ok(())
+    }
+
+    /// The rows of a chunk, once they are what its entry says.
+    pub(crate) fn verified(&self, chunk: &ChunkRef) -> Result<Rows> {
+        let mut rows = Rows::default();
+        self.decode_rows(
+            chunk,
+            &mut rows.timestamps,
+            &mut rows.values,
+            &mut rows.rows,
+        )?;
+        let (timestamps, values) = (&rows.timestamps, &rows.values);
+        let ends = (timestamps.first().copied(), timestamps.last().copied());
+        if values.len() != timestamps.len()
+            || values.len() != chunk.count as usize
+            || ends != (Some(chunk.min_time), Some(chunk.max_time))
+        {
+            return Err(self.wrong_chunk(chunk, "a chunk is not what its column says"));
+        }
+        let own = match chunk.step {
+            0 => Stats::of(values),
+            _ => Fold::of(&rows.rows).stats(),
+        };
+        if chunk.stats.is_some_and(|stats| stats != own) {
+            return Err(self.wrong_chunk(chunk, "the statistics of a chunk are not its own"));
+        }
+        let ends_at = |(row, value): (&Stats, &f64)| {
+            is_stale(*value) || row.last.to_bits() == value.to_bits()
+        };
+        if !rows.rows.iter().zip(values).all(ends_at) {
+            return Err(self.wrong_chunk(chunk, "a step does not end with its last sample"));
+        }
+        Ok(rows)
     }
 
     /// Damage of the directory.
@@ -110,6 +119,15 @@ impl Block {
             Values::Constant(_) => self.wrong(what),
         }
     }
+}
+
+/// What a chunk holds: as many timestamps as values and statistics of rows.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    pub(crate) timestamps: Vec<i64>,
+    pub(crate) values: Vec<f64>,
+    /// Of one sample each in a chunk without steps.
+    pub(crate) rows: Vec<Stats>,
 }
 
 /// What the chunks add up to.

@@ -16,10 +16,11 @@ use crate::manifest::{self, Manifest, format::State};
 use crate::snapshot::SnapshotReport;
 use crate::vfs::{EntryKind, Lock, Vfs};
 use crate::wal;
+use crate::wal::format::FileHeader;
 
 /// See the head of this file.
 #[derive(Debug)]
-pub(super) struct Target<'a> {
+pub(crate) struct Target<'a> {
     vfs: &'a Arc<dyn Vfs>,
     dir: &'a Path,
     temporary: PathBuf,
@@ -34,7 +35,7 @@ const PIECE_BYTES: u64 = 1 << 20;
 
 impl<'a> Target<'a> {
     /// Begins a directory that is to become `dir`, of files of the directory `source`.
-    pub(super) fn begin(vfs: &'a Arc<dyn Vfs>, dir: &'a Path, source: &Path) -> Result<Self> {
+    pub(crate) fn begin(vfs: &'a Arc<dyn Vfs>, dir: &'a Path, source: &Path) -> Result<Self> {
         check(&**vfs, dir, source)?;
         let mut name = dir.file_name().unwrap_or_default().to_owned();
         name.push(".snapshot-tmp");
@@ -98,8 +99,38 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
+    /// Copies the file of a block, durably.
+    pub(crate) fn copy_block(&mut self, block: &Block) -> Result<()> {
+        let to = block_path(&self.block_folder(), block.id());
+        self.copy(block.path(), &to, block.info().bytes.total)
+    }
+
+    /// The folder of the blocks.
+    pub(crate) fn block_folder(&self) -> PathBuf {
+        self.folder(flush::DIR)
+    }
+
+    /// Begins a WAL without frames behind the changes that `state` has in blocks.
+    pub(crate) fn begin_wal(&mut self, database: u64, state: &State) -> Result<()> {
+        let header = FileHeader {
+            database,
+            number: state.wal_floor,
+            generation: 0,
+            position: 0,
+            first_sequence: state.flushed_through + 1,
+        };
+        let path = wal::file_path(&self.folder(wal::DIR), header.number);
+        let file = self.vfs.create(&path);
+        let file = file.map_err(|error| Error::io("create", &path, error))?;
+        let written = file.write_all_at(&header.encode(), 0);
+        written.map_err(|error| Error::io("write", &path, error))?;
+        // Durable before the directory gets its name.
+        file.sync()
+            .map_err(|error| Error::io("fsync", &path, error))
+    }
+
     /// Writes the manifest and gives the directory its name.
-    pub(super) fn finish(mut self, database: u64, state: State) -> Result<SnapshotReport> {
+    pub(crate) fn finish(mut self, database: u64, state: State) -> Result<SnapshotReport> {
         // Durable before the manifest says that they are there.
         for folder in [self.folder(wal::DIR), self.folder(flush::DIR)] {
             self.sync_dir(&folder)?;
@@ -224,7 +255,7 @@ fn take_lock(vfs: &dyn Vfs, path: &Path) -> Result<Box<dyn Lock>> {
 }
 
 /// Refuses a directory that is there, or lies in the one that is copied.
-pub(super) fn check(vfs: &dyn Vfs, dir: &Path, source: &Path) -> Result<()> {
+pub(crate) fn check(vfs: &dyn Vfs, dir: &Path, source: &Path) -> Result<()> {
     if dir.file_name().is_none() {
         return Err(refuse(format!(
             "cannot be {}; name a new one",
@@ -241,13 +272,29 @@ pub(super) fn check(vfs: &dyn Vfs, dir: &Path, source: &Path) -> Result<()> {
     check_free(vfs, dir)
 }
 
-fn check_free(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
+pub(crate) fn check_free(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
     let exists = vfs.exists(dir);
     if exists.map_err(|error| Error::io("look for", dir, error))? {
         let why = format!("{} exists already; name a new one", dir.display());
         return Err(refuse(why));
     }
     Ok(())
+}
+
+/// Removes a directory of ours, which holds files and folders of files, as far as it can be done.
+pub(crate) fn clear(vfs: &dyn Vfs, dir: &Path) {
+    for entry in vfs.list(dir).unwrap_or_default() {
+        let path = dir.join(&entry.name);
+        if entry.kind == EntryKind::Dir {
+            for file in vfs.list(&path).unwrap_or_default() {
+                let _ = vfs.remove(&path.join(&file.name));
+            }
+            let _ = vfs.remove_dir(&path);
+        } else {
+            let _ = vfs.remove(&path);
+        }
+    }
+    let _ = vfs.remove_dir(dir);
 }
 
 fn refuse(why: String) -> Error {

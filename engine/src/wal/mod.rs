@@ -22,6 +22,8 @@ pub(crate) use writer::{Draft, Wal};
 
 use std::path::{Path, PathBuf};
 
+use crate::vfs::Vfs;
+
 /// Folder of the WAL inside the database directory.
 pub(crate) const DIR: &str = "wal";
 
@@ -50,4 +52,12 @@ pub(crate) fn parse_name(name: &str) -> Option<u64> {
         .ok()
         .filter(|number| well_formed && *number <= 1 << 62)?;
     (file_path(Path::new(""), number).as_os_str() == name).then_some(number)
+}
+
+/// The first bytes of the file at `path`, as long as a header; none when they cannot be read.
+pub(crate) fn header_bytes(vfs: &dyn Vfs, path: &Path) -> Option<[u8; format::HEADER_BYTES]> {
+    let mut bytes = [0; format::HEADER_BYTES];
+    let file = vfs.open(path).ok()?;
+    file.read_exact_at(&mut bytes, 0).ok()?;
+    Some(bytes)
 }

@@ -19,6 +19,7 @@ mod model;
 mod queries;
 mod readers;
 mod regressions;
+mod repair;
 mod snapshots;
 mod support;
 mod verify;
