@@ -3,12 +3,13 @@
 //! Input: the checkout. Output: success of every step; the first failing one ends the run.
 
 use crate::shell::{self, cargo};
-use crate::{Outcome, test, tidy};
+use crate::{Outcome, mutants, test, tidy};
 
 /// Format, tidy, clippy, docs, tests.
 pub(crate) fn run() -> Outcome {
     shell::run(&mut cargo(&["fmt", "--all", "--check"]))?;
     tidy::run()?;
+    mutants::check()?;
     let clippy = [
         "clippy",
         "--locked",

@@ -19,6 +19,7 @@ mod ci;
 mod data;
 mod edges;
 mod fuzz;
+mod mutants;
 mod shell;
 mod soak;
 mod source;
@@ -43,6 +44,7 @@ cargo xtask NAME, where NAME is one of
   fuzz [TARGET] [--minutes N]   cargo-fuzz on one target or on each in turn (1 minute each)
   soak KIND [--minutes N] [--seed N]
                                 KIND is crash, kill or model; rounds of new seeds (10 minutes)
+  mutants [NAME]                planted bugs: each must be caught by the ordinary tests
   capture                       make the quickstart's data file from the corpora again
   help                          this text
 
@@ -72,6 +74,7 @@ fn dispatch(name: &str, args: Args) -> Outcome {
         "bench" => bench::run(args),
         "fuzz" => fuzz::run(args),
         "soak" => soak::run(args),
+        "mutants" => mutants::run(args),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
             Ok(())
