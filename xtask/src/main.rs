@@ -20,6 +20,7 @@ mod data;
 mod edges;
 mod fuzz;
 mod mutants;
+mod sbom;
 mod shell;
 mod soak;
 mod source;
@@ -45,6 +46,7 @@ cargo xtask NAME, where NAME is one of
   soak KIND [--minutes N] [--seed N]
                                 KIND is crash, kill or model; rounds of new seeds (10 minutes)
   mutants [NAME]                planted bugs: each must be caught by the ordinary tests
+  sbom [FILE]                   what a release is made of, as CycloneDX
   capture                       make the quickstart's data file from the corpora again
   help                          this text
 
@@ -75,6 +77,7 @@ fn dispatch(name: &str, args: Args) -> Outcome {
         "fuzz" => fuzz::run(args),
         "soak" => soak::run(args),
         "mutants" => mutants::run(args),
+        "sbom" => sbom::run(args),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
             Ok(())

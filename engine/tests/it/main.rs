@@ -5,6 +5,7 @@
     reason = "a test may look at files from outside"
 )]
 
+mod attacks;
 mod basics;
 mod concurrency;
 mod downsample;
