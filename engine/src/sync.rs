@@ -2,7 +2,13 @@
 //!
 //! Everything in the engine that blocks or shares takes its types from here.
 
+#[cfg(shuttle)]
+mod model;
+
 pub(crate) use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+#[cfg(shuttle)]
+pub(crate) use model::{Condvar, Mutex, MutexGuard, RwLock};
+#[cfg(not(shuttle))]
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
 use std::io;

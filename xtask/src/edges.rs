@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cargo_metadata::cargo_platform::Platform;
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
 
 use crate::Outcome;
@@ -133,10 +134,17 @@ fn roots_of(package: &Package) -> Vec<String> {
     problems
 }
 
+/// Whether a dependency is one in use: not of tests, and not the model checker that takes the place
+/// of locks in a build of its own.
+pub(crate) fn is_in_use(kind: DependencyKind, target: Option<&Platform>) -> bool {
+    let is_model = target.is_some_and(|target| target.to_string() == "cfg(shuttle)");
+    kind != DependencyKind::Development && !is_model
+}
+
 fn direct_outside(metadata: &Metadata) -> BTreeSet<String> {
     embedded(metadata)
         .flat_map(|package| &package.dependencies)
-        .filter(|dependency| dependency.kind != DependencyKind::Development)
+        .filter(|dependency| is_in_use(dependency.kind, dependency.target.as_ref()))
         .filter(|dependency| dependency.path.is_none())
         .map(|dependency| dependency.name.clone())
         .collect()
@@ -160,7 +168,7 @@ fn transitive_outside(metadata: &Metadata) -> BTreeSet<String> {
             let needed = dependency
                 .dep_kinds
                 .iter()
-                .any(|kind| kind.kind != DependencyKind::Development);
+                .any(|info| is_in_use(info.kind, info.target.as_ref()));
             if needed && seen.insert(&dependency.pkg) {
                 open.push(&dependency.pkg);
             }

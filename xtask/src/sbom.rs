@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
+use cargo_metadata::{Metadata, MetadataCommand, Package, PackageId};
 use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::args::Args;
+use crate::edges::is_in_use;
 use crate::shell::root;
 
 /// The crate whose users get the rest.
@@ -90,7 +91,7 @@ fn needed(metadata: &Metadata) -> Outcome<BTreeMap<PackageId, Vec<PackageId>>> {
         let in_use = |kinds: &[cargo_metadata::DepKindInfo]| {
             kinds
                 .iter()
-                .any(|info| info.kind != DependencyKind::Development)
+                .any(|info| is_in_use(info.kind, info.target.as_ref()))
         };
         let on: Vec<PackageId> = node
             .into_iter()

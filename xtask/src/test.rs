@@ -3,6 +3,8 @@
 //! Input: the checkout and the data variables. Output: success of every step. What cannot run
 //! here is printed with the reason; cargo's own lines tell the counts.
 
+use std::path::PathBuf;
+
 use crate::shell::{self, cargo, root};
 use crate::{Outcome, data};
 
@@ -15,7 +17,18 @@ pub(crate) fn run() -> Outcome {
         "--workspace",
         "--no-fail-fast",
     ]))?;
+    schedules()?;
     quickstart()
+}
+
+/// The engine on the locks of a model checker, in a build of its own.
+fn schedules() -> Outcome {
+    let set = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let target = root().join(set.unwrap_or_else(|| "target".into()));
+    let words = ["test", "--locked", "-p", "treering", "--test", "schedules"];
+    let mut command = cargo(&words);
+    command.env("RUSTFLAGS", "--cfg shuttle");
+    shell::run(command.env("CARGO_TARGET_DIR", target.join("shuttle")))
 }
 
 fn quickstart() -> Outcome {
