@@ -5,9 +5,11 @@
 //! prints where it wrote the input, which then belongs into fuzz/seeds/TARGET/.
 
 use std::process::Command;
+use std::time::Instant;
 
 use crate::Outcome;
 use crate::args::Args;
+use crate::log::{self, Run};
 use crate::shell::{self, programs, root};
 
 /// Runs one target, or each in turn.
@@ -33,7 +35,24 @@ pub(crate) fn run(mut args: Args) -> Outcome {
         );
     }
     for target in &targets {
-        shell::run(&mut fuzz_command(target, minutes))?;
+        let started = Instant::now();
+        let mut executions = 0;
+        let ran = shell::run_reading(&mut fuzz_command(target, minutes), &mut |line| {
+            let count = line.strip_prefix("stat::number_of_executed_units:");
+            executions = count
+                .and_then(|n| n.trim().parse().ok())
+                .unwrap_or(executions);
+        });
+        log::record(&Run {
+            recipe: "fuzz",
+            what: target,
+            seed: 0,
+            executions,
+            unit: "runs",
+            seconds: started.elapsed().as_secs(),
+            result: if ran.is_ok() { "passed" } else { "failed" },
+        })?;
+        ran?;
     }
     Ok(())
 }
@@ -66,6 +85,7 @@ fn fuzz_command(target: &str, minutes: u64) -> Command {
         }
     }
     command.args(["--", "-timeout=10", "-rss_limit_mb=2048"]);
+    command.arg("-print_final_stats=1");
     command.arg(format!("-max_total_time={}", minutes.saturating_mul(60)));
     command
 }

@@ -19,6 +19,7 @@ mod ci;
 mod data;
 mod edges;
 mod fuzz;
+mod log;
 mod mutants;
 mod sbom;
 mod shell;

@@ -3,6 +3,7 @@
 //! Input: a command. Output: its success, after its command line was printed, so that a reader of
 //! a log can run the failing step alone. Commands run in the root of the checkout.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -47,6 +48,25 @@ pub(crate) fn run(command: &mut Command) -> Outcome {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("`{line}` ended with {status}")),
         Err(error) => Err(format!("`{line}` did not start: {error}")),
+    }
+}
+
+/// As [`run`], showing each line that it writes to its errors to `read` too.
+pub(crate) fn run_reading(command: &mut Command, read: &mut dyn FnMut(&str)) -> Outcome {
+    let line = describe(command);
+    println!("\n$ {line}");
+    let started = command.current_dir(root()).stderr(Stdio::piped()).spawn();
+    let mut child = started.map_err(|error| format!("`{line}` did not start: {error}"))?;
+    if let Some(errors) = child.stderr.take() {
+        for said in BufReader::new(errors).lines().map_while(Result::ok) {
+            eprintln!("{said}");
+            read(&said);
+        }
+    }
+    match child.wait() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`{line}` ended with {status}")),
+        Err(error) => Err(format!("`{line}` was lost: {error}")),
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::Outcome;
 use crate::args::Args;
+use crate::log::{self, Run};
 use crate::shell::{self, cargo, root};
 
 /// Kind, and what one round of it runs.
@@ -19,6 +20,7 @@ const KINDS: &[Kind] = &[
         shows: "power cuts at every call",
         binary: "crash",
         filter: "",
+        counts: "crash images: ",
         long: ("TREERING_SOAK", "1"),
     },
     Kind {
@@ -26,6 +28,7 @@ const KINDS: &[Kind] = &[
         shows: "kill -9 of a writing process",
         binary: "kill",
         filter: "",
+        counts: "kills: ",
         long: ("TREERING_KILLS", "200"),
     },
     Kind {
@@ -33,6 +36,7 @@ const KINDS: &[Kind] = &[
         shows: "random operations and a model",
         binary: "it",
         filter: "model",
+        counts: "lives: ",
         long: ("TREERING_CASES", "10000"),
     },
     Kind {
@@ -40,6 +44,7 @@ const KINDS: &[Kind] = &[
         shows: "readers, writers, deletes, flushes and merges at once, ten minutes a round",
         binary: "it",
         filter: "readers_see_each_series_between",
+        counts: "changes: ",
         long: ("TREERING_READERS_SECONDS", "600"),
     },
     Kind {
@@ -47,6 +52,7 @@ const KINDS: &[Kind] = &[
         shows: "a database in steady use for two hours: nothing grows",
         binary: "endurance",
         filter: "nothing_grows_in_steady_use",
+        counts: "RESULT endurance: ",
         long: ("TREERING_ENDURANCE_MINUTES", "120"),
     },
 ];
@@ -58,6 +64,8 @@ struct Kind {
     /// An integration test of the engine, and a filter on its tests.
     binary: &'static str,
     filter: &'static str,
+    /// What stands before the number that the tests print of what they did.
+    counts: &'static str,
     /// The variable that chooses long sizes.
     long: (&'static str, &'static str),
 }
@@ -80,15 +88,35 @@ pub(crate) fn run(mut args: Args) -> Outcome {
     let start = Instant::now();
     let time = Duration::from_secs(minutes.saturating_mul(60));
     let mut rounds = 0;
+    let mut done = 0;
     while rounds == 0 || start.elapsed() < time {
         let seed = first_seed.wrapping_add(rounds);
-        shell::run(&mut round(kind, seed)?).map_err(|error| {
-            format!(
+        let ran = shell::run_reading(&mut round(kind, seed)?, &mut |line| {
+            done += counted(line, kind.counts);
+        });
+        let row = |result| Run {
+            recipe: "soak",
+            what: kind.name,
+            seed: first_seed,
+            executions: done,
+            unit: kind
+                .counts
+                .trim_end_matches(": ")
+                .trim_start_matches("RESULT "),
+            seconds: start.elapsed().as_secs(),
+            result,
+        };
+        if let Err(error) = ran {
+            log::record(&row("failed"))?;
+            return Err(format!(
                 "{error}; again: cargo xtask soak {} --minutes 0 --seed {seed}",
                 kind.name
-            )
-        })?;
+            ));
+        }
         rounds += 1;
+        if start.elapsed() >= time {
+            log::record(&row("passed"))?;
+        }
     }
     let seconds = start.elapsed().as_secs();
     println!(
@@ -96,6 +124,16 @@ pub(crate) fn run(mut args: Args) -> Outcome {
         kind.name
     );
     Ok(())
+}
+
+/// The number that stands behind `prefix` in a line.
+fn counted(line: &str, prefix: &str) -> u64 {
+    let Some(at) = line.find(prefix) else {
+        return 0;
+    };
+    let rest = line.get(at + prefix.len()..).unwrap_or_default();
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or(0)
 }
 
 fn round(kind: &Kind, seed: u64) -> Outcome<Command> {

@@ -81,4 +81,5 @@ fn any_life_equals_the_model() {
             });
         }
     });
+    eprintln!("lives: {cases}, seed {seed}");
 }

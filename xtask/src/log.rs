@@ -1,0 +1,75 @@
+//! The log of long runs, `docs/testing/runs.csv`: written by the recipes that ran, never by hand.
+//!
+//! Input: what ran and how it ended. Output: one more row, with the day and the commit.
+
+use std::io::Write;
+use std::process::Command;
+
+use crate::Outcome;
+use crate::shell::root;
+
+/// Where the rows are.
+const FILE: &str = "docs/testing/runs.csv";
+const HEADER: &str = "day,commit,recipe,what,seed,executions,unit,seconds,result";
+
+/// A run that ended.
+pub(crate) struct Run<'a> {
+    /// The recipe: `soak` or `fuzz`.
+    pub(crate) recipe: &'a str,
+    /// Its kind or target.
+    pub(crate) what: &'a str,
+    /// Where its random choices began.
+    pub(crate) seed: u64,
+    /// How much was done, as the tests or the fuzzer print it.
+    pub(crate) executions: u64,
+    /// Of what.
+    pub(crate) unit: &'a str,
+    pub(crate) seconds: u64,
+    /// `passed` or `failed`.
+    pub(crate) result: &'a str,
+}
+
+/// Adds a row. A commit with changes in the checkout beside it has a `+`.
+pub(crate) fn record(run: &Run<'_>) -> Outcome {
+    let path = root().join(FILE);
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let is_new = !path.exists();
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .map_err(failed)?;
+    if is_new {
+        writeln!(file, "{HEADER}").map_err(failed)?;
+    }
+    let Run {
+        recipe,
+        what,
+        seed,
+        executions,
+        unit,
+        seconds,
+        result,
+    } = run;
+    let (day, commit) = (said("date", &["-u", "+%F"]), commit());
+    let row =
+        format!("{day},{commit},{recipe},{what},{seed},{executions},{unit},{seconds},{result}");
+    println!("logged in {FILE}: {row}");
+    writeln!(file, "{row}").map_err(failed)
+}
+
+fn commit() -> String {
+    let dirty = said("git", &["status", "--porcelain", "--", ":!docs/testing"]);
+    let mark = if dirty.is_empty() { "" } else { "+" };
+    said("git", &["rev-parse", "--short", "HEAD"]) + mark
+}
+
+/// What a command prints, without the line end; nothing where it cannot be run.
+fn said(program: &str, words: &[&str]) -> String {
+    let ran = Command::new(program)
+        .args(words)
+        .current_dir(root())
+        .output();
+    let text = ran.map(|ran| String::from_utf8_lossy(&ran.stdout).trim().to_owned());
+    text.unwrap_or_default()
+}
