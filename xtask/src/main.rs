@@ -45,7 +45,8 @@ cargo xtask NAME, where NAME is one of
                                 a bench of benches/ in release; without NAME lists them
   fuzz [TARGET] [--minutes N]   cargo-fuzz on one target or on each in turn (1 minute each)
   soak KIND [--minutes N] [--seed N]
-                                KIND is crash, kill or model; rounds of new seeds (10 minutes)
+                                KIND is crash, kill, power, model, readers or endurance;
+                                rounds of new seeds (10 minutes)
   mutants [NAME]                planted bugs: each must be caught by the ordinary tests
   sbom [FILE]                   what a release is made of, as CycloneDX
   capture                       make the quickstart's data file from the corpora again

@@ -27,9 +27,17 @@ const KINDS: &[Kind] = &[
         name: "kill",
         shows: "kill -9 of a writing process",
         binary: "kill",
-        filter: "",
+        filter: "nothing_acknowledged",
         counts: "kills: ",
         long: ("TREERING_KILLS", "200"),
+    },
+    Kind {
+        name: "power",
+        shows: "power cuts of ext4 and XFS under a writing process",
+        binary: "kill",
+        filter: "power",
+        counts: "power cuts: ",
+        long: ("TREERING_POWER_CUTS", "500"),
     },
     Kind {
         name: "model",

@@ -3,16 +3,21 @@
 //! The test runs itself as a child, which opens the database with `Sync::Always` and appends from
 //! four threads; each acknowledgement goes through a pipe after the append returned. The parent
 //! kills it after a random number of them, opens the database and compares. `TREERING_KILLS` is the
-//! number of rounds, `TREERING_SEED` where its random choices start.
+//! number of rounds, `TREERING_SEED` where its random choices start. `power` cuts the power of the
+//! file system instead.
 #![allow(
     clippy::print_stderr,
     reason = "the number of kills belongs to the result"
 )]
 
+mod power;
+
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use treering::{Batch, Db, Labels, Maintenance, Options, Selector, Sync, labels};
 
@@ -24,63 +29,130 @@ const ACKS_MAX: u64 = 300;
 const CHILD: &str = "TREERING_KILL_CHILD";
 const STARTS: &str = "TREERING_KILL_STARTS";
 
+/// One test after the other: between fork and exec a child holds the locks that its parent has, also
+/// those of another test.
+static TURN: Mutex<()> = Mutex::new(());
+
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_invented() {
     if let Some(dir) = std::env::var_os(CHILD) {
         write_until_killed(Path::new(&dir));
         return;
     }
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let (rounds, seed) = (
         number("TREERING_KILLS").unwrap_or(20),
         number("TREERING_SEED"),
     );
-    let mut random = seed.unwrap_or(1);
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("db");
-    let mut held = [0; THREADS as usize];
-    let (mut acknowledged, mut blocks) = (0, 0);
-    for round in 0..rounds {
-        random = mixed(random);
-        // One round in eight is killed at once: while it opens the database.
-        let acks_wanted = if random.is_multiple_of(8) {
+    let mut lives = Lives::new(dir.path().join("db"), seed.unwrap_or(1));
+    for _ in 0..rounds {
+        lives.live(&mut |child| child.kill().unwrap(), Acks::Count, &mut || ());
+    }
+    assert!(rounds < 20 || lives.blocks > 0, "no flush came between");
+    eprintln!("kills: {rounds}, {lives}");
+}
+
+/// What acknowledgements say that are read after a child was stopped.
+#[derive(Debug, Clone, Copy)]
+enum Acks {
+    /// They were given before.
+    Count,
+    /// The kernel may have told the child lies.
+    MayCount,
+}
+
+/// A database that is written to and stopped, again and again.
+struct Lives {
+    path: PathBuf,
+    random: u64,
+    round: u64,
+    /// Batches of each thread.
+    held: [u64; THREADS as usize],
+    acknowledged: u64,
+    blocks: u64,
+}
+
+impl fmt::Display for Lives {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (acknowledged, blocks) = (self.acknowledged, self.blocks);
+        write!(
+            f,
+            "{acknowledged} batches acknowledged, {blocks} blocks in the end"
+        )
+    }
+}
+
+impl Lives {
+    fn new(path: PathBuf, random: u64) -> Self {
+        Self {
+            path,
+            random,
+            round: 0,
+            held: [0; THREADS as usize],
+            acknowledged: 0,
+            blocks: 0,
+        }
+    }
+
+    /// One life: a child writes until `stop` ends it; after `between` the database is opened and held
+    /// against what was acknowledged.
+    fn live(
+        &mut self,
+        stop: &mut dyn FnMut(&mut Child),
+        after_stop: Acks,
+        between: &mut dyn FnMut(),
+    ) {
+        let round = self.round;
+        self.random = mixed(self.random);
+        // One round in eight is stopped at once: while it opens the database.
+        let acks_wanted = if self.random.is_multiple_of(8) {
             0
         } else {
-            random / 8 % ACKS_MAX
+            self.random / 8 % ACKS_MAX
         };
-        let acks = run_and_kill(&path, &held, acks_wanted);
-        acknowledged += acks.len() as u64;
-        let mut expected = held;
-        for (thread, batch) in acks {
-            let next = &mut expected[thread];
+        let (acks, before) = run_and_stop(&self.path, &self.held, acks_wanted, stop);
+        let sure = match after_stop {
+            Acks::Count => acks.len(),
+            Acks::MayCount => before,
+        };
+        self.acknowledged += sure as u64;
+        let (mut least, mut most) = (self.held, self.held);
+        for (number, (thread, batch)) in acks.into_iter().enumerate() {
+            let next = &mut most[thread];
             assert_eq!(
                 batch, *next,
                 "round {round}: thread {thread} acknowledged out of order"
             );
             *next += 1;
+            if number < sure {
+                least[thread] = *next;
+            }
         }
-        let Ok(db) = Db::open(&path, options().maintenance(Maintenance::Manual)) else {
-            panic!("round {round}: {:?}", Db::open(&path, options()).err());
+        between();
+        let Ok(db) = Db::open(&self.path, options().maintenance(Maintenance::Manual)) else {
+            panic!("round {round}: {:?}", Db::open(&self.path, options()).err());
         };
         assert!(
             db.recovery().quarantined.is_empty(),
             "round {round}: {:?}",
             db.recovery()
         );
-        held = read(&db, round);
-        for (thread, (&held, &expected)) in held.iter().zip(&expected).enumerate() {
+        self.held = read(&db, round);
+        for (thread, held) in self.held.iter().enumerate() {
+            let (least, most) = (least[thread], most[thread]);
             // One batch may be there whose acknowledgement did not come through.
             assert!(
-                (expected..=expected + 1).contains(&held),
-                "round {round}: thread {thread} has {held} batches, {expected} acknowledged"
+                (least..=most + 1).contains(held),
+                "round {round}: thread {thread} has {held} batches, {least} acknowledged"
             );
         }
-        blocks = db.stats().blocks;
-        if random.is_multiple_of(3) {
+        self.blocks = db.stats().blocks;
+        if self.random.is_multiple_of(3) {
             db.close().unwrap();
         }
+        self.round += 1;
     }
-    assert!(rounds < 20 || blocks > 0, "no flush came between");
-    eprintln!("kills: {rounds}, {acknowledged} batches acknowledged, {blocks} blocks in the end");
 }
 
 fn options() -> Options {
@@ -92,9 +164,15 @@ fn options() -> Options {
         .reserve_bytes(64 << 10)
 }
 
-/// Starts a child that goes on behind the `held` batches, kills it after so many acknowledgements,
-/// and gives all that came through, as (thread, batch).
-fn run_and_kill(path: &Path, held: &[u64], acks_wanted: u64) -> Vec<(usize, u64)> {
+/// Starts a child that goes on behind the `held` batches, stops it after so many acknowledgements,
+/// and gives all that came through, as (thread, batch), and how many of them before that. Once it
+/// was stopped it may fail.
+fn run_and_stop(
+    path: &Path,
+    held: &[u64],
+    acks_wanted: u64,
+    stop: &mut dyn FnMut(&mut Child),
+) -> (Vec<(usize, u64)>, usize) {
     let starts: Vec<String> = held.iter().map(u64::to_string).collect();
     let child = Command::new(std::env::current_exe().unwrap())
         .args([
@@ -105,11 +183,12 @@ fn run_and_kill(path: &Path, held: &[u64], acks_wanted: u64) -> Vec<(usize, u64)
         .env(CHILD, path)
         .env(STARTS, starts.join(","))
         .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let mut child = KilledOnDrop(child);
     let pipe = BufReader::new(child.0.stdout.take().unwrap());
-    let mut acks = Vec::new();
+    let (mut acks, mut is_stopped, mut before) = (Vec::new(), false, 0);
     for line in pipe.lines().map(|line| line.unwrap()) {
         if let Some(ack) = line
             .strip_prefix("ack ")
@@ -118,14 +197,16 @@ fn run_and_kill(path: &Path, held: &[u64], acks_wanted: u64) -> Vec<(usize, u64)
             acks.push((ack.0.parse().unwrap(), ack.1.parse().unwrap()));
         }
         assert!(
-            !line.contains("panicked") && !line.starts_with("error"),
+            is_stopped || (!line.contains("panicked") && !line.starts_with("error")),
             "the child: {line}"
         );
-        if acks.len() as u64 >= acks_wanted {
-            child.0.kill().unwrap();
+        if acks.len() as u64 >= acks_wanted && !is_stopped {
+            (is_stopped, before) = (true, acks.len());
+            stop(&mut child.0);
         }
     }
-    acks
+    assert!(is_stopped, "the child ended by itself");
+    (acks, before)
 }
 
 struct KilledOnDrop(Child);
