@@ -72,17 +72,6 @@ pub(crate) fn unpack(
     Ok(())
 }
 
-/// Reads `count` values of `width` (1 to 64) bits one by one.
-pub(crate) fn read_sparse<'a>(
-    reader: &mut Reader<'a>,
-    width: u8,
-    count: usize,
-) -> Result<impl Iterator<Item = u64> + use<'a>> {
-    let bytes = reader.take(packed_len(count, width))?;
-    let mut bits = crate::bits::BitReader::new(bytes);
-    Ok((0..count).map(move |_| bits.take_wide(u32::from(width))))
-}
-
 /// Unpacks a whole block; `padded` must hold it and 8 bytes more.
 fn kernel(padded: &[u8], width: u8, base: i64, out: &mut Block) {
     macro_rules! widths {
@@ -147,19 +136,6 @@ mod tests {
                 let mut short = Reader::new(&bytes[..packed - 1]);
                 prop_assert!(unpack(&mut short, width, values.len(), base, &mut block).is_err());
             }
-        }
-
-        #[test]
-        fn sparse_values_come_back(
-            values in prop::collection::vec(any::<u64>(), 0..50),
-            width in 1u8..=64,
-        ) {
-            let masked: Vec<u64> = values.iter().map(|value| value >> (64 - width)).collect();
-            let mut bytes = Vec::new();
-            pack(masked.iter().copied(), width, &mut bytes);
-            let found: Vec<u64> =
-                read_sparse(&mut Reader::new(&bytes), width, masked.len()).unwrap().collect();
-            prop_assert_eq!(found, masked);
         }
     }
 }

@@ -38,6 +38,8 @@ mod decimal;
 mod error;
 mod limits;
 mod number;
+mod patches;
+mod plan;
 mod sample;
 mod sealed;
 mod sequence;

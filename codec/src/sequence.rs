@@ -11,6 +11,7 @@ use crate::bitpack::Block;
 use crate::blocks::{self, BlockReader};
 use crate::error::{Error, Result};
 use crate::limits::BLOCK_SAMPLES;
+use crate::plan;
 use crate::varint::{Reader, put_i64, put_u64};
 
 const TRANSFORM_MASK: u8 = 0b0011;
@@ -58,7 +59,7 @@ fn best(scaled: &[i64], transforms: &[Transform]) -> Transform {
         [part(scaled.len() / 6), part(scaled.len() * 4 / 6)].map(Option::unwrap_or_default)
     };
     let cost = |transform: Transform| -> usize {
-        let of = |part: &[i64]| blocks::cost(&residuals(part, transform, step(part, transform)).0);
+        let of = |part: &[i64]| plan::cost(&residuals(part, transform, step(part, transform)).0);
         let head = match transform {
             // Its base changes from block to block.
             Transform::Plain => 16,
