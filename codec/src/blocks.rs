@@ -8,11 +8,12 @@
 //! Block: head (width in bits 0-5; bit 6: the base changes; bit 7: patches), then zigzag varint of
 //! the base's change, then the patches, then the packed body.
 
-use crate::bitpack::{self, Block, packed_len};
+use crate::bitpack::{self, packed_len};
 use crate::error::Result;
 use crate::limits::BLOCK_SAMPLES;
 use crate::patches::{self, Patches};
 use crate::plan::Plan;
+use crate::simd::{Level, Source};
 use crate::varint::{Reader, put_i64};
 
 const WIDTH_MASK: u8 = 0x3f;
@@ -47,29 +48,45 @@ fn put_block(values: &[i64], last_base: &mut i64, out: &mut Vec<u8>) {
 #[derive(Debug, Clone)]
 pub(crate) struct BlockReader {
     base: i64,
+    level: Level,
 }
 
 impl BlockReader {
-    pub(crate) const fn new() -> Self {
-        Self { base: 0 }
+    pub(crate) const fn new(level: Level) -> Self {
+        Self { base: 0, level }
     }
 
-    /// Reads a block of `count` (at most 128) values into the first places of `out`.
-    pub(crate) fn read(
+    /// Reads a block of `count` (at most 128) values, each of which is to be times `unit` and plus
+    /// `origin`, but for the numbers themselves: where they are is left in `source`.
+    #[inline]
+    pub(crate) fn read<'a>(
         &mut self,
-        reader: &mut Reader<'_>,
+        reader: &mut Reader<'a>,
         count: usize,
-        out: &mut Block,
+        (unit, origin): (i64, i64),
+        source: &mut Source<'a>,
     ) -> Result<()> {
         let head = self.head(reader)?;
+        let width = head & WIDTH_MASK;
+        let affine = (unit, origin.wrapping_add(self.base.wrapping_mul(unit)));
+        source.map = 0;
+        source.block = None;
         if head & PATCH_FLAG == 0 {
-            return bitpack::unpack(reader, head & WIDTH_MASK, count, self.base, out);
+            source.packed = bitpack::take(reader, width, count, affine)?;
+            return Ok(());
         }
         let offset = reader.offset();
         let patches = Patches::read(reader, count)?;
-        let width = head & WIDTH_MASK;
-        bitpack::unpack(reader, width, count, self.base, out)?;
-        patches.apply(out, count, (width, self.base), offset)
+        source.packed = bitpack::take(reader, width, count, affine)?;
+        if let Some(set) = patches.set(count, offset)? {
+            (source.map, source.codes) = set;
+            return Ok(());
+        }
+        let mut block = Box::new([0; BLOCK_SAMPLES]);
+        self.level.unpack(source.packed, count, &mut block);
+        patches.apply(&mut block, count, (width, affine), offset)?;
+        source.block = Some(block);
+        Ok(())
     }
 
     /// Moves over a block of `count` values.
@@ -94,19 +111,32 @@ impl BlockReader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sequence::Transform;
+    use crate::simd::Undo;
     use proptest::prelude::*;
 
     fn round_trip(values: &[i64]) -> usize {
         let mut bytes = Vec::new();
         put(values, &mut bytes);
         let (mut reader, mut skipper) = (Reader::new(&bytes), Reader::new(&bytes));
-        let (mut blocks, mut skipped) = (BlockReader::new(), BlockReader::new());
-        let mut block = [0; BLOCK_SAMPLES];
+        let (mut blocks, mut skipped) = (
+            BlockReader::new(Level::detect()),
+            BlockReader::new(Level::detect()),
+        );
+        let mut plain = Undo {
+            transform: Transform::Plain,
+            last: 0,
+            step: 0,
+        };
         for expected in values.chunks(BLOCK_SAMPLES) {
+            let count = expected.len();
+            let mut source = Source::zeros();
             blocks
-                .read(&mut reader, expected.len(), &mut block)
+                .read(&mut reader, count, (1, 0), &mut source)
                 .unwrap();
-            assert_eq!(&block[..expected.len()], expected);
+            let mut found = Vec::new();
+            Level::detect().extend_i64(&source, &mut plain, count, &mut found);
+            assert_eq!(found, expected);
             skipped.skip(&mut skipper, expected.len()).unwrap();
             assert_eq!(reader.offset(), skipper.offset());
         }

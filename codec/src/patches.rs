@@ -10,10 +10,11 @@
 //! whole values and their positions are bytes), positions, packed zigzag numbers. Positions are 7
 //! bits each, or one bit for every value of the block, whichever takes fewer bytes.
 
-use crate::bitpack::{self, Block, packed_len};
+use crate::bitpack::{self, Block, MAX_WIDTH, packed_len};
 use crate::error::{Error, Result};
 use crate::limits::BLOCK_SAMPLES;
 use crate::plan::{POSITION_BITS, Plan};
+use crate::simd::Packed;
 use crate::varint::{Reader, unzigzag, zigzag};
 
 /// In the byte of the patches' width: they are added above the packed bits.
@@ -80,36 +81,80 @@ impl<'a> Patches<'a> {
         })
     }
 
-    /// Puts the patches over the first `count` values of a block of `width` bits above `base`.
+    /// The patches of a block of `count` values as a map and packed numbers; `None` when the block
+    /// must be patched by [`Self::apply`] once it is unpacked.
+    ///
+    /// `offset` is where errors point.
+    #[inline]
+    pub(crate) fn set(&self, count: usize, offset: usize) -> Result<Option<(u128, Packed<'a>)>> {
+        if !self.added || self.width > MAX_WIDTH {
+            return Ok(None);
+        }
+        let wrong = || malformed(offset, "positions that are not the patches'");
+        let map = self.map(count).ok_or_else(wrong)?;
+        if count < BLOCK_SAMPLES && map >> count != 0 {
+            return Err(malformed(offset, "a patch beyond its block"));
+        }
+        let codes = Packed {
+            bytes: self.codes,
+            width: self.width,
+            affine: (1, 0),
+        };
+        Ok(Some((map, codes)))
+    }
+
+    /// A bit for each value that has a patch; `None` when there are more or fewer than patches, or
+    /// positions that do not rise.
+    #[inline]
+    fn map(&self, count: usize) -> Option<u128> {
+        let mut bits = wide(self.positions);
+        if !listed(self.number, count) {
+            return (bits.count_ones() as usize == self.number).then_some(bits);
+        }
+        let mut map = 0u128;
+        let mut falls = false;
+        for _ in 0..self.number {
+            let position = bits as u8 & ((1 << POSITION_BITS) - 1);
+            falls |= map >> position != 0;
+            map |= 1 << position;
+            bits >>= POSITION_BITS;
+        }
+        (!falls).then_some(map)
+    }
+
+    /// Puts the patches over the first `count` values of a block of `width` bits, each of which is
+    /// times `unit` and plus `start`.
     ///
     /// `offset` is where errors point.
     pub(crate) fn apply(
         &self,
         block: &mut Block,
         count: usize,
-        (width, base): (u8, i64),
+        (width, (unit, start)): (u8, (i64, i64)),
         offset: usize,
     ) -> Result<()> {
-        let positions = self.unpack_positions(count);
-        let positions =
-            positions.ok_or(malformed(offset, "positions that are not the patches'"))?;
-        let positions = positions.get(..self.number).unwrap_or_default();
-        let (mut last, mut bit) = (0, 0);
-        for &position in positions {
-            let code = unzigzag(self.code(bit));
+        let mut map = match self.added {
+            true => self.map(count),
+            false => Some(0),
+        }
+        .ok_or(malformed(offset, "positions that are not the patches'"))?;
+        let mut bit = 0;
+        for index in 0..self.number {
+            let code = unzigzag(self.code(bit)).wrapping_mul(unit);
             bit += usize::from(self.width);
-            last = last.max(position);
-            if let Some(value) = block.get_mut(usize::from(position)) {
-                *value = match self.added {
-                    true => value.wrapping_add(code << width),
-                    false => base.wrapping_add(code),
-                };
-            }
+            let position = match self.added {
+                true => map.trailing_zeros() as usize,
+                false => self.positions.get(index).map_or(count, |&at| at.into()),
+            };
+            map &= map.wrapping_sub(1);
+            let place = block.get_mut(..count).and_then(|all| all.get_mut(position));
+            let value = place.ok_or(malformed(offset, "a patch beyond its block"))?;
+            *value = match self.added {
+                true => value.wrapping_add(code << width),
+                false => start.wrapping_add(code),
+            };
         }
-        match usize::from(last) < count {
-            true => Ok(()),
-            false => Err(malformed(offset, "a patch beyond its block")),
-        }
+        Ok(())
     }
 
     /// The patch at `bit` of the packed ones.
@@ -122,34 +167,6 @@ impl<'a> Patches<'a> {
             }
             _ => slow_code(bytes, (bit % 8) as u32, self.width),
         }
-    }
-
-    /// The positions of the patches, or `None` when there are more or fewer.
-    #[inline]
-    fn unpack_positions(&self, count: usize) -> Option<[u8; BLOCK_SAMPLES]> {
-        let mut places = [0u8; BLOCK_SAMPLES];
-        if !self.added {
-            for (place, &position) in places.iter_mut().zip(self.positions) {
-                *place = position;
-            }
-            return Some(places);
-        }
-        let mut bits = wide(self.positions);
-        if listed(self.number, count) {
-            for place in places.iter_mut().take(self.number) {
-                *place = bits as u8 & ((1 << POSITION_BITS) - 1);
-                bits >>= POSITION_BITS;
-            }
-            return Some(places);
-        }
-        if bits.count_ones() as usize != self.number {
-            return None;
-        }
-        for place in places.iter_mut().take(self.number) {
-            *place = bits.trailing_zeros() as u8;
-            bits &= bits.wrapping_sub(1);
-        }
-        Some(places)
     }
 }
 
@@ -206,7 +223,9 @@ mod tests {
             for (low, &value) in block.iter_mut().zip(&values) {
                 *low = plan.low(value) as i64;
             }
-            patches.apply(&mut block, BLOCK_SAMPLES, (4, 0), 0).unwrap();
+            patches
+                .apply(&mut block, BLOCK_SAMPLES, (4, (1, 0)), 0)
+                .unwrap();
             assert_eq!(block.as_slice(), values);
         }
     }
@@ -218,7 +237,9 @@ mod tests {
         let mut reader = Reader::new(&bytes);
         let patches = Patches::read(&mut reader, BLOCK_SAMPLES).unwrap();
         let mut block = [7; BLOCK_SAMPLES];
-        patches.apply(&mut block, BLOCK_SAMPLES, (3, 5), 0).unwrap();
+        patches
+            .apply(&mut block, BLOCK_SAMPLES, (3, (1, 5)), 0)
+            .unwrap();
         assert_eq!([block[0], block[1], block[126]], [7, 105, 4]);
         assert!(reader.is_empty());
     }
@@ -230,7 +251,7 @@ mod tests {
         for (bytes, count) in [(list, 50), (map, 9)] {
             let patches = Patches::read(&mut Reader::new(bytes), count).unwrap();
             let mut block = [0; BLOCK_SAMPLES];
-            assert!(patches.apply(&mut block, count, (3, 5), 0).is_err());
+            assert!(patches.apply(&mut block, count, (3, (1, 5)), 0).is_err());
         }
     }
 }

@@ -4,11 +4,11 @@
 //! bit-exact, all or a range of them. Invariant: at most the asked number of values is appended,
 //! and none when the bytes are damaged.
 
-use crate::bitpack::Block;
-use crate::decimal::{self, POW10};
+use crate::decimal::POW10;
 use crate::error::{Error, Result};
 use crate::limits::{BLOCK_SAMPLES, MAX_CHUNK_SAMPLES, MAX_DICTIONARY};
 use crate::sequence::SequenceReader;
+use crate::simd::Form;
 use crate::varint::Reader;
 use crate::{number, tag, xor};
 use std::ops::Range;
@@ -174,7 +174,8 @@ impl Job {
         out: &mut Vec<f64>,
         nest: bool,
     ) -> Result<()> {
-        out.reserve(self.range.len());
+        // Whole blocks are decoded, and cut to the range.
+        out.reserve(self.touched().len() * BLOCK_SAMPLES);
         match encoding {
             Encoding::Raw => self.read_raw(reader, out),
             Encoding::Constant => {
@@ -187,10 +188,7 @@ impl Job {
             Encoding::Decimal => self.read_decimal(reader, out),
             Encoding::DecimalUlps => self.read_ulps(reader, out),
             Encoding::Dictionary if nest => self.read_dictionary(reader, out),
-            Encoding::Ordered => self.read_sequence(reader, out, |ints, out| {
-                out.extend(ints.iter().map(|&int| from_ordered(int)));
-                Ok(())
-            }),
+            Encoding::Ordered => self.read_sequence(reader, &Form::Ordered, out),
             Encoding::Dictionary | Encoding::Patched => {
                 let offset = reader.offset();
                 Err(Error::Malformed {
@@ -212,105 +210,95 @@ impl Job {
         finished(&reader)
     }
 
-    /// Hands the integers of the range, block by block, to `convert`; nothing follows them.
-    fn read_sequence(
-        &self,
-        reader: Reader<'_>,
-        out: &mut Vec<f64>,
-        mut convert: impl FnMut(&[i64], &mut Vec<f64>) -> Result<()>,
-    ) -> Result<()> {
+    /// Appends what `form` makes of the integers of the range; nothing follows them.
+    fn read_sequence(&self, reader: Reader<'_>, form: &Form<'_>, out: &mut Vec<f64>) -> Result<()> {
+        let start = out.len();
         let mut sequence = SequenceReader::new(reader, self.count)?;
-        self.walk(&mut sequence, |ints| convert(ints, out))?;
-        if self.range.end == self.count {
-            finished(&sequence.into_rest())
-        } else {
-            Ok(())
-        }
+        self.extend_touched(&mut sequence, form, out)?;
+        self.trim(start, out);
+        self.finish(sequence)
     }
 
-    /// Visits the blocks that the range touches, each cut to the range.
-    fn walk(
+    /// Appends the blocks that the range touches, whole.
+    fn extend_touched(
         &self,
         sequence: &mut SequenceReader<'_>,
-        mut visit: impl FnMut(&[i64]) -> Result<()>,
+        form: &Form<'_>,
+        out: &mut Vec<f64>,
     ) -> Result<()> {
-        let mut block: Block = [0; BLOCK_SAMPLES];
-        let mut start = 0;
-        while start < self.range.end {
-            if start + BLOCK_SAMPLES <= self.range.start {
-                sequence.skip_block()?;
-                start += BLOCK_SAMPLES;
-                continue;
-            }
-            let filled = sequence.next_block(&mut block)?;
-            let low = self.range.start.saturating_sub(start);
-            let high = filled.min(self.range.end - start);
-            visit(block.get(low..high).unwrap_or_default())?;
-            start += BLOCK_SAMPLES;
+        for _ in 0..self.range.start / BLOCK_SAMPLES {
+            sequence.skip_block()?;
+        }
+        for _ in self.touched() {
+            sequence.extend_f64(form, out)?;
         }
         Ok(())
     }
 
+    /// The numbers of the blocks that the range touches.
+    fn touched(&self) -> Range<usize> {
+        self.range.start / BLOCK_SAMPLES..self.range.end.div_ceil(BLOCK_SAMPLES)
+    }
+
+    /// Leaves the range alone of the blocks that it touches, which begin at `start` of `out`.
+    fn trim(&self, start: usize, out: &mut Vec<f64>) {
+        let before = self.range.start % BLOCK_SAMPLES;
+        out.truncate(start + before + self.range.len());
+        out.drain(start..start + before);
+    }
+
+    fn finish(&self, sequence: SequenceReader<'_>) -> Result<()> {
+        match self.range.end == self.count {
+            true => finished(&sequence.into_rest()),
+            false => Ok(()),
+        }
+    }
+
     fn read_decimal(&self, mut reader: Reader<'_>, out: &mut Vec<f64>) -> Result<()> {
         let scale = read_scale(&mut reader)?;
-        self.read_sequence(reader, out, |ints, out| {
-            decimal::extend_f64(ints, scale, out);
-            Ok(())
-        })
+        self.read_sequence(reader, &Form::Decimal(scale), out)
     }
 
     fn read_ulps(&self, mut reader: Reader<'_>, out: &mut Vec<f64>) -> Result<()> {
         let scale = read_scale(&mut reader)?;
-        let mut sequence = SequenceReader::new(reader, self.count)?;
         let start = out.len();
-        self.walk(&mut sequence, |ints| {
-            decimal::extend_f64(ints, scale, out);
-            Ok(())
-        })?;
-        let beyond = self.range.end.next_multiple_of(BLOCK_SAMPLES);
-        for _ in (beyond..self.count).step_by(BLOCK_SAMPLES) {
-            sequence.skip_block()?;
+        let mut sequence = SequenceReader::new(reader, self.count)?;
+        self.extend_touched(&mut sequence, &Form::Decimal(scale), out)?;
+        for _ in self.touched().end..self.count.div_ceil(BLOCK_SAMPLES) {
+            sequence.pass_block()?;
         }
         let mut sequence = SequenceReader::new(sequence.into_rest(), self.count)?;
-        let mut places = out.get_mut(start..).unwrap_or_default().iter_mut();
-        self.walk(&mut sequence, |ulps| {
-            // The places come second: zip would swallow one at the end of each block.
-            for (&ulps, place) in ulps.iter().zip(places.by_ref()) {
-                *place = decimal::add_ulps(*place, ulps);
-            }
-            Ok(())
-        })?;
-        if self.range.end == self.count {
-            finished(&sequence.into_rest())
-        } else {
-            Ok(())
+        for _ in 0..self.touched().start {
+            sequence.skip_block()?;
         }
+        let places = out.get_mut(start..).unwrap_or_default();
+        for places in places.chunks_mut(BLOCK_SAMPLES) {
+            sequence.add_ulps(places)?;
+        }
+        self.trim(start, out);
+        self.finish(sequence)
     }
 
     fn read_dictionary(&self, mut reader: Reader<'_>, out: &mut Vec<f64>) -> Result<()> {
         let count = reader.length(MAX_DICTIONARY, "a dictionary of too many values")?;
         let offset = reader.offset();
         let mut inner = Reader::new(reader.bytes()?);
-        let mut values = Vec::new();
         let encoding = read_encoding(&mut inner)?;
         let whole = Job {
             count,
             range: 0..count,
         };
+        // The end of the output is where the dictionary is decoded first.
+        let start = out.len();
         whole
-            .read_simple(encoding, inner, &mut values, false)
+            .read_simple(encoding, inner, out, false)
             .map_err(|error| error.shifted(offset))?;
-        let offset = reader.offset();
-        self.read_sequence(reader, out, |indexes, out| {
-            for &index in indexes {
-                let value = usize::try_from(index)
-                    .ok()
-                    .and_then(|index| values.get(index));
-                let what = "an index beyond its dictionary";
-                out.push(*value.ok_or(Error::Malformed { offset, what })?);
-            }
-            Ok(())
-        })
+        let mut table = [0.0; MAX_DICTIONARY];
+        for (place, value) in table.iter_mut().zip(out.drain(start..)) {
+            *place = value;
+        }
+        let table = &table;
+        self.read_sequence(reader, &Form::Lookup { table, count }, out)
     }
 }
 

@@ -7,11 +7,11 @@
 //! Layout: head byte (bits 0-1 [`Transform`], bit 2: a unit follows, bit 3: an origin follows),
 //! unit varint, origin zigzag varint, for `Second` and `Line` the step as zigzag varint, blocks.
 
-use crate::bitpack::Block;
 use crate::blocks::{self, BlockReader};
 use crate::error::{Error, Result};
 use crate::limits::BLOCK_SAMPLES;
 use crate::plan;
+use crate::simd::{Form, Level, Source, Undo};
 use crate::varint::{Reader, put_i64, put_u64};
 
 const TRANSFORM_MASK: u8 = 0b0011;
@@ -211,13 +211,13 @@ fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
 pub(crate) struct SequenceReader<'a> {
     reader: Reader<'a>,
     blocks: BlockReader,
-    transform: Transform,
     unit: i64,
-    /// The last integer (First, Second), the origin (Plain), or the line's next point (Line).
-    last: i64,
-    /// The last difference (Second) or the line's step (Line), times the unit.
-    step: i64,
+    /// Of `Plain` the last integer is the origin; steps are times the unit.
+    undo: Undo,
     left: usize,
+    /// Where the block read last is.
+    source: Source<'a>,
+    level: Level,
 }
 
 impl<'a> SequenceReader<'a> {
@@ -252,84 +252,109 @@ impl<'a> SequenceReader<'a> {
             Transform::Second | Transform::Line => reader.varint_i64()?.wrapping_mul(unit),
             _ => 0,
         };
+        let level = Level::detect();
         Ok(Self {
             reader,
-            blocks: BlockReader::new(),
-            transform,
+            blocks: BlockReader::new(level),
             unit,
-            last,
-            step,
+            undo: Undo {
+                transform,
+                last,
+                step,
+            },
             left: count,
+            source: Source::zeros(),
+            level,
         })
     }
 
-    /// Reads the next block into the first places of `out`; returns how many, 0 at the end.
-    pub(crate) fn next_block(&mut self, out: &mut Block) -> Result<usize> {
+    /// Makes each integer of the sequence, none of which was read yet, `start` and `factor` times
+    /// itself.
+    pub(crate) fn scale(&mut self, factor: i64, start: i64) {
+        self.unit = self.unit.wrapping_mul(factor);
+        self.undo.last = self.undo.last.wrapping_mul(factor).wrapping_add(start);
+        self.undo.step = self.undo.step.wrapping_mul(factor);
+    }
+
+    /// Appends what `form` makes of the next block to `out`; returns how many, 0 at the end.
+    ///
+    /// # Errors
+    /// When the block is damaged, or has an integer that is no index of the form's table.
+    #[inline]
+    pub(crate) fn extend_f64(&mut self, form: &Form<'_>, out: &mut Vec<f64>) -> Result<usize> {
+        let offset = self.reader.offset();
         let count = self.left.min(BLOCK_SAMPLES);
-        if count == 0 {
-            return Ok(0);
+        self.read_source()?;
+        let level = self.level;
+        if !level.extend_f64(&self.source, &mut self.undo, count, form, out) {
+            return Err(Error::Malformed {
+                offset,
+                what: "an index beyond its dictionary",
+            });
         }
-        self.left -= count;
-        self.blocks.read(&mut self.reader, count, out)?;
-        if self.unit != 1 {
-            out.iter_mut()
-                .for_each(|value| *value = value.wrapping_mul(self.unit));
-        }
-        let values = out.get_mut(..count).unwrap_or_default();
-        self.undo(values);
         Ok(count)
     }
 
-    fn undo(&mut self, values: &mut [i64]) {
-        let (mut last, mut step) = (self.last, self.step);
-        match self.transform {
-            Transform::Plain => {
-                if last != 0 {
-                    values
-                        .iter_mut()
-                        .for_each(|value| *value = value.wrapping_add(last));
-                }
-            }
-            Transform::First => {
-                for value in values {
-                    last = last.wrapping_add(*value);
-                    *value = last;
-                }
-            }
-            Transform::Second => {
-                for value in values {
-                    step = step.wrapping_add(*value);
-                    last = last.wrapping_add(step);
-                    *value = last;
-                }
-            }
-            Transform::Line => {
-                for value in values {
-                    *value = value.wrapping_add(last);
-                    last = last.wrapping_add(step);
-                }
-            }
+    /// Appends the next block to `out`; returns how many, 0 at the end.
+    #[inline]
+    pub(crate) fn extend_i64(&mut self, out: &mut Vec<i64>) -> Result<usize> {
+        let count = self.left.min(BLOCK_SAMPLES);
+        self.read_source()?;
+        self.level
+            .extend_i64(&self.source, &mut self.undo, count, out);
+        Ok(count)
+    }
+
+    /// Adds the next block to the bits of the first of `places`, which may be fewer at the end.
+    #[inline]
+    pub(crate) fn add_ulps(&mut self, places: &mut [f64]) -> Result<()> {
+        let count = self.left.min(BLOCK_SAMPLES).min(places.len());
+        self.read_source()?;
+        let places = places.get_mut(..count).unwrap_or_default();
+        self.level.add_ulps(&self.source, &mut self.undo, places);
+        Ok(())
+    }
+
+    /// Finds the next block and counts it as read; zeros after the last.
+    #[inline]
+    fn read_source(&mut self) -> Result<()> {
+        let count = self.left.min(BLOCK_SAMPLES);
+        if count == 0 {
+            self.source = Source::zeros();
+            return Ok(());
         }
-        (self.last, self.step) = (last, step);
+        self.left -= count;
+        let origin = match self.undo.transform {
+            Transform::Plain => self.undo.last,
+            _ => 0,
+        };
+        let (affine, source) = ((self.unit, origin), &mut self.source);
+        self.blocks.read(&mut self.reader, count, affine, source)
     }
 
     /// Moves over the next block, without unpacking it where later ones do not build on it.
     pub(crate) fn skip_block(&mut self) -> Result<()> {
-        let count = self.left.min(BLOCK_SAMPLES);
-        match self.transform {
+        match self.undo.transform {
             Transform::Plain | Transform::Line => {
-                self.left -= count;
-                self.blocks.skip(&mut self.reader, count)?;
-                if self.transform == Transform::Line {
-                    let ahead = self.step.wrapping_mul(count as i64);
-                    self.last = self.last.wrapping_add(ahead);
+                let ahead = self.left.min(BLOCK_SAMPLES) as i64;
+                if self.undo.transform == Transform::Line {
+                    let ahead = self.undo.step.wrapping_mul(ahead);
+                    self.undo.last = self.undo.last.wrapping_add(ahead);
                 }
+                self.pass_block()
             }
             Transform::First | Transform::Second => {
-                self.next_block(&mut [0; BLOCK_SAMPLES])?;
+                let mut skipped = Vec::with_capacity(BLOCK_SAMPLES);
+                self.extend_i64(&mut skipped).map(drop)
             }
         }
-        Ok(())
+    }
+
+    /// Moves over the next block, which later ones must not build on.
+    pub(crate) fn pass_block(&mut self) -> Result<()> {
+        let count = self.left.min(BLOCK_SAMPLES);
+        self.left -= count;
+        self.blocks.skip(&mut self.reader, count)
     }
 
     /// The bytes after the sequence, once all blocks were read or skipped.
@@ -352,13 +377,8 @@ mod tests {
 
     fn read(bytes: &[u8], count: usize) -> Vec<i64> {
         let mut sequence = SequenceReader::new(Reader::new(bytes), count).unwrap();
-        let (mut block, mut out) = ([0; BLOCK_SAMPLES], Vec::new());
-        loop {
-            match sequence.next_block(&mut block).unwrap() {
-                0 => break,
-                count => out.extend_from_slice(&block[..count]),
-            }
-        }
+        let mut out = Vec::new();
+        while sequence.extend_i64(&mut out).unwrap() > 0 {}
         assert!(sequence.into_rest().is_empty());
         out
     }
@@ -382,13 +402,13 @@ mod tests {
                 put(&values, &[transform], &mut bytes);
                 prop_assert_eq!(&read(&bytes, values.len()), &values);
                 let mut sequence = SequenceReader::new(Reader::new(&bytes), values.len()).unwrap();
-                let mut block = [0; BLOCK_SAMPLES];
                 for (index, expected) in values.chunks(BLOCK_SAMPLES).enumerate() {
                     if index % 2 == 0 {
                         sequence.skip_block().unwrap();
                     } else {
-                        sequence.next_block(&mut block).unwrap();
-                        prop_assert_eq!(&block[..expected.len()], expected);
+                        let mut found = Vec::new();
+                        sequence.extend_i64(&mut found).unwrap();
+                        prop_assert_eq!(&found, expected);
                     }
                 }
             }

@@ -4,10 +4,9 @@
 //! what lies between in the true unit of the column. The ends stand first, so that a column can be
 //! skipped by time without decoding it.
 
-use crate::bitpack::Block;
 use crate::decimal::int_power;
 use crate::error::{Error, Result};
-use crate::limits::{BLOCK_SAMPLES, MAX_CHUNK_SAMPLES};
+use crate::limits::MAX_CHUNK_SAMPLES;
 use crate::sequence::{self, SequenceReader, Transform};
 use crate::varint::{Reader, put_i64, put_u64};
 
@@ -270,19 +269,8 @@ fn decode(bytes: &[u8], out: &mut Vec<i64>) -> Result<()> {
         }
         _ if summary.count > 0 => {
             let mut sequence = SequenceReader::new(reader, summary.count)?;
-            let mut block: Block = [0; BLOCK_SAMPLES];
-            loop {
-                let filled = sequence.next_block(&mut block)?;
-                if filled == 0 {
-                    break;
-                }
-                let offsets = block.get(..filled).unwrap_or_default();
-                out.extend(
-                    offsets
-                        .iter()
-                        .map(|o| summary.first.wrapping_add(o.wrapping_mul(step))),
-                );
-            }
+            sequence.scale(step, summary.first);
+            while sequence.extend_i64(out)? > 0 {}
             reader = sequence.into_rest();
         }
         _ => {}
