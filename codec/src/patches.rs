@@ -52,6 +52,8 @@ pub(crate) struct Patches<'a> {
     /// Whether they are added above the packed bits, or replace the values.
     added: bool,
     positions: &'a [u8],
+    /// The positions, and what follows them.
+    readable: &'a [u8],
     /// The packed patches, and what follows them.
     codes: &'a [u8],
 }
@@ -66,6 +68,7 @@ impl<'a> Patches<'a> {
             return Err(malformed(offset, "patches out of range"));
         }
         let added = form & ADDED_FLAG != 0;
+        let readable = reader.rest();
         let positions = reader.take(match added {
             false => number,
             true => packed_len(number, POSITION_BITS).min(packed_len(count, 1)),
@@ -76,6 +79,7 @@ impl<'a> Patches<'a> {
             number,
             width,
             added,
+            readable,
             positions,
             codes,
         })
@@ -107,19 +111,27 @@ impl<'a> Patches<'a> {
     /// positions that do not rise.
     #[inline]
     fn map(&self, count: usize) -> Option<u128> {
-        let mut bits = wide(self.positions);
+        let mut bits = match self.readable.first_chunk::<MAP_BYTES>() {
+            Some(there) => {
+                let unused = 8 * MAP_BYTES.saturating_sub(self.positions.len()) as u32;
+                let mask = u128::MAX.checked_shr(unused).unwrap_or(0);
+                u128::from_le_bytes(*there) & mask
+            }
+            None => wide(self.positions),
+        };
         if !listed(self.number, count) {
             return (bits.count_ones() as usize == self.number).then_some(bits);
         }
-        let mut map = 0u128;
-        let mut falls = false;
+        let mut map = [0u64; 2];
+        let (mut next, mut falls) = (0, false);
         for _ in 0..self.number {
-            let position = bits as u8 & ((1 << POSITION_BITS) - 1);
-            falls |= map >> position != 0;
-            map |= 1 << position;
+            let position = bits as u32 & ((1 << POSITION_BITS) - 1);
             bits >>= POSITION_BITS;
+            falls |= position < next;
+            next = position + 1;
+            map[(position / 64) as usize % 2] |= 1 << (position % 64);
         }
-        (!falls).then_some(map)
+        (!falls).then_some(u128::from(map[1]) << 64 | u128::from(map[0]))
     }
 
     /// Puts the patches over the first `count` values of a block of `width` bits, each of which is

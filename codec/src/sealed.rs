@@ -8,7 +8,7 @@ use crate::decimal::POW10;
 use crate::error::{Error, Result};
 use crate::limits::{BLOCK_SAMPLES, MAX_CHUNK_SAMPLES, MAX_DICTIONARY};
 use crate::sequence::SequenceReader;
-use crate::simd::Form;
+use crate::simd::{Form, Level};
 use crate::varint::Reader;
 use crate::{number, tag, xor};
 use std::ops::Range;
@@ -180,7 +180,7 @@ impl Job {
             Encoding::Raw => self.read_raw(reader, out),
             Encoding::Constant => {
                 let value = number::read(&mut reader)?;
-                out.extend(std::iter::repeat_n(value, self.range.len()));
+                Level::detect().extend_constant(value, self.range.len(), out);
                 finished(&reader)
             }
             Encoding::Xor => xor::read(reader.rest(), self.count, self.range.clone(), out)
@@ -294,9 +294,11 @@ impl Job {
             .read_simple(encoding, inner, out, false)
             .map_err(|error| error.shifted(offset))?;
         let mut table = [0.0; MAX_DICTIONARY];
-        for (place, value) in table.iter_mut().zip(out.drain(start..)) {
-            *place = value;
+        let known = out.get(start..).unwrap_or_default();
+        if let Some(places) = table.get_mut(..known.len()) {
+            places.copy_from_slice(known);
         }
+        out.truncate(start);
         let table = &table;
         self.read_sequence(reader, &Form::Lookup { table, count }, out)
     }

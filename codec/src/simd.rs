@@ -59,6 +59,8 @@ impl Level {
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("popcnt")
     }
 
     /// Every level of this CPU, to test them against one another.
@@ -137,6 +139,17 @@ impl Level {
         }
         let mut scratch = Aligned([0; BLOCK_SAMPLES]);
         out.extend_from_slice(self.block(source, undo, count, &mut scratch.0));
+    }
+
+    /// Appends `count` times `value` to `out`.
+    #[inline]
+    pub(crate) fn extend_constant(self, value: f64, count: usize, out: &mut Vec<f64>) {
+        #[cfg(target_arch = "x86_64")]
+        if self == Level::Avx512 {
+            // SAFETY: the level is only made where the CPU has the features.
+            return unsafe { x86::extend_constant_avx512(value, count, out) };
+        }
+        out.resize(out.len() + count, value);
     }
 
     /// Adds the integers of `source`, after `undo`, to the bits of `places` (at most 128).
@@ -381,11 +394,14 @@ mod x86 {
         all
     }
 
+    /// Up to so many patches are added one by one.
+    const FEW_PATCHES: u32 = 12;
+
     /// A block that is not written yet.
     type Room = MaybeUninit<Aligned>;
 
     /// Unpacks `groups` (at most 16) groups of eight and writes what `then` makes of each.
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma,bmi2,popcnt")]
     #[inline]
     fn unpack_groups(
         packed: &Packed<'_>,
@@ -429,7 +445,7 @@ mod x86 {
     }
 
     /// As [`Level::unpack`], with `patch` added to each group of eight.
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma,bmi2,popcnt")]
     #[inline]
     fn unpack_affine(
         packed: &Packed<'_>,
@@ -458,25 +474,44 @@ mod x86 {
         }
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma,bmi2,popcnt")]
     pub(super) fn unpack_avx512(packed: Packed<'_>, count: usize, out: &mut Block) {
         unpack_affine(&packed, count, out.as_mut_ptr().cast(), |_, ints| ints);
     }
 
     /// The integers of a block, before their transform is undone: `room`, of which the first
     /// `count` places rounded up to eight are written, or the block of `source`.
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma,bmi2,popcnt")]
     fn stage(source: &Source<'_>, count: usize, room: &mut Room) -> *const __m512i {
         if let Some(block) = &source.block {
             return block.as_ptr().cast();
         }
-        let out = room.as_mut_ptr().cast();
+        let out: *mut __m512i = room.as_mut_ptr().cast();
         if source.map == 0 {
             unpack_affine(&source.packed, count, out, |_, ints| ints);
             return out;
         }
         let mut highs = Room::uninit();
         let highs = unpack_highs(source, &mut highs);
+        if source.map.count_ones() <= FEW_PATCHES {
+            unpack_affine(&source.packed, count, out, |_, ints| ints);
+            let groups = count.div_ceil(8);
+            let (mut map, mut taken) = (source.map, 0);
+            while map != 0 {
+                let place = map.trailing_zeros() as usize;
+                map &= map - 1;
+                if place < 8 * groups {
+                    // SAFETY: so many places were written, and there are as many numbers as bits
+                    // were set.
+                    unsafe {
+                        let place = out.cast::<i64>().add(place);
+                        *place = (*place).wrapping_add(*highs.add(taken));
+                    }
+                }
+                taken += 1;
+            }
+            return out;
+        }
         let map = source.map.to_le_bytes();
         let mut taken = 0;
         unpack_affine(&source.packed, count, out, |group, ints| {
@@ -491,7 +526,7 @@ mod x86 {
     }
 
     /// What is to be added to each patched number, in their order, in `room`.
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma,bmi2,popcnt")]
     #[inline]
     fn unpack_highs(source: &Source<'_>, room: &mut Room) -> *const i64 {
         let (zero, one) = (_mm512_setzero_si512(), _mm512_set1_epi64(1));
@@ -526,7 +561,7 @@ mod x86 {
 
     /// Hands the integers of `source`, after `undo`, to `write`, eight by eight with the number of
     /// their group: `count` of them rounded up to eight, those after `count` undefined.
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma,bmi2,popcnt")]
     #[inline]
     fn each(
         source: &Source<'_>,
@@ -579,7 +614,7 @@ mod x86 {
         }
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma,bmi2,popcnt")]
     pub(super) fn extend_f64_avx512(
         source: &Source<'_>,
         undo: &mut Undo,
@@ -642,7 +677,7 @@ mod x86 {
         count == 0 || beyond << (BLOCK_SAMPLES - count) == 0
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma,bmi2,popcnt")]
     pub(super) fn extend_i64_avx512(
         source: &Source<'_>,
         undo: &mut Undo,
@@ -662,7 +697,13 @@ mod x86 {
         unsafe { out.set_len(start + count) };
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma,bmi2,popcnt")]
+    pub(super) fn extend_constant_avx512(value: f64, count: usize, out: &mut Vec<f64>) {
+        // A vector: floats of any bits are only moved here.
+        out.resize(out.len() + count, value);
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma,bmi2,popcnt")]
     pub(super) fn add_ulps_avx512(source: &Source<'_>, undo: &mut Undo, places: &mut [f64]) {
         let (count, places) = (places.len().min(BLOCK_SAMPLES), places.as_mut_ptr());
         each(source, undo, count, |group, ulps| {
@@ -737,7 +778,7 @@ mod x86 {
         }
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma,bmi2,popcnt")]
     pub(super) fn to_f64_avx512(ints: &[i64], scale: u8, out: &mut [f64]) {
         to_f64::<true, false>(ints, scale, out);
     }
