@@ -8,7 +8,7 @@ use crate::decimal::{self, MAX_SCALE};
 use crate::limits::{BLOCK_SAMPLES, MAX_CHUNK_SAMPLES, MAX_DICTIONARY};
 use crate::sample::{ValueKind, is_stale};
 use crate::sealed::{Encoding, decode_values, from_ordered, to_ordered};
-use crate::sequence::{self, Transform};
+use crate::sequence::{self, Stage, Transform};
 use crate::tag::{self, Tag};
 use crate::varint::{put_bytes, put_u64};
 use crate::{number, xor};
@@ -30,6 +30,20 @@ const MAX_ULPS: u64 = 1 << 10;
 /// # Panics
 /// When there are more than [`MAX_CHUNK_SAMPLES`]: no decoder would read them back.
 pub fn encode_values(values: &[f64], out: &mut Vec<u8>) -> Encoding {
+    encode(values, Stage::Packed, out)
+}
+
+/// Like [`encode_values`], but smaller and slower to decode: integers are entropy-coded where
+/// that saves at least one byte in 32. For chunks that are kept long and read rarely; the decoders are the
+/// same.
+///
+/// # Panics
+/// When there are more than [`MAX_CHUNK_SAMPLES`]: no decoder would read them back.
+pub fn encode_values_cold(values: &[f64], out: &mut Vec<u8>) -> Encoding {
+    encode(values, Stage::Coded, out)
+}
+
+fn encode(values: &[f64], stage: Stage, out: &mut Vec<u8>) -> Encoding {
     assert!(
         values.len() <= MAX_CHUNK_SAMPLES,
         "a chunk of too many samples"
@@ -40,7 +54,7 @@ pub fn encode_values(values: &[f64], out: &mut Vec<u8>) -> Encoding {
         bytes: Vec::new(),
         encoding: Encoding::Raw,
     };
-    try_column(column, &stale, &mut best);
+    try_column(column, &stale, stage, &mut best);
     if best.bytes.len() > 1 + 8 * values.len() || !gives_back(&best.bytes, values) {
         best = Best {
             bytes: Vec::new(),
@@ -138,7 +152,7 @@ impl Best {
     }
 }
 
-fn try_column(column: &[f64], stale: &[Patch], best: &mut Best) {
+fn try_column(column: &[f64], stale: &[Patch], stage: Stage, best: &mut Best) {
     let first = column.first().copied().unwrap_or(0.0);
     if column
         .iter()
@@ -146,18 +160,18 @@ fn try_column(column: &[f64], stale: &[Patch], best: &mut Best) {
     {
         return best.offer(Encoding::Constant, stale, |out| number::put(out, first));
     }
-    try_decimals(column, stale, best);
+    try_decimals(column, stale, stage, best);
     if best.costs_more(4, column.len()) {
-        try_dictionary(column, stale, best);
+        try_dictionary(column, stale, stage, best);
     }
     if best.costs_more(24, column.len()) {
-        try_ulps(column, stale, best);
+        try_ulps(column, stale, stage, best);
     }
     if best.costs_more(40, column.len()) {
         best.offer(Encoding::Xor, stale, |out| xor::put(column, out));
         let ordered: Vec<i64> = column.iter().map(|&value| to_ordered(value)).collect();
         best.offer(Encoding::Ordered, stale, |out| {
-            sequence::put(&ordered, &TRANSFORMS, out)
+            sequence::put_by(&ordered, &TRANSFORMS, stage, out)
         });
     }
 }
@@ -170,7 +184,7 @@ fn probes(column: &[f64]) -> impl Iterator<Item = f64> + '_ {
         .step_by(column.len().div_ceil(PROBES).max(1))
 }
 
-fn try_decimals(column: &[f64], stale: &[Patch], best: &mut Best) {
+fn try_decimals(column: &[f64], stale: &[Patch], stage: Stage, best: &mut Best) {
     // How many probes have each scale as their least.
     let mut scales = [0usize; MAX_SCALE as usize + 1];
     let (mut found, mut seen, mut hint) = (0, 0, 0);
@@ -196,19 +210,25 @@ fn try_decimals(column: &[f64], stale: &[Patch], best: &mut Best) {
     let (Some(all), Some(most)) = (fitting(found), fitting(found - found / PATCH_SHARE)) else {
         return;
     };
-    let wider = try_scale(column, all, stale, best);
+    let wider = try_scale(column, all, stale, stage, best);
     if let Some(wider) = wider
-        && let Some(widest) = try_scale(column, wider, stale, best)
+        && let Some(widest) = try_scale(column, wider, stale, stage, best)
     {
-        try_scale(column, widest, stale, best);
+        try_scale(column, widest, stale, stage, best);
     }
     if most < all {
-        try_scale(column, most, stale, best);
+        try_scale(column, most, stale, stage, best);
     }
 }
 
 /// Offers the column at `scale`; returns a larger scale that values it refused would fit.
-fn try_scale(column: &[f64], scale: u8, stale: &[Patch], best: &mut Best) -> Option<u8> {
+fn try_scale(
+    column: &[f64],
+    scale: u8,
+    stale: &[Patch],
+    stage: Stage,
+    best: &mut Best,
+) -> Option<u8> {
     let mut misfits = Vec::new();
     let mut wider = None;
     let mut ints = Vec::with_capacity(column.len());
@@ -237,7 +257,7 @@ fn try_scale(column: &[f64], scale: u8, stale: &[Patch], best: &mut Best) -> Opt
     let patches = merge(stale, &misfits);
     best.offer(Encoding::Decimal, &patches, |out| {
         out.push(scale);
-        sequence::put(&ints, &TRANSFORMS, out);
+        sequence::put_by(&ints, &TRANSFORMS, stage, out);
     });
     wider
 }
@@ -250,7 +270,7 @@ fn merge(stale: &[Patch], misfits: &[Patch]) -> Vec<Patch> {
     all
 }
 
-fn try_ulps(column: &[f64], stale: &[Patch], best: &mut Best) {
+fn try_ulps(column: &[f64], stale: &[Patch], stage: Stage, best: &mut Best) {
     let near = |value: f64, scale: u8| {
         decimal::to_int_and_ulps(value, scale).filter(|&(_, ulps)| ulps.unsigned_abs() <= MAX_ULPS)
     };
@@ -288,12 +308,12 @@ fn try_ulps(column: &[f64], stale: &[Patch], best: &mut Best) {
     let patches = merge(stale, &misfits);
     best.offer(Encoding::DecimalUlps, &patches, |out| {
         out.push(scale);
-        sequence::put(&ints, &TRANSFORMS, out);
-        sequence::put(&corrections, &[Transform::Plain], out);
+        sequence::put_by(&ints, &TRANSFORMS, stage, out);
+        sequence::put_by(&corrections, &[Transform::Plain], stage, out);
     });
 }
 
-fn try_dictionary(column: &[f64], stale: &[Patch], best: &mut Best) {
+fn try_dictionary(column: &[f64], stale: &[Patch], stage: Stage, best: &mut Best) {
     let most = MAX_DICTIONARY.min(column.len() / 3);
     let Some((distinct, ids)) = distinct(column, most) else {
         return;
@@ -316,16 +336,16 @@ fn try_dictionary(column: &[f64], stale: &[Patch], best: &mut Best) {
         bytes: Vec::new(),
         encoding: Encoding::Raw,
     };
-    try_scale_of_dictionary(&values, &mut inner);
+    try_scale_of_dictionary(&values, stage, &mut inner);
     best.offer(Encoding::Dictionary, stale, |out| {
         put_u64(out, values.len() as u64);
         put_bytes(out, &inner.bytes);
-        sequence::put(&indexes, &TRANSFORMS, out);
+        sequence::put_by(&indexes, &TRANSFORMS, stage, out);
     });
 }
 
 /// The dictionary's own values: decimals without patches, ordered bits, or raw.
-fn try_scale_of_dictionary(values: &[f64], inner: &mut Best) {
+fn try_scale_of_dictionary(values: &[f64], stage: Stage, inner: &mut Best) {
     let mut scale = Some(0);
     for &value in values {
         scale = scale.and_then(|scale| Some(decimal::find(value, scale, MAX_SCALE)?.1));
@@ -338,7 +358,7 @@ fn try_scale_of_dictionary(values: &[f64], inner: &mut Best) {
         if let Some(ints) = ints {
             inner.offer(Encoding::Decimal, &[], |out| {
                 out.push(scale);
-                sequence::put(&ints, &TRANSFORMS, out);
+                sequence::put_by(&ints, &TRANSFORMS, stage, out);
             });
         }
     }
@@ -351,7 +371,7 @@ fn try_scale_of_dictionary(values: &[f64], inner: &mut Best) {
     });
     let ordered: Vec<i64> = values.iter().map(|&value| to_ordered(value)).collect();
     inner.offer(Encoding::Ordered, &[], |out| {
-        sequence::put(&ordered, &TRANSFORMS, out)
+        sequence::put_by(&ordered, &TRANSFORMS, stage, out)
     });
 }
 

@@ -29,11 +29,13 @@
 //! ```
 #![deny(unsafe_code)]
 
+mod bins;
 mod bitpack;
 mod bits;
 mod blocks;
 mod checksum;
 mod choose;
+mod coded;
 mod decimal;
 mod error;
 mod limits;
@@ -55,7 +57,7 @@ pub mod varint;
 mod xor;
 
 pub use checksum::{crc32, crc32_parts};
-pub use choose::encode_values;
+pub use choose::{encode_values, encode_values_cold};
 pub use error::{Error, Result};
 pub use limits::{BLOCK_SAMPLES, MAX_CHUNK_SAMPLES, MAX_STREAM_SAMPLES_PER_BYTE};
 pub use sample::{STALE_MARKER_BITS, Sample, ValueKind, is_stale, stale_marker};

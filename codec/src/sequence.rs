@@ -7,7 +7,9 @@
 //! Layout: head byte (bits 0-1 [`Transform`], bit 2: a unit follows, bit 3: an origin follows),
 //! unit varint, origin zigzag varint, for `Second` and `Line` the step as zigzag varint, blocks.
 
+use crate::bins::Bins;
 use crate::blocks::{self, BlockReader};
+use crate::coded::{self, CodedReader};
 use crate::error::{Error, Result};
 use crate::limits::BLOCK_SAMPLES;
 use crate::plan;
@@ -17,6 +19,7 @@ use crate::varint::{Reader, put_i64, put_u64};
 const TRANSFORM_MASK: u8 = 0b0011;
 const UNIT_FLAG: u8 = 0b0100;
 const ORIGIN_FLAG: u8 = 0b1000;
+const CODED_FLAG: u8 = 0b1_0000;
 
 /// What the blocks hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +35,64 @@ pub(crate) enum Transform {
     Line = 3,
 }
 
-/// Appends `values` to `out` by the best of `transforms`.
+/// How small a sequence is to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// In packed blocks: fast to decode.
+    Packed,
+    /// Entropy-coded where that saves enough.
+    Coded,
+}
+
+/// The part of its packed bytes that an entropy-coded sequence must save to be worth its slower
+/// decoder.
+const WORTH: usize = 32;
+
+/// Appends `values` to `out` by the best of `transforms`, entropy-coded where that pays.
+pub(crate) fn put_by(values: &[i64], transforms: &[Transform], stage: Stage, out: &mut Vec<u8>) {
+    let start = out.len();
+    put(values, transforms, out);
+    if stage == Stage::Packed {
+        return;
+    }
+    let unit = common_unit(values);
+    let origin = match unit {
+        1 => 0,
+        _ => values.first().copied().unwrap_or(0),
+    };
+    let scaled: Vec<i64> = values
+        .iter()
+        .map(|&value| value.wrapping_sub(origin) / unit as i64)
+        .collect();
+    let best = transforms
+        .iter()
+        .filter_map(|&transform| {
+            let step = step(&scaled, transform);
+            let (residuals, first) = residuals(&scaled, transform, step);
+            let bins = Bins::of(&residuals)?;
+            Some((transform, step, residuals, first, bins))
+        })
+        .min_by_key(|candidate| candidate.4.cost);
+    let Some((transform, step, residuals, first, bins)) = best else {
+        return;
+    };
+    let mut coded = Vec::new();
+    put_head(
+        (transform, CODED_FLAG),
+        unit,
+        origin.wrapping_add(first.wrapping_mul(unit as i64)),
+        step,
+        &mut coded,
+    );
+    coded::put(&residuals, &bins, &mut coded);
+    let packed = out.len() - start;
+    if coded.len() + packed / WORTH < packed {
+        out.truncate(start);
+        out.extend_from_slice(&coded);
+    }
+}
+
+/// Appends `values` to `out` in blocks, by the best of `transforms`.
 pub(crate) fn put(values: &[i64], transforms: &[Transform], out: &mut Vec<u8>) {
     let unit = common_unit(values);
     if unit == 1 {
@@ -109,10 +169,22 @@ fn put_transformed(
         step
     };
     let (residuals, start) = residuals(scaled, transform, step);
-    let unit_flag = if unit > 1 { UNIT_FLAG } else { 0 };
     let origin = origin.wrapping_add(start.wrapping_mul(unit as i64));
+    put_head((transform, 0), unit, origin, step, out);
+    blocks::put(&residuals, out);
+}
+
+/// What comes before the residuals.
+fn put_head(
+    (transform, flags): (Transform, u8),
+    unit: u64,
+    origin: i64,
+    step: i64,
+    out: &mut Vec<u8>,
+) {
+    let unit_flag = if unit > 1 { UNIT_FLAG } else { 0 };
     let origin_flag = if origin != 0 { ORIGIN_FLAG } else { 0 };
-    out.push(transform as u8 | unit_flag | origin_flag);
+    out.push(transform as u8 | unit_flag | origin_flag | flags);
     if unit > 1 {
         put_u64(out, unit);
     }
@@ -122,7 +194,6 @@ fn put_transformed(
     if matches!(transform, Transform::Second | Transform::Line) {
         put_i64(out, step);
     }
-    blocks::put(&residuals, out);
 }
 
 /// What the blocks will hold, and the integer before the first (0 where there is none).
@@ -206,11 +277,18 @@ fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
     a
 }
 
+/// Where the residuals come from.
+#[derive(Debug)]
+enum Body<'a> {
+    Packed(BlockReader),
+    Coded(Box<CodedReader<'a>>),
+}
+
 /// Reads a sequence block by block.
 #[derive(Debug)]
 pub(crate) struct SequenceReader<'a> {
     reader: Reader<'a>,
-    blocks: BlockReader,
+    body: Body<'a>,
     unit: i64,
     /// Of `Plain` the last integer is the origin; steps are times the unit.
     undo: Undo,
@@ -225,7 +303,7 @@ impl<'a> SequenceReader<'a> {
     pub(crate) fn new(mut reader: Reader<'a>, count: usize) -> Result<Self> {
         let offset = reader.offset();
         let head = reader.u8()?;
-        if head & !(TRANSFORM_MASK | UNIT_FLAG | ORIGIN_FLAG) != 0 {
+        if head & !(TRANSFORM_MASK | UNIT_FLAG | ORIGIN_FLAG | CODED_FLAG) != 0 {
             return Err(Error::Unsupported {
                 offset,
                 what: "sequence",
@@ -253,9 +331,13 @@ impl<'a> SequenceReader<'a> {
             _ => 0,
         };
         let level = Level::detect();
+        let body = match head & CODED_FLAG {
+            0 => Body::Packed(BlockReader::new(level)),
+            _ => Body::Coded(Box::new(CodedReader::new(&reader)?)),
+        };
         Ok(Self {
             reader,
-            blocks: BlockReader::new(level),
+            body,
             unit,
             undo: Undo {
                 transform,
@@ -329,7 +411,22 @@ impl<'a> SequenceReader<'a> {
             _ => 0,
         };
         let (affine, source) = ((self.unit, origin), &mut self.source);
-        self.blocks.read(&mut self.reader, count, affine, source)
+        match &mut self.body {
+            Body::Packed(blocks) => blocks.read(&mut self.reader, count, affine, source),
+            Body::Coded(coded) => {
+                let block = source
+                    .block
+                    .get_or_insert_with(|| Box::new([0; BLOCK_SAMPLES]));
+                let block = block.get_mut(..count).unwrap_or_default();
+                coded.read(&self.reader, block)?;
+                if affine != (1, 0) {
+                    for value in block {
+                        *value = value.wrapping_mul(affine.0).wrapping_add(affine.1);
+                    }
+                }
+                Ok(())
+            }
+        }
     }
 
     /// Moves over the next block, without unpacking it where later ones do not build on it.
@@ -354,11 +451,21 @@ impl<'a> SequenceReader<'a> {
     pub(crate) fn pass_block(&mut self) -> Result<()> {
         let count = self.left.min(BLOCK_SAMPLES);
         self.left -= count;
-        self.blocks.skip(&mut self.reader, count)
+        match &mut self.body {
+            Body::Packed(blocks) => blocks.skip(&mut self.reader, count),
+            Body::Coded(coded) => {
+                let mut skipped = [0; BLOCK_SAMPLES];
+                coded.read(&self.reader, skipped.get_mut(..count).unwrap_or_default())
+            }
+        }
     }
 
     /// The bytes after the sequence, once all blocks were read or skipped.
-    pub(crate) fn into_rest(self) -> Reader<'a> {
+    pub(crate) fn into_rest(mut self) -> Reader<'a> {
+        if let Body::Coded(coded) = &self.body {
+            // Reading beyond the end was refused before.
+            let _ = self.reader.take(coded.bytes_used());
+        }
         self.reader
     }
 }

@@ -7,7 +7,7 @@ use treering_codec::varint::Reader;
 use treering_codec::{
     MAX_CHUNK_SAMPLES, MAX_STREAM_SAMPLES_PER_BYTE, Stats, StreamEncoder, StreamReader,
     decode_stream, decode_timestamps, decode_values, decode_values_range, encode_timestamps,
-    encode_values, summarize_timestamps,
+    encode_values, encode_values_cold, summarize_timestamps,
 };
 
 /// Any bytes as a stream: the two readers agree and stay inside of their bound.
@@ -116,11 +116,13 @@ proptest! {
 
     #[test]
     fn damaged_chunks(values in values(), at: prop::sample::Index, bit: u8, byte: u8) {
-        let mut bytes = Vec::new();
-        encode_values(&values, &mut bytes);
-        for bytes in damaged(&bytes, at, bit, byte) {
-            check_values(&bytes, values.len());
-            check_values(&bytes, values.len() + 1);
+        for encode in [encode_values, encode_values_cold] {
+            let mut bytes = Vec::new();
+            encode(&values, &mut bytes);
+            for bytes in damaged(&bytes, at, bit, byte) {
+                check_values(&bytes, values.len());
+                check_values(&bytes, values.len() + 1);
+            }
         }
         let mut bytes = Vec::new();
         Stats::of(&values).encode(&mut bytes);
@@ -158,10 +160,12 @@ proptest! {
 
 #[test]
 fn a_chunk_one_byte_short_or_long_is_refused() {
-    for shape in 0..9 {
+    for (shape, encode) in
+        (0..9).flat_map(|shape| [encode_values, encode_values_cold].map(|encode| (shape, encode)))
+    {
         let values = column(300, (shape, 5, 2, 40));
         let mut bytes = Vec::new();
-        let encoding = encode_values(&values, &mut bytes);
+        let encoding = encode(&values, &mut bytes);
         let mut out = Vec::new();
         bytes.push(0);
         assert!(

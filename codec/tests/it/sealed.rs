@@ -3,13 +3,19 @@
 use crate::data::{bits, column, mix, odd_float, values};
 use proptest::prelude::*;
 use treering_codec::{
-    Encoding, MAX_CHUNK_SAMPLES, decode_values, decode_values_range, encode_values, stale_marker,
+    Encoding, MAX_CHUNK_SAMPLES, decode_values, decode_values_range, encode_values,
+    encode_values_cold, stale_marker,
 };
 
-/// Encodes, decodes, compares; returns the encoding and bytes per value.
+/// Encodes, decodes, compares, both ways; returns the default encoding and bytes per value.
 fn round_trip(values: &[f64]) -> (Encoding, f64) {
+    round_trip_by(encode_values_cold, values);
+    round_trip_by(encode_values, values)
+}
+
+fn round_trip_by(encode: fn(&[f64], &mut Vec<u8>) -> Encoding, values: &[f64]) -> (Encoding, f64) {
     let mut bytes = vec![0xaa];
-    let encoding = encode_values(values, &mut bytes);
+    let encoding = encode(values, &mut bytes);
     assert_eq!(Encoding::of(&bytes[1..]), Ok(encoding));
     let mut back = vec![7.0];
     decode_values(&bytes[1..], values.len(), &mut back).unwrap();
@@ -41,13 +47,14 @@ proptest! {
         from: prop::sample::Index,
         to: prop::sample::Index,
     ) {
-        let mut bytes = Vec::new();
-        encode_values(&values, &mut bytes);
         let (from, to) = (from.index(values.len() + 1), to.index(values.len() + 1));
         let range = from.min(to)..from.max(to);
-        let mut back = Vec::new();
-        decode_values_range(&bytes, values.len(), range.clone(), &mut back).unwrap();
-        prop_assert_eq!(bits(&back), bits(&values[range]));
+        for encode in [encode_values, encode_values_cold] {
+            let (mut bytes, mut back) = (Vec::new(), Vec::new());
+            encode(&values, &mut bytes);
+            decode_values_range(&bytes, values.len(), range.clone(), &mut back).unwrap();
+            prop_assert_eq!(bits(&back), bits(&values[range.clone()]));
+        }
     }
 }
 
@@ -132,4 +139,21 @@ fn a_counter_reset_or_one_precise_value_does_not_widen_the_others() {
     values[100] = 1.0 / 3.0;
     let precise = round_trip(&values).1;
     assert!(precise <= reset + 0.05, "{reset} {precise}");
+}
+
+#[test]
+fn cold_chunks_of_noise_are_smaller_and_of_constants_the_same() {
+    // The sum of four dice: full bins in the middle, and a bit and more saved on each value.
+    let dice = |i: u64| (0..4).map(|die| mix(i * 4 + die) >> 58).sum::<u64>();
+    let values: Vec<f64> = (0..720).map(|i| dice(i) as f64 / 10.0).collect();
+    let (encoding, warm) = round_trip_by(encode_values, &values);
+    assert_eq!(encoding, Encoding::Decimal);
+    let (encoding, cold) = round_trip_by(encode_values_cold, &values);
+    assert_eq!(encoding, Encoding::Decimal);
+    assert!(cold < warm * 0.96, "{cold} {warm}");
+    let constant = [0.25; 720];
+    assert_eq!(
+        round_trip_by(encode_values_cold, &constant),
+        round_trip_by(encode_values, &constant)
+    );
 }
