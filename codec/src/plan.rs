@@ -1,8 +1,8 @@
 //! How a block of integers is packed: the base, the width, and which values are patched.
 //!
 //! Input: up to 128 integers. Output: the [`Plan`] of the fewest bits among all widths and, for
-//! each width, the window [base, base + 2^width) that holds the most values. Invariant: the width
-//! is at most [`MAX_WIDTH`].
+//! each width, the window [base, base + 2^width) that holds the most values, found by counting in
+//! buckets instead of sorting. Invariant: the width is at most [`MAX_WIDTH`].
 
 use crate::bitpack::MAX_WIDTH;
 use crate::limits::BLOCK_SAMPLES;
@@ -46,14 +46,21 @@ impl Plan {
             patches: 0,
             patch_width: 0,
         };
-        if !patches_may_pay(values, &whole) {
+        let least = PATCH_HEAD + usize::from(POSITION_BITS) + 1;
+        if values.len() * usize::from(whole.width) <= least {
             return whole;
         }
-        let mut scratch = [0i64; BLOCK_SAMPLES];
-        let sorted = &mut scratch[..values.len()];
-        sorted.copy_from_slice(values);
-        sorted.sort_unstable();
-        best_window(sorted, whole)
+        let bits = match whole.width <= MAX_WIDTH {
+            true => whole.bits(values.len()),
+            false => usize::MAX,
+        };
+        let search = Search {
+            values,
+            ends,
+            best: whole,
+            bits,
+        };
+        search.run()
     }
 
     /// Bits of a block of `count` values, its head and base left out.
@@ -118,102 +125,161 @@ fn base_bits(change: i64) -> usize {
     usize::from(bit_length(zigzag(change))).div_ceil(7) * 8
 }
 
-/// Buckets of the histogram that tells whether patches may pay.
-const BUCKETS: usize = 16;
+/// Bits of the number of buckets that values are counted in.
+const BUCKET_BITS: u8 = 7;
+const BUCKETS: usize = 1 << BUCKET_BITS;
 
-/// Whether some narrower window may hold enough of the values: an upper bound from a histogram,
-/// so that blocks of even noise, the most frequent ones, are not sorted in vain.
-fn patches_may_pay(values: &[i64], whole: &Plan) -> bool {
-    let (count, width) = (values.len(), usize::from(whole.width));
-    if whole.width > MAX_WIDTH {
-        return true;
-    }
-    // The least that one patch takes.
-    if count * width <= PATCH_HEAD + 8 {
-        return false;
-    }
-    let shift = width.saturating_sub(4);
-    // Counts are summed up from the left, so that those of neighbours are one subtraction.
-    let mut below = [0u8; BUCKETS + 1];
-    for &value in values {
-        let bucket = (value.wrapping_sub(whole.base) as u64 >> shift) as usize;
-        below[bucket % BUCKETS + 1] += 1;
-    }
-    for bucket in 1..=BUCKETS {
-        below[bucket] += below[bucket - 1];
-    }
-    let most_in = |buckets: usize| {
-        let sums = below
-            .iter()
-            .zip(&below[buckets..])
-            .map(|(low, high)| high - low);
-        usize::from(sums.max().unwrap_or(0))
-    };
-    // A window 2^narrower times narrower lies in so many neighbouring buckets at most; in the last
-    // case it may be any narrower one.
-    let windows = [
-        (1, BUCKETS / 2 + 1),
-        (2, BUCKETS / 4 + 1),
-        (3, BUCKETS / 8 + 1),
-        (width, 2),
-    ];
-    windows
-        .into_iter()
-        .filter(|&(narrower, _)| narrower <= width)
-        .any(|(narrower, buckets)| {
-            let saved = (count * narrower).saturating_sub(PATCH_HEAD);
-            let patches = count - most_in(buckets);
-            (patches * usize::from(POSITION_BITS)).min(count) + patches * 2 < saved
-        })
+/// How many values are below each bucket's start, and all of them.
+type Below = [u8; BUCKETS + 1];
+
+/// The search for the best plan, from wide windows to narrow ones.
+struct Search<'a> {
+    values: &'a [i64],
+    /// The least and the greatest value.
+    ends: (i64, i64),
+    best: Plan,
+    /// Bits of the best plan.
+    bits: usize,
 }
 
-/// The best plan for sorted values: for each width the window of most values, until the patches
-/// alone cost more than the best plan.
-fn best_window(sorted: &[i64], whole: Plan) -> Plan {
-    let count = sorted.len();
-    let mut best = (usize::MAX, whole);
-    if whole.width <= MAX_WIDTH {
-        best.0 = whole.bits(count);
+impl Search<'_> {
+    /// Counts the values in buckets, tries all windows of whole buckets, and looks closer at the
+    /// two fullest neighbours as long as still narrower windows may pay.
+    fn run(mut self) -> Plan {
+        let (mut low, mut width) = (self.ends.0, self.best.width);
+        loop {
+            let shift = width.saturating_sub(BUCKET_BITS);
+            let below = self.below(low, shift);
+            let mut next = low;
+            for narrower in (shift..width).rev() {
+                let size = 1usize << (narrower - shift);
+                let held = most_in(&below, size);
+                if !self.may_pay(held, 0) {
+                    return self.best;
+                }
+                let pays = narrower <= MAX_WIDTH && self.may_pay(held, narrower);
+                if !pays && size != 2 {
+                    continue;
+                }
+                let base = low.wrapping_add((window_of(&below, size, held) as i64) << shift);
+                if size == 2 {
+                    next = base;
+                }
+                if pays {
+                    self.offer(base, narrower, held);
+                }
+            }
+            if shift == 0 {
+                return self.best;
+            }
+            (low, width) = (next, shift + 1);
+        }
     }
-    for width in (0..whole.width.min(MAX_WIDTH + 1)).rev() {
-        let (base, held) = fullest_window(sorted, width);
-        let patches = count - held;
+
+    /// Counts the values in buckets of 2^`shift` integers from `low` on; others are left out.
+    fn below(&self, low: i64, shift: u8) -> Below {
+        let mut below: Below = [0; BUCKETS + 1];
+        for &value in self.values {
+            let bucket = (value.wrapping_sub(low) as u64 >> shift) as usize;
+            if let Some(count) = below.get_mut(bucket.saturating_add(1)) {
+                *count += 1;
+            }
+        }
+        let mut sum = 0;
+        for count in &mut below {
+            sum += *count;
+            *count = sum;
+        }
+        below
+    }
+
+    /// Whether a window of `width` bits that holds so many values may be better than the best.
+    fn may_pay(&self, held: u8, width: u8) -> bool {
+        let count = self.values.len();
+        let patches = count - usize::from(held);
+        // A patch has two bits at least: it is not zero, and signed.
+        let positions = (patches * usize::from(POSITION_BITS)).min(count);
+        count * usize::from(width) + PATCH_HEAD + 2 * patches + positions < self.bits
+    }
+
+    fn offer(&mut self, base: i64, width: u8, held: u8) {
         let mut plan = Plan {
             base,
             width,
-            patches,
+            patches: self.values.len() - usize::from(held),
             patch_width: 0,
         };
-        if patches > 0 && whole.width < 63 {
-            let far = |value: i64| bit_length(zigzag(plan.high(value)));
-            plan.patch_width = far(sorted[0]).max(far(sorted[count - 1]));
-        } else if patches > 0 {
+        if self.ends.1.wrapping_sub(self.ends.0) < 0 {
             // Distances wrap, so that the ends need not be the farthest.
-            plan = plan.fitted(sorted);
+            plan = plan.fitted(self.values);
+        } else if plan.patches > 0 {
+            let far = |value: i64| bit_length(zigzag(plan.high(value)));
+            plan.patch_width = far(self.ends.0).max(far(self.ends.1));
         }
-        // Narrower windows never hold more, and every patch has a position and two bits.
-        if patches * 2 + (patches * usize::from(POSITION_BITS)).min(count) >= best.0 {
-            break;
-        }
-        let bits = plan.bits(count);
-        if bits < best.0 {
-            best = (bits, plan);
+        let bits = plan.bits(self.values.len());
+        if bits < self.bits {
+            (self.best, self.bits) = (plan, bits);
         }
     }
-    best.1
 }
 
-/// The lowest value of the window of 2^`width` that holds the most of `sorted`, and how many.
-fn fullest_window(sorted: &[i64], width: u8) -> (i64, usize) {
-    let mut best = (sorted[0], 0);
-    let mut low = 0;
-    for (high, &top) in sorted.iter().enumerate() {
-        while top.wrapping_sub(sorted[low]) as u64 >> width != 0 {
-            low += 1;
-        }
-        if high + 1 - low > best.1 {
-            best = (sorted[low], high + 1 - low);
+/// The most values that `size` neighbouring buckets hold.
+fn most_in(below: &Below, size: usize) -> u8 {
+    let ends = below.get(size..).unwrap_or_default();
+    let sums = below.iter().zip(ends).map(|(low, high)| high - low);
+    sums.max().unwrap_or(0)
+}
+
+/// The first bucket of those that hold `held` values.
+fn window_of(below: &Below, size: usize, held: u8) -> usize {
+    let ends = below.get(size..).unwrap_or_default();
+    let mut sums = below.iter().zip(ends).map(|(low, high)| high - low);
+    sums.position(|sum| sum == held).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The best of all widths and of all windows that start at a value.
+    fn exhaustive(values: &[i64]) -> usize {
+        let plans = values.iter().flat_map(|&base| {
+            (0..=MAX_WIDTH).map(move |width| Plan {
+                base,
+                width,
+                patches: 0,
+                patch_width: 0,
+            })
+        });
+        let bits = plans.map(|plan| plan.fitted(values).bits(values.len()));
+        bits.min().unwrap_or(0)
+    }
+
+    proptest! {
+        #[test]
+        fn plans_are_true_and_nearly_the_best(values in prop::collection::vec(
+            prop_oneof![
+                4 => -10i64..10,
+                2 => 1_000i64..1_100,
+                2 => Just(7),
+                1 => any::<i32>().prop_map(i64::from),
+                1 => any::<i64>(),
+            ], 1..=BLOCK_SAMPLES)) {
+            let plan = Plan::of(&values, 0);
+            prop_assert!(plan.width <= MAX_WIDTH);
+            prop_assert_eq!(plan, plan.fitted(&values));
+            let (found, best) = (plan.bits(values.len()), exhaustive(&values) + 80);
+            prop_assert!(found <= best + best / 8, "{} {}", found, best);
         }
     }
-    best
+
+    #[test]
+    fn a_narrow_heap_is_found_in_a_wide_range() {
+        let mut values: Vec<i64> = (0..128).map(|i| 77_777 + i * i % 16).collect();
+        values[9] = i64::MAX / 3;
+        values[70] = -(1 << 40);
+        let plan = Plan::of(&values, 0);
+        assert_eq!((plan.width, plan.patches), (4, 2));
+    }
 }
