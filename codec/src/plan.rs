@@ -57,6 +57,7 @@ impl Plan {
         let search = Search {
             values,
             ends,
+            range_bits: whole.width,
             best: whole,
             bits,
         };
@@ -116,6 +117,49 @@ pub(crate) fn cost(values: &[i64]) -> usize {
         .sum()
 }
 
+/// Bits that a block of `values` will take, roughly: by the distances from a middle value.
+pub(crate) fn rough_cost(values: &[i64]) -> usize {
+    let middle = middle(values);
+    let mut classes = [0u8; 65];
+    let mut ends = (i64::MAX, i64::MIN);
+    for &value in values {
+        let distance = value.wrapping_sub(middle);
+        ends = (ends.0.min(distance), ends.1.max(distance));
+        let class = 64 - ((distance ^ distance >> 63) as u64).leading_zeros() as usize;
+        if let Some(count) = classes.get_mut(class) {
+            *count += 1;
+        }
+    }
+    let count = values.len();
+    let far = bit_length(ends.0.unsigned_abs().max(ends.1.unsigned_abs()));
+    let mut best = count * usize::from(bit_length(ends.1.wrapping_sub(ends.0) as u64));
+    let mut centred = 0;
+    for (width, class) in (0..=far.min(MAX_WIDTH)).zip(classes) {
+        // A window around the middle holds what is nearer than half its width; one elsewhere may
+        // hold up to what is nearer than its width.
+        let class = usize::from(class);
+        let patches = count - centred - class / 2;
+        centred += class;
+        let patch_width = usize::from(far.saturating_sub(width) + 1);
+        let positions = (patches * usize::from(POSITION_BITS)).min(count);
+        let patches = PATCH_HEAD + patches * patch_width + positions;
+        best = best.min(count * usize::from(width) + patches);
+    }
+    best
+}
+
+/// A value that is not far from most others: the middle one of nine.
+fn middle(values: &[i64]) -> i64 {
+    const PROBES: usize = 9;
+    let mut probes = [0; PROBES];
+    for (index, probe) in probes.iter_mut().enumerate() {
+        let at = (2 * index + 1) * values.len() / (2 * PROBES);
+        *probe = values.get(at).copied().unwrap_or(0);
+    }
+    probes.sort_unstable();
+    probes[PROBES / 2]
+}
+
 fn bit_length(value: u64) -> u8 {
     (64 - value.leading_zeros()) as u8
 }
@@ -137,6 +181,8 @@ struct Search<'a> {
     values: &'a [i64],
     /// The least and the greatest value.
     ends: (i64, i64),
+    /// Bits of the distance between them.
+    range_bits: u8,
     best: Plan,
     /// Bits of the best plan.
     bits: usize,
@@ -154,7 +200,8 @@ impl Search<'_> {
             for narrower in (shift..width).rev() {
                 let size = 1usize << (narrower - shift);
                 let held = most_in(&below, size);
-                if !self.may_pay(held, 0) {
+                let patches = self.values.len() - usize::from(held);
+                if 2 * patches >= self.bits {
                     return self.best;
                 }
                 let pays = narrower <= MAX_WIDTH && self.may_pay(held, narrower);
@@ -179,11 +226,26 @@ impl Search<'_> {
     /// Counts the values in buckets of 2^`shift` integers from `low` on; others are left out.
     fn below(&self, low: i64, shift: u8) -> Below {
         let mut below: Below = [0; BUCKETS + 1];
-        for &value in self.values {
-            let bucket = (value.wrapping_sub(low) as u64 >> shift) as usize;
+        // Neighbours count apart, so that equal ones do not wait for each other.
+        let mut others: Below = [0; BUCKETS + 1];
+        let bucket = |value: i64| (value.wrapping_sub(low) as u64 >> shift) as usize;
+        let count = |below: &mut Below, bucket: usize| {
             if let Some(count) = below.get_mut(bucket.saturating_add(1)) {
                 *count += 1;
             }
+        };
+        let pairs = self.values.chunks_exact(2);
+        if let [last] = *pairs.remainder() {
+            count(&mut below, bucket(last));
+        }
+        for pair in pairs {
+            if let [one, other] = *pair {
+                count(&mut below, bucket(one));
+                count(&mut others, bucket(other));
+            }
+        }
+        for (count, other) in below.iter_mut().zip(others) {
+            *count += other;
         }
         let mut sum = 0;
         for count in &mut below {
@@ -197,9 +259,10 @@ impl Search<'_> {
     fn may_pay(&self, held: u8, width: u8) -> bool {
         let count = self.values.len();
         let patches = count - usize::from(held);
-        // A patch has two bits at least: it is not zero, and signed.
+        // One end is at least half of the range away from the window.
+        let patch_width = usize::from(self.range_bits.saturating_sub(width + 1).max(2));
         let positions = (patches * usize::from(POSITION_BITS)).min(count);
-        count * usize::from(width) + PATCH_HEAD + 2 * patches + positions < self.bits
+        count * usize::from(width) + PATCH_HEAD + patch_width * patches + positions < self.bits
     }
 
     fn offer(&mut self, base: i64, width: u8, held: u8) {

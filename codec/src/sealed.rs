@@ -10,7 +10,7 @@ use crate::limits::{BLOCK_SAMPLES, MAX_CHUNK_SAMPLES, MAX_DICTIONARY};
 use crate::sequence::SequenceReader;
 use crate::simd::{Form, Level};
 use crate::varint::Reader;
-use crate::{number, tag, xor};
+use crate::{near, number, split, tag, xor};
 use std::ops::Range;
 
 /// How the values of a chunk are encoded. Numbers on disk; never renumbered, at most 30.
@@ -34,11 +34,16 @@ pub enum Encoding {
     Ordered = 6,
     /// Another encoding, of which some values are replaced (stale markers above all).
     Patched = 7,
+    /// Integers over a power of ten, rounded to f32, and how many ulps of an f32 each value lies
+    /// beside that.
+    Decimal32 = 8,
+    /// The first bits of the floats by a dictionary, the rest as is.
+    Split = 9,
 }
 
 impl Encoding {
     /// Every encoding, in the order of their numbers.
-    pub const ALL: [Encoding; 8] = [
+    pub const ALL: [Encoding; 10] = [
         Encoding::Raw,
         Encoding::Constant,
         Encoding::Xor,
@@ -47,6 +52,8 @@ impl Encoding {
         Encoding::Dictionary,
         Encoding::Ordered,
         Encoding::Patched,
+        Encoding::Decimal32,
+        Encoding::Split,
     ];
 
     /// The encoding of the sealed chunk `bytes`, from its first byte.
@@ -189,6 +196,8 @@ impl Job {
             Encoding::DecimalUlps => self.read_ulps(reader, out),
             Encoding::Dictionary if nest => self.read_dictionary(reader, out),
             Encoding::Ordered => self.read_sequence(reader, &Form::Ordered, out),
+            Encoding::Decimal32 => self.read_decimal32(reader, out),
+            Encoding::Split => self.read_split(reader, out),
             Encoding::Dictionary | Encoding::Patched => {
                 let offset = reader.offset();
                 Err(Error::Malformed {
@@ -255,28 +264,97 @@ impl Job {
     }
 
     fn read_decimal(&self, mut reader: Reader<'_>, out: &mut Vec<f64>) -> Result<()> {
-        let scale = read_scale(&mut reader)?;
+        let scale = read_scale(&mut reader, 0)?;
         self.read_sequence(reader, &Form::Decimal(scale), out)
     }
 
     fn read_ulps(&self, mut reader: Reader<'_>, out: &mut Vec<f64>) -> Result<()> {
-        let scale = read_scale(&mut reader)?;
+        let scale = read_scale(&mut reader, 0)?;
         let start = out.len();
+        let rest = self.read_first(reader, &Form::Decimal(scale), out)?;
+        let places = out.get_mut(start..).unwrap_or_default();
+        self.correct(rest, places, |sequence, places| sequence.add_ulps(places))?;
+        self.trim(start, out);
+        Ok(())
+    }
+
+    fn read_decimal32(&self, mut reader: Reader<'_>, out: &mut Vec<f64>) -> Result<()> {
+        let head = reader.rest().first().copied().unwrap_or(0);
+        let scale = read_scale(&mut reader, near::CORRECTED_FLAG)?;
+        let start = out.len();
+        if head & near::CORRECTED_FLAG == 0 {
+            self.read_sequence(reader, &Form::Decimal(scale), out)?;
+            let values = out.get_mut(start..).unwrap_or_default();
+            values
+                .iter_mut()
+                .for_each(|value| *value = near::to_f32(*value, 0));
+            return Ok(());
+        }
+        let rest = self.read_first(reader, &Form::Decimal(scale), out)?;
+        let places = out.get_mut(start..).unwrap_or_default();
+        let mut ulps = Vec::with_capacity(BLOCK_SAMPLES);
+        self.correct(rest, places, |sequence, places| {
+            ulps.clear();
+            sequence.extend_i64(&mut ulps)?;
+            for (place, &ulps) in places.iter_mut().zip(&ulps) {
+                *place = near::to_f32(*place, ulps);
+            }
+            Ok(())
+        })?;
+        self.trim(start, out);
+        Ok(())
+    }
+
+    /// Appends what `form` makes of the blocks of the first of several sequences that the range
+    /// touches; returns what is after it.
+    fn read_first<'a>(
+        &self,
+        reader: Reader<'a>,
+        form: &Form<'_>,
+        out: &mut Vec<f64>,
+    ) -> Result<Reader<'a>> {
         let mut sequence = SequenceReader::new(reader, self.count)?;
-        self.extend_touched(&mut sequence, &Form::Decimal(scale), out)?;
+        self.extend_touched(&mut sequence, form, out)?;
         for _ in self.touched().end..self.count.div_ceil(BLOCK_SAMPLES) {
             sequence.pass_block()?;
         }
-        let mut sequence = SequenceReader::new(sequence.into_rest(), self.count)?;
+        Ok(sequence.into_rest())
+    }
+
+    /// Hands the blocks of the last sequence to `correct`, each with the values that it corrects.
+    fn correct(
+        &self,
+        reader: Reader<'_>,
+        values: &mut [f64],
+        mut correct: impl FnMut(&mut SequenceReader<'_>, &mut [f64]) -> Result<()>,
+    ) -> Result<()> {
+        let mut sequence = SequenceReader::new(reader, self.count)?;
         for _ in 0..self.touched().start {
             sequence.skip_block()?;
         }
-        let places = out.get_mut(start..).unwrap_or_default();
-        for places in places.chunks_mut(BLOCK_SAMPLES) {
-            sequence.add_ulps(places)?;
+        for places in values.chunks_mut(BLOCK_SAMPLES) {
+            correct(&mut sequence, places)?;
         }
-        self.trim(start, out);
         self.finish(sequence)
+    }
+
+    fn read_split(&self, mut reader: Reader<'_>, out: &mut Vec<f64>) -> Result<()> {
+        let tail = split::read_tail(&mut reader)?;
+        let count = reader.length(MAX_DICTIONARY, "more fronts than a dictionary holds")?;
+        let mut fronts = SequenceReader::new(reader, count)?;
+        let mut ints = Vec::with_capacity(count);
+        while fronts.extend_i64(&mut ints)? > 0 {}
+        let mut table = [0.0; MAX_DICTIONARY];
+        for (place, &front) in table.iter_mut().zip(&ints) {
+            *place = split::above(front, tail);
+        }
+        let (table, start) = (&table, out.len());
+        let form = Form::Lookup { table, count };
+        let mut rest = self.read_first(fronts.into_rest(), &form, out)?;
+        self.trim(start, out);
+        let values = out.get_mut(start..).unwrap_or_default();
+        split::add_tails(&mut rest, tail, (self.range.start, self.count), values)?;
+        finished(&rest)
     }
 
     fn read_dictionary(&self, mut reader: Reader<'_>, out: &mut Vec<f64>) -> Result<()> {
@@ -304,9 +382,10 @@ impl Job {
     }
 }
 
-fn read_scale(reader: &mut Reader<'_>) -> Result<u8> {
+/// Reads a scale in the byte of which the bits of `flag` may be set too.
+fn read_scale(reader: &mut Reader<'_>, flag: u8) -> Result<u8> {
     let offset = reader.offset();
-    let scale = reader.u8()?;
+    let scale = reader.u8()? & !flag;
     if usize::from(scale) >= POW10.len() {
         return Err(Error::Malformed {
             offset,

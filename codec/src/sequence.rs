@@ -1,18 +1,17 @@
 //! A column of integers: divided by what they have in common, differenced, then in blocks.
 //!
 //! Integers y = (x - origin) / unit are kept plain, as differences, as differences of
-//! differences, or as distances from a straight line, whichever comes out shortest. The median
-//! step that other codecs subtract is the base of a block here. Invariant: any i64 round-trips.
+//! differences, or as distances from a straight line: here they are read, and written by
+//! [`crate::residuals`]. The median step that other codecs subtract is the base of a block here.
 //!
-//! Layout: head byte (bits 0-1 [`Transform`], bit 2: a unit follows, bit 3: an origin follows),
-//! unit varint, origin zigzag varint, for `Second` and `Line` the step as zigzag varint, blocks.
+//! Layout: head byte (bits 0-1 [`Transform`], bit 2: a unit follows, bit 3: an origin follows, bit
+//! 4: entropy-coded), unit varint, origin zigzag varint, for `Second` and `Line` the step as zigzag
+//! varint, then blocks or, with bit 4, what [`crate::coded`] reads.
 
-use crate::bins::Bins;
-use crate::blocks::{self, BlockReader};
-use crate::coded::{self, CodedReader};
+use crate::blocks::BlockReader;
+use crate::coded::CodedReader;
 use crate::error::{Error, Result};
 use crate::limits::BLOCK_SAMPLES;
-use crate::plan;
 use crate::simd::{Form, Level, Source, Undo};
 use crate::varint::{Reader, put_i64, put_u64};
 
@@ -35,246 +34,33 @@ pub(crate) enum Transform {
     Line = 3,
 }
 
-/// How small a sequence is to be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
-    /// In packed blocks: fast to decode.
-    Packed,
-    /// Entropy-coded where that saves enough.
-    Coded,
+/// What comes before the residuals of a sequence.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) transform: Transform,
+    /// Whether they are entropy-coded and not in blocks.
+    pub(crate) coded: bool,
+    pub(crate) unit: u64,
+    pub(crate) origin: i64,
+    /// For `Second` and `Line`.
+    pub(crate) step: i64,
 }
 
-/// The part of its packed bytes that an entropy-coded sequence must save to be worth its slower
-/// decoder.
-const WORTH: usize = 32;
-
-/// Appends `values` to `out` by the best of `transforms`, entropy-coded where that pays.
-pub(crate) fn put_by(values: &[i64], transforms: &[Transform], stage: Stage, out: &mut Vec<u8>) {
-    let start = out.len();
-    put(values, transforms, out);
-    if stage == Stage::Packed {
-        return;
+/// Appends the head of a sequence.
+pub(crate) fn put_head(head: &Head, out: &mut Vec<u8>) {
+    let unit_flag = if head.unit > 1 { UNIT_FLAG } else { 0 };
+    let origin_flag = if head.origin != 0 { ORIGIN_FLAG } else { 0 };
+    let coded_flag = if head.coded { CODED_FLAG } else { 0 };
+    out.push(head.transform as u8 | unit_flag | origin_flag | coded_flag);
+    if head.unit > 1 {
+        put_u64(out, head.unit);
     }
-    let unit = common_unit(values);
-    let origin = match unit {
-        1 => 0,
-        _ => values.first().copied().unwrap_or(0),
-    };
-    let scaled: Vec<i64> = values
-        .iter()
-        .map(|&value| value.wrapping_sub(origin) / unit as i64)
-        .collect();
-    let best = transforms
-        .iter()
-        .filter_map(|&transform| {
-            let step = step(&scaled, transform);
-            let (residuals, first) = residuals(&scaled, transform, step);
-            let bins = Bins::of(&residuals)?;
-            Some((transform, step, residuals, first, bins))
-        })
-        .min_by_key(|candidate| candidate.4.cost);
-    let Some((transform, step, residuals, first, bins)) = best else {
-        return;
-    };
-    let mut coded = Vec::new();
-    put_head(
-        (transform, CODED_FLAG),
-        unit,
-        origin.wrapping_add(first.wrapping_mul(unit as i64)),
-        step,
-        &mut coded,
-    );
-    coded::put(&residuals, &bins, &mut coded);
-    let packed = out.len() - start;
-    if coded.len() + packed / WORTH < packed {
-        out.truncate(start);
-        out.extend_from_slice(&coded);
+    if head.origin != 0 {
+        put_i64(out, head.origin);
     }
-}
-
-/// Appends `values` to `out` in blocks, by the best of `transforms`.
-pub(crate) fn put(values: &[i64], transforms: &[Transform], out: &mut Vec<u8>) {
-    let unit = common_unit(values);
-    if unit == 1 {
-        return put_transformed(values, best(values, transforms), 1, 0, out);
+    if matches!(head.transform, Transform::Second | Transform::Line) {
+        put_i64(out, head.step);
     }
-    let origin = values.first().copied().unwrap_or(0);
-    let scaled: Vec<i64> = values
-        .iter()
-        .map(|&value| value.wrapping_sub(origin) / unit as i64)
-        .collect();
-    put_transformed(&scaled, best(&scaled, transforms), unit, origin, out);
-}
-
-/// The transform of the least cost: of the whole column when it is short, or of two blocks of it.
-fn best(scaled: &[i64], transforms: &[Transform]) -> Transform {
-    let parts = if scaled.len() <= 2 * BLOCK_SAMPLES {
-        [scaled, &[]]
-    } else {
-        let part = |start: usize| {
-            scaled
-                .get(start..)
-                .and_then(|rest| rest.get(..BLOCK_SAMPLES))
-        };
-        [part(scaled.len() / 6), part(scaled.len() * 4 / 6)].map(Option::unwrap_or_default)
-    };
-    let cost = |transform: Transform| -> usize {
-        let of = |part: &[i64]| plan::cost(&residuals(part, transform, step(part, transform)).0);
-        let head = match transform {
-            // Its base changes from block to block.
-            Transform::Plain => 16,
-            Transform::First => 16,
-            Transform::Second | Transform::Line => 32,
-        };
-        head + parts.map(of).iter().sum::<usize>()
-    };
-    if let [only] = *transforms {
-        return only;
-    }
-    let mut best = (usize::MAX, Transform::Plain);
-    for &transform in transforms {
-        // What does not gain from differences gains nothing from more of them.
-        if transform == Transform::Second && best.1 == Transform::Plain {
-            break;
-        }
-        let cost = cost(transform);
-        if cost < best.0 {
-            best = (cost, transform);
-        }
-    }
-    best.1
-}
-
-/// The step that `Second` and `Line` start from.
-fn step(scaled: &[i64], transform: Transform) -> i64 {
-    match (transform, scaled) {
-        (Transform::Line, _) => median_step(scaled),
-        (_, [first, second, ..]) => second.wrapping_sub(*first),
-        _ => 0,
-    }
-}
-
-fn put_transformed(
-    scaled: &[i64],
-    transform: Transform,
-    unit: u64,
-    origin: i64,
-    out: &mut Vec<u8>,
-) {
-    let first = scaled.first().copied().unwrap_or(0);
-    let step = scaled.get(1).map_or(0, |second| second.wrapping_sub(first));
-    let step = if transform == Transform::Line {
-        median_step(scaled)
-    } else {
-        step
-    };
-    let (residuals, start) = residuals(scaled, transform, step);
-    let origin = origin.wrapping_add(start.wrapping_mul(unit as i64));
-    put_head((transform, 0), unit, origin, step, out);
-    blocks::put(&residuals, out);
-}
-
-/// What comes before the residuals.
-fn put_head(
-    (transform, flags): (Transform, u8),
-    unit: u64,
-    origin: i64,
-    step: i64,
-    out: &mut Vec<u8>,
-) {
-    let unit_flag = if unit > 1 { UNIT_FLAG } else { 0 };
-    let origin_flag = if origin != 0 { ORIGIN_FLAG } else { 0 };
-    out.push(transform as u8 | unit_flag | origin_flag | flags);
-    if unit > 1 {
-        put_u64(out, unit);
-    }
-    if origin != 0 {
-        put_i64(out, origin);
-    }
-    if matches!(transform, Transform::Second | Transform::Line) {
-        put_i64(out, step);
-    }
-}
-
-/// What the blocks will hold, and the integer before the first (0 where there is none).
-fn residuals(scaled: &[i64], transform: Transform, step: i64) -> (Vec<i64>, i64) {
-    let first = scaled.first().copied().unwrap_or(0);
-    let differences = |out: &mut Vec<i64>| {
-        // The first difference is made equal to the second, which makes it free.
-        out.push(scaled.get(1).map_or(0, |second| second.wrapping_sub(first)));
-        out.extend(scaled.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])));
-    };
-    let mut out = Vec::with_capacity(scaled.len() + 1);
-    match transform {
-        Transform::Plain => (scaled.to_vec(), 0),
-        Transform::First => {
-            differences(&mut out);
-            out.truncate(scaled.len());
-            (out, first.wrapping_sub(step))
-        }
-        Transform::Second => {
-            differences(&mut out);
-            let mut last = step;
-            for difference in &mut out {
-                (*difference, last) = (difference.wrapping_sub(last), *difference);
-            }
-            out.truncate(scaled.len());
-            (out, first.wrapping_sub(step))
-        }
-        Transform::Line => {
-            out.extend((0i64..).zip(scaled).map(|(index, &value)| {
-                value
-                    .wrapping_sub(first)
-                    .wrapping_sub(index.wrapping_mul(step))
-            }));
-            (out, first)
-        }
-    }
-}
-
-fn median_step(scaled: &[i64]) -> i64 {
-    let mut steps: Vec<i64> = scaled
-        .windows(2)
-        .map(|pair| pair[1].wrapping_sub(pair[0]))
-        .collect();
-    let middle = steps.len() / 2;
-    if steps.is_empty() {
-        0
-    } else {
-        *steps.select_nth_unstable(middle).1
-    }
-}
-
-/// The greatest common divisor of all distances from the first value; 1 when they overflow.
-pub(crate) fn common_unit(values: &[i64]) -> u64 {
-    let Some((&first, rest)) = values.split_first() else {
-        return 1;
-    };
-    let mut unit = 0u64;
-    for &value in rest {
-        let Some(distance) = value.checked_sub(first) else {
-            return 1;
-        };
-        let distance = distance.unsigned_abs();
-        if unit == 0 || !distance.is_multiple_of(unit) {
-            unit = greatest_common_divisor(unit, distance);
-            if unit == 1 {
-                return 1;
-            }
-        }
-    }
-    if unit == 0 || unit > i64::MAX as u64 {
-        1
-    } else {
-        unit
-    }
-}
-
-fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }
 
 /// Where the residuals come from.
@@ -473,6 +259,7 @@ impl<'a> SequenceReader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::residuals::put;
     use proptest::prelude::*;
 
     const ALL: [Transform; 4] = [

@@ -7,7 +7,9 @@
 use crate::decimal::int_power;
 use crate::error::{Error, Result};
 use crate::limits::MAX_CHUNK_SAMPLES;
-use crate::sequence::{self, SequenceReader, Transform};
+use crate::residuals;
+use crate::sequence::{SequenceReader, Transform};
+use crate::unit::Unit;
 use crate::varint::{Reader, put_i64, put_u64};
 
 const RAW: u8 = 0;
@@ -145,14 +147,14 @@ fn put_sequence(timestamps: &[i64], out: &mut Vec<u8>) {
         1 => take_unit::<1_000>(&mut offsets),
         millisecond => millisecond,
     };
-    let fine = sequence::common_unit(&offsets) as i64;
+    let fine = Unit::common(&offsets).value() as i64;
     if fine > 1 {
         offsets.iter_mut().for_each(|offset| *offset /= fine);
     }
     let unit = coarse * fine;
     put_pair(first, unit, out);
     put_i64(out, (last - first) / unit);
-    sequence::put(
+    residuals::put(
         &offsets,
         &[Transform::First, Transform::Line, Transform::Second],
         out,

@@ -50,6 +50,15 @@ fn column_for(encoding: Encoding) -> Vec<f64> {
         Encoding::Ordered => (0..300)
             .map(|i| f64::from_bits(1f64.to_bits() + (mix(i) >> 24)))
             .collect(),
+        Encoding::Decimal32 => of(|i| f64::from((i * i % 997) as f32 / 1000.0)),
+        // Noise around zero.
+        Encoding::Split => (0..300)
+            .map(|i| {
+                (0..6)
+                    .map(|die| (mix(i * 6 + die) as i64) as f64 * 1e-19)
+                    .sum()
+            })
+            .collect(),
         _ => (0..300)
             .map(|i| {
                 if i % 90 == 7 {
