@@ -1,10 +1,11 @@
 //! Which encoding suits a column of values.
 //!
-//! Input: a column and the stale markers set aside from it. Output: the shortest bytes found. The
-//! likely encodings come first and are tried whole; rarer ones only where the best so far is still
-//! long, and by two blocks of the column before all of it. A mapping to integers is used only where
-//! the decoder's own arithmetic gave back the same bits; what does not map is patched, or the
-//! mapping is dropped.
+//! Input: a column and the stale markers set aside from it. Output: the shortest bytes found. Two
+//! blocks of the column tell what each encoding is expected to take; rarer ones are looked at only
+//! where the likely ones promise little. The most promising one is tried whole, and the next ones
+//! as long as they promise less than what was reached. A mapping to integers is used only where the
+//! decoder's own arithmetic gave back the same bits; what does not map is patched, or the mapping
+//! is dropped.
 
 use crate::decimal::{self, MAX_SCALE};
 use crate::dictionary::{self, Distinct};
@@ -34,8 +35,24 @@ const BITS_FROM: usize = 40;
 /// Bits of a value that is patched, and its position.
 const MISFIT_BITS: usize = 72;
 
+/// Bits of a value in a dictionary, as is usual.
+const ENTRY_BITS: usize = 12;
+
 /// A position and the value that belongs there.
 pub(crate) type Patch = (usize, f64);
+
+/// An encoding that may suit a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Candidate {
+    /// At this scale.
+    Decimal(u8),
+    Dictionary,
+    Near(Near),
+    Ordered,
+    Xor,
+    /// With tails of so many bits.
+    Split(u8),
+}
 
 /// Memory for encoding columns one after the other, and the shortest bytes of the last.
 #[derive(Debug)]
@@ -43,6 +60,7 @@ pub(crate) struct Room {
     pub(crate) sequences: SequenceWriter,
     pub(crate) ints: Vec<i64>,
     pub(crate) others: Vec<i64>,
+    candidates: Vec<(usize, Candidate)>,
     misfits: Vec<Patch>,
     patches: Vec<Patch>,
     pub(crate) distinct: Distinct,
@@ -60,6 +78,7 @@ impl Default for Room {
             sequences: SequenceWriter::default(),
             ints: Vec::new(),
             others: Vec::new(),
+            candidates: Vec::new(),
             misfits: Vec::new(),
             patches: Vec::new(),
             distinct: Distinct::default(),
@@ -95,16 +114,54 @@ impl Room {
             self.patches.extend_from_slice(stale);
             return self.offer(Encoding::Constant, |_, out| number::put(out, first));
         }
-        self.try_decimals(column, stale);
-        if self.costs_more(DICTIONARY_FROM, column.len()) {
-            self.try_dictionary(column, stale);
+        self.expect_decimals(column);
+        let promising = !self.expects_more(DICTIONARY_FROM, column.len());
+        if !promising {
+            self.expect_dictionary(column);
+        }
+        self.try_candidates(column, stale);
+        // What the sample promised need not hold for the rest.
+        if promising && self.costs_more(DICTIONARY_FROM, column.len()) {
+            self.expect_dictionary(column);
+            self.try_candidates(column, stale);
         }
         if self.costs_more(NEAR_FROM, column.len()) {
-            self.try_near(column, stale);
+            self.expect_near(column);
+            self.try_candidates(column, stale);
         }
         if self.costs_more(BITS_FROM, column.len()) {
-            self.try_bits(column, stale);
+            self.expect_bits(column);
+            self.try_candidates(column, stale);
         }
+    }
+
+    /// Tries the candidates, the most promising first, until the next promises no less than what
+    /// was reached.
+    fn try_candidates(&mut self, column: &[f64], stale: &[Patch]) {
+        let mut candidates = std::mem::take(&mut self.candidates);
+        candidates.sort_by_key(|&(bits, _)| bits);
+        for &(bits, candidate) in &candidates {
+            if !self.best.is_empty() && bits >= self.best.len() * 8 {
+                break;
+            }
+            self.misfits.clear();
+            match candidate {
+                Candidate::Decimal(scale) => self.try_decimals(column, scale, stale),
+                Candidate::Dictionary => {
+                    self.merge_patches(stale);
+                    self.offer(Encoding::Dictionary, dictionary::put);
+                }
+                Candidate::Near(near) => self.try_near(column, near, stale),
+                Candidate::Split(tail) => self.try_split(column, tail, stale),
+                Candidate::Xor => {
+                    self.merge_patches(stale);
+                    self.offer(Encoding::Xor, |_, out| xor::put(column, out));
+                }
+                Candidate::Ordered => self.try_ordered(column, stale),
+            }
+        }
+        candidates.clear();
+        self.candidates = candidates;
     }
 
     /// Encodes `values` as they are.
@@ -117,9 +174,21 @@ impl Room {
         }
     }
 
+    /// Whether the column is expected to cost more than `bits` bits per value so far.
+    fn expects_more(&self, bits: usize, count: usize) -> bool {
+        let least = self.candidates.iter().map(|&(bits, _)| bits).min();
+        least.is_none_or(|least| least > bits * count)
+    }
+
     /// Whether the column costs more than `bits` bits per value so far.
     fn costs_more(&self, bits: usize, count: usize) -> bool {
         self.best.is_empty() || self.best.len() * 8 > bits * count + 64
+    }
+
+    /// Notes that `sampled` values of `column` take `bits` bits by `candidate`.
+    fn expect(&mut self, candidate: Candidate, bits: usize, sampled: usize, column: &[f64]) {
+        let bits = bits.saturating_mul(column.len()) / sampled.max(1);
+        self.candidates.push((bits, candidate));
     }
 
     /// Encodes by `body`, around which `patches` come, and keeps it when it is the shortest.
@@ -163,7 +232,7 @@ impl Room {
         }
     }
 
-    fn try_decimals(&mut self, column: &[f64], stale: &[Patch]) {
+    fn expect_decimals(&mut self, column: &[f64]) {
         // How many probes have each scale as their least.
         let mut scales = [0usize; MAX_SCALE as usize + 1];
         let (mut found, mut seen, mut hint) = (0, 0, self.scale);
@@ -192,13 +261,18 @@ impl Room {
             return;
         };
         self.scale = all;
-        if most < all && self.scale_cost(column, most) < self.scale_cost(column, all) {
-            self.try_scale(column, most, stale);
-            return;
+        for scale in std::iter::once(all).chain((most < all).then_some(most)) {
+            let bits = self.scale_cost(column, scale);
+            self.expect(Candidate::Decimal(scale), bits, sampled(column), column);
         }
-        let mut wider = self.try_scale(column, all, stale);
+    }
+
+    /// Offers the column at `scale`, or at a wider one that some values ask for.
+    fn try_decimals(&mut self, column: &[f64], scale: u8, stale: &[Patch]) {
+        let mut wider = self.try_scale(column, scale, stale);
         // One more value may ask for a wider scale each time, but not for ever.
         for _ in 0..2 {
+            // There are misfits beyond what patches may hold, or each costs as much as many digits.
             wider = wider.and_then(|wider| self.try_scale(column, wider, stale));
         }
     }
@@ -261,12 +335,10 @@ impl Room {
         wider
     }
 
-    fn try_dictionary(&mut self, column: &[f64], stale: &[Patch]) {
-        let parts = parts(column);
-        let sampled: usize = parts.iter().map(|part| part.len()).sum();
-        let sample = parts.iter().copied().flatten();
+    fn expect_dictionary(&mut self, column: &[f64]) {
+        let sample = parts(column).into_iter().flatten();
         let ordered = sample.map(|&value| to_ordered(value));
-        if !self.distinct.find(ordered, sampled / 3) {
+        if !self.distinct.find(ordered, sampled(column) / 3) {
             return;
         }
         let ordered = column.iter().map(|&value| to_ordered(value));
@@ -274,22 +346,18 @@ impl Room {
         if !self.distinct.find(ordered, most) {
             return;
         }
-        // An index of the usual width, less what differences may save, and a byte per distinct
-        // value.
-        let count = self.distinct.found().len();
-        let width = (usize::BITS - count.leading_zeros()) as usize;
-        if count + column.len() * width / 11 > self.best.len() && !self.best.is_empty() {
-            return;
+        self.distinct.sort();
+        let mut bits = 0;
+        for part in parts(self.distinct.indexes()) {
+            bits += self.sequences.cost(part, &TRANSFORMS);
         }
-        self.misfits.clear();
-        self.merge_patches(stale);
-        self.offer(Encoding::Dictionary, |room, out| {
-            dictionary::put(room, out);
-        });
+        let own = self.distinct.found().len() * ENTRY_BITS;
+        let own = own * sampled(column) / column.len().max(1);
+        self.expect(Candidate::Dictionary, bits + own, sampled(column), column);
     }
 
-    /// Tries decimals that the values are only near to.
-    fn try_near(&mut self, column: &[f64], stale: &[Patch]) {
+    /// Looks for decimals that the values are only near to.
+    fn expect_near(&mut self, column: &[f64]) {
         let sample = parts(column);
         let mut best: Option<(usize, Near)> = None;
         for near in Near::candidates(probes(column)) {
@@ -299,10 +367,14 @@ impl Room {
                 best = Some((cost, near));
             }
         }
-        let Some((_, near)) = best else { return };
+        if let Some((bits, near)) = best {
+            self.expect(Candidate::Near(near), bits, sampled(column), column);
+        }
+    }
+
+    fn try_near(&mut self, column: &[f64], near: Near, stale: &[Patch]) {
         let mut ints = std::mem::take(&mut self.ints);
         let mut corrections = std::mem::take(&mut self.others);
-        self.misfits.clear();
         near.map(column, &mut ints, &mut corrections, &mut self.misfits);
         if self.misfits.len() <= column.len() / PATCH_SHARE {
             self.merge_patches(stale);
@@ -329,12 +401,9 @@ impl Room {
         Some(bits)
     }
 
-    /// Tries what uses the bits of the floats: the best of a sample.
-    fn try_bits(&mut self, column: &[f64], stale: &[Patch]) {
-        self.misfits.clear();
-        self.merge_patches(stale);
+    /// Looks at what uses the bits of the floats.
+    fn expect_bits(&mut self, column: &[f64]) {
         let sample = parts(column);
-        let sampled: usize = sample.iter().map(|part| part.len()).sum();
         let (mut ordered, mut xor) = (0, 0);
         for part in sample {
             self.ints.clear();
@@ -345,24 +414,35 @@ impl Room {
             xor::put(part, &mut self.trial);
             xor += self.trial.len() * 8;
         }
-        // Of the whole column, other than the costs above.
-        let (split, tail) = split::cost(&sample, column.len());
-        let split = split.saturating_mul(sampled) / column.len().max(1);
+        self.expect(Candidate::Ordered, ordered, sampled(column), column);
+        self.expect(Candidate::Xor, xor, sampled(column), column);
+        let (bits, tail) = split::cost(&sample, column.len());
+        self.candidates.push((bits, Candidate::Split(tail)));
+    }
+
+    fn try_ordered(&mut self, column: &[f64], stale: &[Patch]) {
+        self.merge_patches(stale);
+        let mut ints = std::mem::take(&mut self.ints);
+        ints.clear();
+        ints.extend(column.iter().map(|&value| to_ordered(value)));
+        self.offer(Encoding::Ordered, |room, out| room.put_sequence(&ints, out));
+        self.ints = ints;
+    }
+
+    fn try_split(&mut self, column: &[f64], tail: u8, stale: &[Patch]) {
         let fronts = column.iter().map(|&value| split::front(value, tail));
-        if split < ordered && split < xor && self.distinct.find(fronts, MAX_DICTIONARY) {
+        if self.distinct.find(fronts, MAX_DICTIONARY) {
+            self.merge_patches(stale);
             self.offer(Encoding::Split, |room, out| {
                 split::put(column, tail, room, out);
             });
-        } else if xor < ordered {
-            self.offer(Encoding::Xor, |_, out| xor::put(column, out));
-        } else {
-            let mut ints = std::mem::take(&mut self.ints);
-            ints.clear();
-            ints.extend(column.iter().map(|&value| to_ordered(value)));
-            self.offer(Encoding::Ordered, |room, out| room.put_sequence(&ints, out));
-            self.ints = ints;
         }
     }
+}
+
+/// Values in the sample that costs are expected by.
+fn sampled(column: &[f64]) -> usize {
+    parts(column).iter().map(|part| part.len()).sum()
 }
 
 pub(crate) fn put_tag(encoding: Encoding, out: &mut Vec<u8>) {

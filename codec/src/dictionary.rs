@@ -19,6 +19,7 @@ const FREE: u16 = u16::MAX;
 pub(crate) struct Distinct {
     found: Vec<i64>,
     ids: Vec<u16>,
+    indexes: Vec<i64>,
 }
 
 impl Distinct {
@@ -56,52 +57,55 @@ impl Distinct {
         true
     }
 
-    /// The distinct integers, by their first appearance.
+    /// The distinct integers, by their first appearance or as they were sorted.
     pub(crate) fn found(&self) -> &[i64] {
         &self.found
     }
 
-    /// Brings the distinct integers into the order of `key` and leaves in `indexes` which of them
-    /// each integer of the column is.
-    pub(crate) fn sort_by_key<K: Ord>(
-        &mut self,
-        key: impl Fn(&Self, usize) -> K,
-        indexes: &mut Vec<i64>,
-    ) {
-        let mut order: Vec<usize> = (0..self.found.len()).collect();
-        order.sort_by_key(|&id| key(self, id));
-        let mut ranks = vec![0i64; order.len()];
-        for (rank, &id) in (0i64..).zip(&order) {
-            ranks[id] = rank;
-        }
-        indexes.clear();
-        indexes.extend(self.ids.iter().map(|&id| ranks[usize::from(id)]));
-        self.found = order.iter().map(|&id| self.found[id]).collect();
-        // They name the old places.
-        self.ids.clear();
+    /// For each integer of the column which of the distinct ones it is, once they are sorted.
+    pub(crate) fn indexes(&self) -> &[i64] {
+        &self.indexes
     }
 
-    /// How often each of the distinct integers is there.
-    pub(crate) fn counts(&self) -> Vec<usize> {
+    /// Brings the distinct integers into their order.
+    pub(crate) fn sort(&mut self) {
+        let mut order: Vec<usize> = (0..self.found.len()).collect();
+        order.sort_by_key(|&id| self.found[id]);
+        self.arrange(&order);
+    }
+
+    /// Brings the distinct integers into the order of how often they are there.
+    pub(crate) fn sort_by_count(&mut self) {
         let mut counts = vec![0; self.found.len()];
         for &id in &self.ids {
             counts[usize::from(id)] += 1;
         }
-        counts
+        let mut order: Vec<usize> = (0..self.found.len()).collect();
+        order.sort_by_key(|&id| usize::MAX - counts[id]);
+        self.arrange(&order);
+    }
+
+    fn arrange(&mut self, order: &[usize]) {
+        let mut ranks = vec![0i64; order.len()];
+        for (rank, &id) in (0i64..).zip(order) {
+            ranks[id] = rank;
+        }
+        self.indexes.clear();
+        let indexes = self.ids.iter().map(|&id| ranks[usize::from(id)]);
+        self.indexes.extend(indexes);
+        self.found = order.iter().map(|&id| self.found[id]).collect();
     }
 }
 
-/// Appends what comes after the tag, of the distinct values that `room` found.
+/// Appends what comes after the tag, of the distinct values that `room` found and sorted.
 pub(crate) fn put(room: &mut Room, out: &mut Vec<u8>) {
-    let mut indexes = std::mem::take(&mut room.ints);
-    room.distinct
-        .sort_by_key(|distinct, id| distinct.found[id], &mut indexes);
-    let ordered = room.distinct.found();
+    let distinct = std::mem::take(&mut room.distinct);
+    let ordered = distinct.found();
     let values: Vec<f64> = ordered.iter().map(|&int| from_ordered(int)).collect();
     put_u64(out, values.len() as u64);
     put_bytes(out, &values_of(&values));
-    room.put_sequence(&indexes, out);
-    room.ints = indexes;
+    room.put_sequence(distinct.indexes(), out);
+    room.distinct = distinct;
 }
 
 /// The dictionary's own values: the shortest of decimals without patches, ordered bits, and raw.

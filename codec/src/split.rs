@@ -64,18 +64,13 @@ fn cost_of(sorted: &[u64], tail: u8, count: usize) -> usize {
 
 /// Appends what comes after the tag, of the distinct fronts that `room` found.
 pub(crate) fn put(column: &[f64], tail: u8, room: &mut Room, out: &mut Vec<u8>) {
-    let mut indexes = std::mem::take(&mut room.ints);
-    let counts = room.distinct.counts();
-    room.distinct.sort_by_key(
-        |_, id| usize::MAX - counts.get(id).copied().unwrap_or(0),
-        &mut indexes,
-    );
-    let fronts = room.distinct.found().to_vec();
+    let mut distinct = std::mem::take(&mut room.distinct);
+    distinct.sort_by_count();
     out.push(tail);
-    put_u64(out, fronts.len() as u64);
-    room.put_sequence(&fronts, out);
-    room.put_plain(&indexes, out);
-    room.ints = indexes;
+    put_u64(out, distinct.found().len() as u64);
+    room.put_sequence(distinct.found(), out);
+    room.put_plain(distinct.indexes(), out);
+    room.distinct = distinct;
     let mask = (1u64 << tail) - 1;
     let tails = column.iter().map(|value| value.to_bits() & mask);
     bitpack::pack(tails, tail, out);
