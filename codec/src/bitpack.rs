@@ -6,7 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::limits::BLOCK_SAMPLES;
-use crate::simd::Packed;
+use crate::portable::Packed;
 use crate::varint::Reader;
 
 /// Widest values of the kernels: with a shift of up to seven they fit one 64-bit load.

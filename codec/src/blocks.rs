@@ -13,7 +13,8 @@ use crate::error::Result;
 use crate::limits::BLOCK_SAMPLES;
 use crate::patches::{self, Patches};
 use crate::plan::Plan;
-use crate::simd::{Level, Source};
+use crate::portable::Source;
+use crate::simd::Level;
 use crate::varint::{Reader, put_i64};
 
 const WIDTH_MASK: u8 = 0x3f;
@@ -111,8 +112,8 @@ impl BlockReader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::portable::Undo;
     use crate::sequence::Transform;
-    use crate::simd::Undo;
     use proptest::prelude::*;
 
     fn round_trip(values: &[i64]) -> usize {

@@ -63,12 +63,14 @@ pub(crate) fn to_f64(int: i64, scale: u8) -> f64 {
 /// The integer m with m / 10^`scale` equal to `value` in all bits, if there is one below 2^51.
 #[inline]
 pub(crate) fn to_int(value: f64, scale: u8) -> Option<i64> {
-    let scaled = value * power(scale);
-    if scaled.is_nan() || scaled.abs() >= MAGIC_LIMIT {
-        return None;
-    }
-    let int = nearest(scaled);
-    (to_f64(int, scale).to_bits() == value.to_bits()).then_some(int)
+    let factor = power(scale);
+    let rounded = value * factor + MAGIC;
+    let float = rounded - MAGIC;
+    let back = if scale == 0 { float } else { float / factor };
+    // Written so that no NaN is below the limit.
+    let small = float.abs() < MAGIC_LIMIT;
+    let int = rounded.to_bits().wrapping_sub(MAGIC.to_bits()) as i64;
+    (small && back.to_bits() == value.to_bits()).then_some(int)
 }
 
 /// The nearest integer to `value` * 10^`scale` and how many ulps `value` lies above its decimal;
@@ -114,11 +116,11 @@ pub(crate) fn extend_ints(values: &[f64], scale: u8, out: &mut Vec<i64>) -> bool
     let factor = power(scale);
     let mut wrong = false;
     out.extend(values.iter().map(|&value| {
-        let scaled = value * factor;
-        let rounded = scaled + MAGIC;
-        let back = (rounded - MAGIC) / factor;
-        wrong |=
-            scaled.is_nan() | (scaled.abs() >= MAGIC_LIMIT) | (back.to_bits() != value.to_bits());
+        let rounded = value * factor + MAGIC;
+        let float = rounded - MAGIC;
+        let back = float / factor;
+        let small = float.abs() < MAGIC_LIMIT;
+        wrong |= !small | (back.to_bits() != value.to_bits());
         rounded.to_bits().wrapping_sub(MAGIC.to_bits()) as i64
     }));
     !wrong

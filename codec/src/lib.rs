@@ -45,6 +45,8 @@ mod near;
 mod number;
 mod patches;
 mod plan;
+mod portable;
+mod replay;
 mod residuals;
 mod sample;
 mod sealed;
@@ -56,6 +58,7 @@ mod state;
 mod stats;
 mod stream;
 mod sum;
+mod summary;
 mod tag;
 mod time;
 mod unit;
@@ -67,8 +70,11 @@ pub use encoder::{Encoder, encode_values, encode_values_cold};
 pub use error::{Error, Result};
 pub use limits::{BLOCK_SAMPLES, MAX_CHUNK_SAMPLES, MAX_STREAM_SAMPLES_PER_BYTE};
 pub use sample::{STALE_MARKER_BITS, Sample, ValueKind, is_stale, stale_marker};
-pub use sealed::{Encoding, constant_value, decode_values, decode_values_range};
+pub use sealed::{Encoding, aggregate_values, constant_value, decode_values, decode_values_range};
 pub use stats::Stats;
 pub use stream::{StreamEncoder, StreamReader, decode_stream};
 pub use sum::CompensatedSum;
-pub use time::{TimeSummary, decode_timestamps, encode_timestamps, summarize_timestamps};
+pub use time::{
+    TimeSummary, decode_timestamps, decode_timestamps_range, encode_timestamps,
+    summarize_timestamps,
+};

@@ -14,7 +14,7 @@ use crate::bitpack::{self, Block, MAX_WIDTH, packed_len};
 use crate::error::{Error, Result};
 use crate::limits::BLOCK_SAMPLES;
 use crate::plan::{POSITION_BITS, Plan};
-use crate::simd::Packed;
+use crate::portable::Packed;
 use crate::varint::{Reader, unzigzag, zigzag};
 
 /// In the byte of the patches' width: they are added above the packed bits.

@@ -7,8 +7,10 @@
 use crate::decimal::POW10;
 use crate::error::{Error, Result};
 use crate::limits::{BLOCK_SAMPLES, MAX_CHUNK_SAMPLES, MAX_DICTIONARY};
+use crate::portable::Form;
 use crate::sequence::SequenceReader;
-use crate::simd::{Form, Level};
+use crate::simd::Level;
+use crate::stats::Stats;
 use crate::varint::Reader;
 use crate::{near, number, split, tag, xor};
 use std::ops::Range;
@@ -113,12 +115,7 @@ pub fn decode_values_range(
     range: Range<usize>,
     out: &mut Vec<f64>,
 ) -> Result<()> {
-    if count > MAX_CHUNK_SAMPLES || range.start > range.end || range.end > count {
-        return Err(Error::Malformed {
-            offset: 0,
-            what: "a range outside of the chunk",
-        });
-    }
+    check_range(count, &range)?;
     let start = out.len();
     let job = Job { count, range };
     let decoded = job.read_patched(Reader::new(bytes), out);
@@ -126,6 +123,41 @@ pub fn decode_values_range(
         out.truncate(start);
     }
     decoded
+}
+
+/// Statistics of the values `range` of the `count` values of a chunk, with the bits that
+/// [`Stats::of`] gives of them; of a chunk of one value without making them.
+///
+/// `scratch` is memory to be used again: what is in it is lost.
+///
+/// # Errors
+/// As [`decode_values_range`].
+pub fn aggregate_values(
+    bytes: &[u8],
+    count: usize,
+    range: Range<usize>,
+    scratch: &mut Vec<f64>,
+) -> Result<Stats> {
+    check_range(count, &range)?;
+    scratch.clear();
+    let mut reader = Reader::new(bytes);
+    if read_encoding(&mut reader)? == Encoding::Constant {
+        let value = number::read(&mut reader)?;
+        finished(&reader)?;
+        return Ok(Stats::of_constant(value, range.len() as u32));
+    }
+    decode_values_range(bytes, count, range, scratch)?;
+    Ok(Stats::of(scratch))
+}
+
+fn check_range(count: usize, range: &Range<usize>) -> Result<()> {
+    if count > MAX_CHUNK_SAMPLES || range.start > range.end || range.end > count {
+        return Err(Error::Malformed {
+            offset: 0,
+            what: "a range outside of the chunk",
+        });
+    }
+    Ok(())
 }
 
 /// What is asked of a decoder.
@@ -351,9 +383,10 @@ impl Job {
         let (table, start) = (&table, out.len());
         let form = Form::Lookup { table, count };
         let mut rest = self.read_first(fronts.into_rest(), &form, out)?;
-        self.trim(start, out);
         let values = out.get_mut(start..).unwrap_or_default();
-        split::add_tails(&mut rest, tail, (self.range.start, self.count), values)?;
+        let before = self.touched().start * BLOCK_SAMPLES;
+        split::add_tails(&mut rest, tail, (before, self.count), values)?;
+        self.trim(start, out);
         finished(&rest)
     }
 

@@ -12,7 +12,8 @@ use crate::blocks::BlockReader;
 use crate::coded::CodedReader;
 use crate::error::{Error, Result};
 use crate::limits::BLOCK_SAMPLES;
-use crate::simd::{Form, Level, Source, Undo};
+use crate::portable::{Form, Source, Undo};
+use crate::simd::Level;
 use crate::varint::{Reader, put_i64, put_u64};
 
 const TRANSFORM_MASK: u8 = 0b0011;

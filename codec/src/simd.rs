@@ -10,9 +10,13 @@
 
 use crate::bitpack::{self, Aligned, Block, MAX_WIDTH};
 use crate::decimal::{MAX_FUSED_SCALE, POW10, RECIPROCAL, add_ulps};
-use crate::limits::{BLOCK_SAMPLES, MAX_DICTIONARY};
+use crate::limits::BLOCK_SAMPLES;
+use crate::portable::{Form, Packed, Source, Undo, rises, to_f64};
+use crate::replay;
 use crate::sealed::from_ordered;
-use crate::sequence::Transform;
+use crate::state::State;
+use crate::stats::Stats;
+use crate::summary::stats_of;
 use crate::varint::unzigzag;
 
 /// What instructions the kernels may use.
@@ -47,7 +51,12 @@ impl Level {
     #[cfg(target_arch = "x86_64")]
     #[inline]
     fn has_avx2() -> bool {
-        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+        is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt")
+            && is_x86_feature_detected!("popcnt")
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -58,9 +67,7 @@ impl Level {
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("fma")
-            && is_x86_feature_detected!("bmi2")
-            && is_x86_feature_detected!("popcnt")
+            && Self::has_avx2()
     }
 
     /// Every level of this CPU, to test them against one another.
@@ -204,6 +211,52 @@ impl Level {
         }
     }
 
+    /// As [`Stats::of`].
+    #[inline]
+    pub(crate) fn stats(self, values: &[f64]) -> Stats {
+        match self {
+            Level::Portable => stats_of(values),
+            // SAFETY: the level is only made where the CPU has the features.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { x86::stats_avx2(values) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { x86::stats_avx512(values) },
+        }
+    }
+
+    /// Whether each of `values` is greater than the one before it.
+    #[inline]
+    pub(crate) fn rises(self, values: &[i64]) -> bool {
+        match self {
+            Level::Portable => rises(values),
+            // SAFETY: the level is only made where the CPU has the features.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { x86::rises_avx2(values) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { x86::rises_avx512(values) },
+        }
+    }
+
+    /// As [`replay::run`].
+    #[inline]
+    pub(crate) fn replay(
+        self,
+        bytes: &[u8],
+        position: &mut usize,
+        state: &mut State,
+        times: &mut [i64],
+        values: &mut [f64],
+    ) -> usize {
+        match self {
+            Level::Portable => replay::run(bytes, position, state, times, values),
+            // SAFETY: the level is only made where the CPU has the features.
+            #[cfg(target_arch = "x86_64")]
+            _ => unsafe { x86::replay(bytes, position, state, times, values) },
+        }
+    }
+
     /// Writes the values of the decimals (`ints`, `scale`) to `out`, as many as both have places.
     #[inline]
     pub(crate) fn to_f64(self, ints: &[i64], scale: u8, out: &mut [f64]) {
@@ -219,154 +272,10 @@ impl Level {
     }
 }
 
-/// Numbers of one width, packed.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Packed<'a> {
-    /// Starts with them, and may go on after them.
-    pub(crate) bytes: &'a [u8],
-    /// At most [`MAX_WIDTH`].
-    pub(crate) width: u8,
-    /// What each is multiplied by, and what is then added.
-    pub(crate) affine: (i64, i64),
-}
-
-/// Where the integers of a block are.
-#[derive(Debug)]
-pub(crate) struct Source<'a> {
-    /// Their low bits.
-    pub(crate) packed: Packed<'a>,
-    /// A bit for each of them that is patched.
-    pub(crate) map: u128,
-    /// As many zigzagged numbers, to be added above the width of those that are patched.
-    pub(crate) codes: Packed<'a>,
-    /// The integers themselves, instead of all that.
-    pub(crate) block: Option<Box<Block>>,
-}
-
-impl Source<'_> {
-    /// A block of zeros.
-    pub(crate) const fn zeros() -> Self {
-        let zeros = Packed {
-            bytes: &[],
-            width: 0,
-            affine: (1, 0),
-        };
-        Self {
-            packed: zeros,
-            map: 0,
-            codes: zeros,
-            block: None,
-        }
-    }
-}
-
-/// What integers become.
-#[derive(Debug)]
-pub(crate) enum Form<'a> {
-    /// The values of decimals of this scale (at most 22).
-    Decimal(u8),
-    /// The floats that they order.
-    Ordered,
-    /// The values that they are indexes of, the first `count` of the table.
-    Lookup {
-        table: &'a [f64; MAX_DICTIONARY],
-        count: usize,
-    },
-}
-
-/// A transform and what the next integer builds on; that is known after whole blocks only.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Undo {
-    pub(crate) transform: Transform,
-    /// The last integer (First, Second), or the line's next point (Line).
-    pub(crate) last: i64,
-    /// The last difference (Second) or the line's step (Line).
-    pub(crate) step: i64,
-}
-
-impl Undo {
-    /// Replaces what the transform made of integers by those.
-    pub(crate) fn apply(&mut self, values: &mut [i64]) {
-        match self.transform {
-            Transform::Plain => {}
-            Transform::First => self.last = prefix_sum(values, self.last),
-            Transform::Second => {
-                self.step = prefix_sum(values, self.step);
-                self.last = prefix_sum(values, self.last);
-            }
-            Transform::Line => {
-                for value in values {
-                    *value = value.wrapping_add(self.last);
-                    self.last = self.last.wrapping_add(self.step);
-                }
-            }
-        }
-    }
-}
-
-/// Replaces each value by the wrapping sum of `start` and all values up to it; returns the last.
-#[inline(always)]
-fn prefix_sum(values: &mut [i64], start: i64) -> i64 {
-    values.iter_mut().fold(start, |sum, value| {
-        *value = sum.wrapping_add(*value);
-        *value
-    })
-}
-
-/// See [`Level::to_f64`]. `FUSED`: the CPU has fused multiply-add. `MAGIC`: it has no vector
-/// conversion of 64-bit integers, so those below 2^51 are converted by adding a magic number.
-#[inline(always)]
-fn to_f64<const FUSED: bool, const MAGIC: bool>(ints: &[i64], scale: u8, out: &mut [f64]) {
-    if MAGIC {
-        let widest = ints.iter().fold(0, |all, &int| all | (int ^ int >> 63));
-        if widest >> 51 == 0 {
-            // Integer addition and float subtraction vectorise where the conversion does not.
-            const SHIFT: f64 = 6_755_399_441_055_744.0;
-            let convert = |int: i64| f64::from_bits((int as u64).wrapping_add(SHIFT.to_bits()));
-            return divided::<FUSED>(ints, scale, out, |int| convert(int) - SHIFT);
-        }
-    }
-    divided::<FUSED>(ints, scale, out, |int| int as f64);
-}
-
-/// Converts each integer and divides it by 10^`scale`, or does what amounts to the same bits.
-///
-/// Source: P. Markstein, "Computation of elementary functions on the IBM RISC System/6000
-/// processor", IBM J. Res. Dev. 34 (1990). With r = RN(1/d), d = 10^e, the quotient q = RN(x r) is
-/// less than two ulps off, x - q d is a multiple of ulp(q) 2^(e-1) below 2 ulp(q) 5^e 2^e, hence
-/// exact for 5^e < 2^51, and q + (x - q d) r is off by less than 2^-52 ulp before it is rounded.
-/// No quotient x / d of an x of 53 bits is nearer than 1 / (2 * 5^e) ulp to the middle between two
-/// floats, so that for e <= 21 it is rounded as x / d is. Nothing can under- or overflow.
-#[inline(always)]
-fn divided<const FUSED: bool>(
-    ints: &[i64],
-    scale: u8,
-    out: &mut [f64],
-    convert: impl Fn(i64) -> f64,
-) {
-    let places = out.iter_mut().zip(ints);
-    if scale == 0 {
-        places.for_each(|(place, &int)| *place = convert(int));
-        return;
-    }
-    let index = usize::from(scale);
-    let divisor = POW10.get(index).copied().unwrap_or(1.0);
-    if FUSED && scale <= MAX_FUSED_SCALE {
-        let reciprocal = RECIPROCAL.get(index).copied().unwrap_or(1.0);
-        places.for_each(|(place, &int)| {
-            let value = convert(int);
-            let quotient = value * reciprocal;
-            let rest = (-quotient).mul_add(divisor, value);
-            *place = rest.mul_add(reciprocal, quotient);
-        });
-    } else {
-        places.for_each(|(place, &int)| *place = convert(int) / divisor);
-    }
-}
-
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::*;
+    use crate::sequence::Transform;
     use std::arch::x86_64::*;
     use std::mem::MaybeUninit;
 
@@ -781,6 +690,37 @@ mod x86 {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma,bmi2,popcnt")]
     pub(super) fn to_f64_avx512(ints: &[i64], scale: u8, out: &mut [f64]) {
         to_f64::<true, false>(ints, scale, out);
+    }
+
+    #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn replay(
+        bytes: &[u8],
+        position: &mut usize,
+        state: &mut State,
+        times: &mut [i64],
+        values: &mut [f64],
+    ) -> usize {
+        replay::run(bytes, position, state, times, values)
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn rises_avx2(values: &[i64]) -> bool {
+        rises(values)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma,bmi2,popcnt")]
+    pub(super) fn rises_avx512(values: &[i64]) -> bool {
+        rises(values)
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn stats_avx2(values: &[f64]) -> Stats {
+        stats_of(values)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma,bmi2,popcnt")]
+    pub(super) fn stats_avx512(values: &[f64]) -> Stats {
+        stats_of(values)
     }
 
     #[target_feature(enable = "avx2,fma")]

@@ -11,7 +11,9 @@
 use crate::bitpack::{self, packed_len};
 use crate::choose::Room;
 use crate::error::{Error, Result};
-use crate::limits::MAX_DICTIONARY;
+use crate::limits::{BLOCK_SAMPLES, MAX_DICTIONARY};
+use crate::portable::{Source, Undo};
+use crate::simd::Level;
 use crate::varint::{Reader, put_u64};
 
 /// Bits of a tail, at least and at most: what one load reads, and what leaves a front.
@@ -89,29 +91,25 @@ pub(crate) fn read_tail(reader: &mut Reader<'_>) -> Result<u8> {
     }
 }
 
-/// Puts the tails of the values from `start` on behind the fronts in `values`; `reader` is
-/// at the tails of all `count` values and ends after them.
+/// Adds the tails of the values from `start`, the first of a block, on to the bits of `values`, in
+/// which their fronts are; `reader` is at the tails of all `count` values and ends after them.
 pub(crate) fn add_tails(
     reader: &mut Reader<'_>,
     tail: u8,
     (start, count): (usize, usize),
     values: &mut [f64],
 ) -> Result<()> {
-    let tails = reader.take(packed_len(count, tail))?;
-    let mask = (1u64 << tail) - 1;
-    let mut bit = start * usize::from(tail);
-    for value in values {
-        let bytes = tails.get(bit / 8..).unwrap_or_default();
-        let word = match bytes.first_chunk::<8>() {
-            Some(word) => u64::from_le_bytes(*word),
-            None => {
-                let rest = bytes.iter().rev();
-                rest.fold(0, |word, &byte| word << 8 | u64::from(byte))
-            }
+    let level = Level::detect();
+    let mut ahead = *reader;
+    reader.take(packed_len(count, tail))?;
+    ahead.take(packed_len(start, tail))?;
+    let mut plain = Undo::plain();
+    for places in values.chunks_mut(BLOCK_SAMPLES) {
+        let source = Source {
+            packed: bitpack::take(&mut ahead, tail, places.len(), (1, 0))?,
+            ..Source::zeros()
         };
-        let low = word >> (bit % 8) & mask;
-        *value = f64::from_bits(value.to_bits() | low);
-        bit += usize::from(tail);
+        level.add_ulps(&source, &mut plain, places);
     }
     Ok(())
 }

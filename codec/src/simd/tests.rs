@@ -1,6 +1,8 @@
 //! Every level against plain loops, bit for bit.
 
 use super::*;
+use crate::limits::MAX_DICTIONARY;
+use crate::sequence::Transform;
 
 /// SplitMix64 (G. Steele et al., 2014).
 fn mix(state: &mut u64) -> u64 {
@@ -179,11 +181,7 @@ fn every_level_looks_up_and_refuses_what_is_beyond_the_table() {
                 ..Source::zeros()
             };
             for level in Level::all() {
-                let mut undo = Undo {
-                    transform: Transform::Plain,
-                    last: 0,
-                    step: 0,
-                };
+                let mut undo = Undo::plain();
                 let form = Form::Lookup {
                     table: &table,
                     count: known,
@@ -249,11 +247,7 @@ fn every_level_patches_what_its_map_says() {
                 affine: (1, 0),
             };
             for level in Level::all() {
-                let mut undo = Undo {
-                    transform: Transform::Plain,
-                    last: 0,
-                    step: 0,
-                };
+                let mut undo = Undo::plain();
                 let source = Source {
                     packed,
                     map,

@@ -6,8 +6,9 @@ use proptest::prelude::*;
 use treering_codec::varint::Reader;
 use treering_codec::{
     MAX_CHUNK_SAMPLES, MAX_STREAM_SAMPLES_PER_BYTE, Stats, StreamEncoder, StreamReader,
-    decode_stream, decode_timestamps, decode_values, decode_values_range, encode_timestamps,
-    encode_values, encode_values_cold, summarize_timestamps,
+    aggregate_values, decode_stream, decode_timestamps, decode_timestamps_range, decode_values,
+    decode_values_range, encode_timestamps, encode_values, encode_values_cold,
+    summarize_timestamps,
 };
 
 /// Any bytes as a stream: the two readers agree and stay inside of their bound.
@@ -45,6 +46,9 @@ pub(crate) fn check_values(bytes: &[u8], count: usize) {
     let mut part = Vec::new();
     if decode_values_range(bytes, count, range.clone(), &mut part).is_ok() {
         assert_eq!(part.len(), range.len());
+        let mut scratch = Vec::new();
+        let stats = aggregate_values(bytes, count, range, &mut scratch).unwrap();
+        assert_eq!(stats, Stats::of(&part));
     }
 }
 
@@ -53,7 +57,13 @@ pub(crate) fn check_timestamps(bytes: &[u8]) {
     let mut column = Vec::new();
     let summary = summarize_timestamps(bytes);
     match decode_timestamps(bytes, &mut column) {
-        Ok(()) => assert_eq!(summary.map(|summary| summary.count), Ok(column.len())),
+        Ok(()) => {
+            assert_eq!(summary.map(|summary| summary.count), Ok(column.len()));
+            let range = column.len() / 3..column.len() - column.len() / 4;
+            let mut part = Vec::new();
+            decode_timestamps_range(bytes, range.clone(), &mut part).unwrap();
+            assert_eq!(part, column[range]);
+        }
         Err(error) => assert!(
             column.is_empty() && error.offset() <= bytes.len(),
             "{error}"
