@@ -196,30 +196,35 @@ impl Search<'_> {
         loop {
             let shift = width.saturating_sub(BUCKET_BITS);
             let below = self.below(low, shift);
-            let mut next = low;
-            for narrower in (shift..width).rev() {
-                let size = 1usize << (narrower - shift);
-                let held = most_in(&below, size);
+            // What the fullest window of each width holds, and at least takes.
+            let mut windows = [(usize::MAX, 0, 0); BUCKET_BITS as usize];
+            let mut ended = shift == 0;
+            for (width, window) in (shift..width).rev().zip(&mut windows) {
+                let held = most_in(&below, 1 << (width - shift));
+                // Narrower windows hold no more, and what they save on the others they lose again
+                // on the patches, which are as much wider.
                 let patches = self.values.len() - usize::from(held);
-                if 2 * patches >= self.bits {
-                    return self.best;
+                if patches * usize::from(self.range_bits.max(3) - 1) >= self.bits {
+                    ended = true;
+                    break;
                 }
-                let pays = narrower <= MAX_WIDTH && self.may_pay(held, narrower);
-                if !pays && size != 2 {
-                    continue;
-                }
-                let base = low.wrapping_add((window_of(&below, size, held) as i64) << shift);
-                if size == 2 {
-                    next = base;
-                }
-                if pays {
-                    self.offer(base, narrower, held);
+                if width <= MAX_WIDTH {
+                    *window = (self.least_bits(held, width), width, held);
                 }
             }
-            if shift == 0 {
+            windows.sort_unstable();
+            for (least, width, held) in windows {
+                if least >= self.bits {
+                    break;
+                }
+                let first = window_of(&below, 1 << (width - shift), held);
+                self.offer(low.wrapping_add((first as i64) << shift), width, held);
+            }
+            if ended {
                 return self.best;
             }
-            (low, width) = (next, shift + 1);
+            let first = window_of(&below, 2, most_in(&below, 2));
+            (low, width) = (low.wrapping_add((first as i64) << shift), shift + 1);
         }
     }
 
@@ -247,14 +252,19 @@ impl Search<'_> {
         sums(below, others)
     }
 
-    /// Whether a window of `width` bits that holds so many values may be better than the best.
-    fn may_pay(&self, held: u8, width: u8) -> bool {
+    /// The least bits that a window of `width` bits that holds so many values takes.
+    fn least_bits(&self, held: u8, width: u8) -> usize {
         let count = self.values.len();
         let patches = count - usize::from(held);
         // One end is at least half of the range away from the window.
         let patch_width = usize::from(self.range_bits.saturating_sub(width + 1).max(2));
         let positions = (patches * usize::from(POSITION_BITS)).min(count);
-        count * usize::from(width) + PATCH_HEAD + patch_width * patches + positions < self.bits
+        let patches = if patches == 0 {
+            0
+        } else {
+            PATCH_HEAD + patch_width * patches
+        };
+        count * usize::from(width) + patches + positions
     }
 
     fn offer(&mut self, base: i64, width: u8, held: u8) {
