@@ -3,7 +3,7 @@
 //! Input: a column and the stale markers set aside from it. Output: the shortest bytes found. Two
 //! blocks of the column tell what each encoding is expected to take; rarer ones are looked at only
 //! where the likely ones promise little. The most promising one is tried whole, and the next ones
-//! as long as they promise less than what was reached. A mapping to integers is used only where the
+//! as long as they promise clearly less than what was reached. A mapping to integers is used only where the
 //! decoder's own arithmetic gave back the same bits; what does not map is patched, or the mapping
 //! is dropped.
 
@@ -37,6 +37,9 @@ const MISFIT_BITS: usize = 72;
 
 /// Bits of a value in a dictionary, as is usual.
 const ENTRY_BITS: usize = 12;
+
+/// The part that a second encoding must promise to save of what the first took.
+const WORTH: usize = 32;
 
 /// A position and the value that belongs there.
 pub(crate) type Patch = (usize, f64);
@@ -141,7 +144,8 @@ impl Room {
         let mut candidates = std::mem::take(&mut self.candidates);
         candidates.sort_by_key(|&(bits, _)| bits);
         for &(bits, candidate) in &candidates {
-            if !self.best.is_empty() && bits >= self.best.len() * 8 {
+            // A promise of little more is not worth the time.
+            if !self.best.is_empty() && bits + bits / WORTH >= self.best.len() * 8 {
                 break;
             }
             self.misfits.clear();

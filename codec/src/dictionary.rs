@@ -108,7 +108,7 @@ pub(crate) fn put(room: &mut Room, out: &mut Vec<u8>) {
     room.distinct = distinct;
 }
 
-/// The dictionary's own values: the shortest of decimals without patches, ordered bits, and raw.
+/// The dictionary's own values: decimals without patches or else ordered bits, or raw if shorter.
 fn values_of(values: &[f64]) -> Vec<u8> {
     let mut best = Vec::with_capacity(1 + 8 * values.len());
     put_tag(Encoding::Raw, &mut best);
@@ -134,8 +134,9 @@ fn values_of(values: &[f64]) -> Vec<u8> {
     });
     if let Some(ints) = decimals {
         offer(Encoding::Decimal, scale, &ints);
+    } else {
+        let ordered: Vec<i64> = values.iter().map(|&value| to_ordered(value)).collect();
+        offer(Encoding::Ordered, None, &ordered);
     }
-    let ordered: Vec<i64> = values.iter().map(|&value| to_ordered(value)).collect();
-    offer(Encoding::Ordered, None, &ordered);
     best
 }

@@ -152,7 +152,7 @@ impl SequenceWriter {
             }
             let cost = self.rough_cost(&parts, transform);
             // Half a bit per value or an eighth is what the rough cost may be wrong by.
-            let doubt = best.0 / 24;
+            let doubt = best.0 / 32;
             if best.0 == usize::MAX || cost + doubt < best.0 {
                 best = (cost, usize::MAX, transform);
             } else if cost < best.0 + doubt {
