@@ -6,6 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::limits::BLOCK_SAMPLES;
+use crate::portable::Packed;
 use crate::varint::Reader;
 
 /// Widest values of the kernels: with a shift of up to seven they fit one 64-bit load.
@@ -15,6 +16,11 @@ const PADDED_BYTES: usize = BLOCK_SAMPLES / 8 * MAX_WIDTH as usize + 8;
 
 /// A block of integers, the unit of unpacking.
 pub(crate) type Block = [i64; BLOCK_SAMPLES];
+
+/// A block where no vector crosses a cache line.
+#[derive(Debug, Clone)]
+#[repr(align(64))]
+pub(crate) struct Aligned(pub(crate) Block);
 
 /// Bytes that `count` values of `width` bits take.
 pub(crate) const fn packed_len(count: usize, width: u8) -> usize {
@@ -40,51 +46,54 @@ pub(crate) fn pack(values: impl Iterator<Item = u64>, width: u8, out: &mut Vec<u
     out.extend(pending.to_le_bytes().iter().take(tail));
 }
 
-/// Reads `count` values of `width` (at most [`MAX_WIDTH`]) bits, adds `base` to each, and leaves
-/// them in the first `count` places of `out`; the places after them are undefined.
-pub(crate) fn unpack(
-    reader: &mut Reader<'_>,
+/// Takes `count` numbers of `width` (at most [`MAX_WIDTH`]) bits, not yet unpacked, each to be
+/// multiplied and then increased by the two of `affine`.
+#[inline]
+pub(crate) fn take<'a>(
+    reader: &mut Reader<'a>,
     width: u8,
     count: usize,
-    base: i64,
-    out: &mut Block,
-) -> Result<()> {
-    debug_assert!(count <= BLOCK_SAMPLES);
+    affine: (i64, i64),
+) -> Result<Packed<'a>> {
     if width > MAX_WIDTH {
         return Err(Error::Malformed {
             offset: reader.offset(),
             what: "a bit width above 56",
         });
     }
-    let readable = reader.rest();
-    let packed = reader.take(packed_len(count, width))?;
+    let bytes = reader.rest();
+    reader.take(packed_len(count, width))?;
+    Ok(Packed {
+        bytes,
+        width,
+        affine,
+    })
+}
+
+/// What [`Level::unpack`] does, on any CPU.
+pub(crate) fn unpack_portable(packed: Packed<'_>, count: usize, out: &mut Block) {
+    let Packed {
+        bytes,
+        width,
+        affine,
+    } = packed;
     let full = packed_len(BLOCK_SAMPLES, width) + 8;
-    match readable.get(..full) {
-        Some(padded) => kernel(padded, width, base, out),
+    match bytes.get(..full) {
+        Some(padded) => kernel(padded, width, affine, out),
         None => {
+            let packed = bytes.get(..packed_len(count, width)).unwrap_or_default();
             let mut padded = [0u8; PADDED_BYTES];
             for (to, from) in padded.iter_mut().zip(packed) {
                 *to = *from;
             }
-            kernel(&padded, width, base, out);
+            kernel(&padded, width, affine, out);
         }
     }
-    Ok(())
-}
-
-/// Reads `count` values of `width` (1 to 64) bits one by one.
-pub(crate) fn read_sparse<'a>(
-    reader: &mut Reader<'a>,
-    width: u8,
-    count: usize,
-) -> Result<impl Iterator<Item = u64> + use<'a>> {
-    let bytes = reader.take(packed_len(count, width))?;
-    let mut bits = crate::bits::BitReader::new(bytes);
-    Ok((0..count).map(move |_| bits.take_wide(u32::from(width))))
 }
 
 /// Unpacks a whole block; `padded` must hold it and 8 bytes more.
-fn kernel(padded: &[u8], width: u8, base: i64, out: &mut Block) {
+fn kernel(padded: &[u8], width: u8, (unit, start): (i64, i64), out: &mut Block) {
+    let base = if unit == 1 { start } else { 0 };
     macro_rules! widths {
         ($($width:literal)*) => {
             match width {
@@ -95,6 +104,11 @@ fn kernel(padded: &[u8], width: u8, base: i64, out: &mut Block) {
     }
     widths!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32
         33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56);
+    if unit != 1 {
+        for value in out.iter_mut() {
+            *value = value.wrapping_mul(unit).wrapping_add(start);
+        }
+    }
 }
 
 #[inline(never)]
@@ -120,46 +134,72 @@ fn unpack_block<const WIDTH: usize>(padded: &[u8], base: i64, out: &mut Block) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::Level;
     use proptest::prelude::*;
 
-    proptest! {
-        #[test]
-        fn values_of_every_width_come_back(
-            values in prop::collection::vec(any::<u64>(), 0..=BLOCK_SAMPLES),
-            width in 0u8..=MAX_WIDTH,
-            base: i64,
-            tail in 0usize..600,
-        ) {
-            let mask = (1u64 << width) - 1;
-            let mut bytes = Vec::new();
-            pack(values.iter().map(|value| value & mask), width, &mut bytes);
-            let packed = bytes.len();
-            prop_assert_eq!(packed, packed_len(values.len(), width));
-            bytes.resize(packed + tail, 0xff);
-            let mut reader = Reader::new(&bytes);
-            let mut block = [0; BLOCK_SAMPLES];
-            unpack(&mut reader, width, values.len(), base, &mut block).unwrap();
-            prop_assert_eq!(reader.offset(), packed);
-            for (value, found) in values.iter().zip(block) {
-                prop_assert_eq!(base.wrapping_add((value & mask) as i64), found);
-            }
-            if packed > 0 {
-                let mut short = Reader::new(&bytes[..packed - 1]);
-                prop_assert!(unpack(&mut short, width, values.len(), base, &mut block).is_err());
-            }
-        }
+    /// The field number `index` of `width` bits, bit by bit.
+    fn field(bytes: &[u8], width: usize, index: usize) -> u64 {
+        (0..width).fold(0, |value, bit| {
+            let at = index * width + bit;
+            value | u64::from(bytes[at / 8] >> (at % 8) & 1) << bit
+        })
+    }
 
-        #[test]
-        fn sparse_values_come_back(
-            values in prop::collection::vec(any::<u64>(), 0..50),
-            width in 1u8..=64,
-        ) {
-            let masked: Vec<u64> = values.iter().map(|value| value >> (64 - width)).collect();
-            let mut bytes = Vec::new();
-            pack(masked.iter().copied(), width, &mut bytes);
-            let found: Vec<u64> =
-                read_sparse(&mut Reader::new(&bytes), width, masked.len()).unwrap().collect();
-            prop_assert_eq!(found, masked);
+    #[test]
+    fn every_width_count_and_level_reads_what_lies_there() {
+        let bytes: Vec<u8> = (0..1100u32).map(|i| ((i * i + i * 7) >> 3) as u8).collect();
+        for level in Level::all() {
+            for width in 0..=MAX_WIDTH {
+                for count in 1..=BLOCK_SAMPLES {
+                    // The bytes end with the values, or go on.
+                    let packed = packed_len(count, width);
+                    for end in [packed, packed + 3, bytes.len()] {
+                        let mut reader = Reader::new(&bytes[..end]);
+                        let mut block = [0; BLOCK_SAMPLES];
+                        let packed_numbers = take(&mut reader, width, count, (1, 0)).unwrap();
+                        level.unpack(packed_numbers, count, &mut block);
+                        assert_eq!(reader.offset(), packed);
+                        for (index, found) in block[..count].iter().enumerate() {
+                            let expected = field(&bytes, width.into(), index) as i64;
+                            assert_eq!(*found, expected, "{level:?} {width} {count} {index}");
+                        }
+                    }
+                }
+            }
         }
     }
+
+    proptest! {
+            #[test]
+            fn values_of_every_width_come_back(
+                values in prop::collection::vec(any::<u64>(), 0..=BLOCK_SAMPLES),
+                width in 0u8..=MAX_WIDTH,
+                unit in prop_oneof![Just(1i64), any::<i64>()],
+                start: i64,
+                tail in 0usize..600,
+            ) {
+                let mask = (1u64 << width) - 1;
+                let mut bytes = Vec::new();
+                pack(values.iter().map(|value| value & mask), width, &mut bytes);
+                let packed = bytes.len();
+                prop_assert_eq!(packed, packed_len(values.len(), width));
+                bytes.resize(packed + tail, 0xff);
+                for level in Level::all() {
+                    let affine = (unit, start);
+                    let mut reader = Reader::new(&bytes);
+                    let mut block = [0; BLOCK_SAMPLES];
+                    let numbers = take(&mut reader, width, values.len(), affine).unwrap();
+    level.unpack(numbers, values.len(), &mut block);
+                    prop_assert_eq!(reader.offset(), packed);
+                    for (value, found) in values.iter().zip(block) {
+                        let expected = unit.wrapping_mul((value & mask) as i64).wrapping_add(start);
+                        prop_assert_eq!(expected, found);
+                    }
+                    if packed > 0 {
+                        let mut short = Reader::new(&bytes[..packed - 1]);
+                        prop_assert!(take(&mut short, width, values.len(), affine).is_err());
+                    }
+                }
+            }
+        }
 }

@@ -102,6 +102,16 @@ impl<'a> BitReader<'a> {
         Self { bytes, position: 0 }
     }
 
+    /// Bit that comes next.
+    pub(crate) fn position(&self) -> usize {
+        self.position
+    }
+
+    /// Moves to a bit.
+    pub(crate) fn set_position(&mut self, position: usize) {
+        self.position = position;
+    }
+
     /// The next 57 bits or more, in the low bits, without moving.
     #[inline]
     pub(crate) fn peek(&self) -> u64 {
@@ -133,14 +143,9 @@ impl<'a> BitReader<'a> {
         low | self.take(bits - 32) << 32
     }
 
-    /// Moves over the zeros that come next, at most `most` and some 57; returns how many.
-    #[inline]
-    pub(crate) fn take_zeros(&mut self, most: usize) -> usize {
-        let there = (self.bytes.len() * 8).saturating_sub(self.position);
-        let zeros = self.peek().trailing_zeros().min(57) as usize;
-        let taken = zeros.min(most).min(there);
-        self.position += taken;
-        taken
+    /// The bytes from the one on that holds the next bit.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.position / 8..).unwrap_or_default()
     }
 
     /// Whether more bits were read than there are.

@@ -1,385 +1,473 @@
-//! Value columns of sealed chunks: which encoding, and from floats to bytes.
+//! Which encoding suits a column of values.
 //!
-//! Every encoding that may suit a column is tried and the shortest kept. A mapping to integers is
-//! used only where the decoder's own arithmetic gave back the same bits; what does not map is
-//! patched, or the mapping is dropped.
+//! Input: a column and the stale markers set aside from it. Output: the shortest bytes found. Two
+//! blocks of the column tell what each encoding is expected to take; rarer ones are looked at only
+//! where the likely ones promise little. The most promising one is tried whole, and the next ones
+//! as long as they promise clearly less than what was reached. A mapping to integers is used only where the
+//! decoder's own arithmetic gave back the same bits; what does not map is patched, or the mapping
+//! is dropped.
 
 use crate::decimal::{self, MAX_SCALE};
-use crate::limits::{BLOCK_SAMPLES, MAX_CHUNK_SAMPLES, MAX_DICTIONARY};
-use crate::sample::{ValueKind, is_stale};
-use crate::sealed::{Encoding, decode_values, from_ordered, to_ordered};
-use crate::sequence::{self, Transform};
+use crate::dictionary::{self, Distinct};
+use crate::limits::{BLOCK_SAMPLES, MAX_DICTIONARY};
+use crate::near::Near;
+use crate::residuals::{SequenceWriter, Stage, parts};
+use crate::sample::ValueKind;
+use crate::sealed::{Encoding, to_ordered};
+use crate::sequence::Transform;
 use crate::tag::{self, Tag};
-use crate::varint::{put_bytes, put_u64};
-use crate::{number, xor};
+use crate::varint::put_u64;
+use crate::{number, split, xor};
 
 /// Transforms worth trying on values.
-const TRANSFORMS: [Transform; 3] = [Transform::Plain, Transform::First, Transform::Second];
+pub(crate) const TRANSFORMS: [Transform; 3] =
+    [Transform::Plain, Transform::First, Transform::Second];
 /// Values looked at to find the decimal scale.
 const PROBES: usize = 32;
 /// At most one value in so many is patched.
-const PATCH_SHARE: usize = 12;
-/// Largest distance from a decimal that counts as rounding noise.
-const MAX_ULPS: u64 = 1 << 10;
+pub(crate) const PATCH_SHARE: usize = 12;
+/// Bits per value of the best encoding so far above which others are tried: dictionaries, mappings
+/// to decimals nearby, and what uses the bits of the floats.
+const DICTIONARY_FROM: usize = 4;
+const NEAR_FROM: usize = 24;
+const BITS_FROM: usize = 40;
 
-/// Appends a chunk of `values` (at most [`MAX_CHUNK_SAMPLES`]) to `out`; returns its encoding.
-///
-/// The chunk does not hold its count, which is that of its timestamp column. It is never longer
-/// than 8 bytes per value and one more.
-///
-/// # Panics
-/// When there are more than [`MAX_CHUNK_SAMPLES`]: no decoder would read them back.
-pub fn encode_values(values: &[f64], out: &mut Vec<u8>) -> Encoding {
-    assert!(
-        values.len() <= MAX_CHUNK_SAMPLES,
-        "a chunk of too many samples"
-    );
-    let (filled, stale) = without_stale(values);
-    let column = filled.as_deref().unwrap_or(values);
-    let mut best = Best {
-        bytes: Vec::new(),
-        encoding: Encoding::Raw,
-    };
-    try_column(column, &stale, &mut best);
-    if best.bytes.len() > 1 + 8 * values.len() || !gives_back(&best.bytes, values) {
-        best = Best {
-            bytes: Vec::new(),
-            encoding: Encoding::Raw,
-        };
-        put_tag(Encoding::Raw, &mut best.bytes);
-        best.bytes.extend(
-            values
-                .iter()
-                .flat_map(|value| value.to_bits().to_le_bytes()),
-        );
-    }
-    out.extend_from_slice(&best.bytes);
-    best.encoding
-}
+/// Bits of a value that is patched, and its position.
+const MISFIT_BITS: usize = 72;
 
-/// Whether the decoder makes the same bits of `bytes`. It always should, and costs little beside
-/// the choice: a sealed chunk replaces the samples it was made of.
-fn gives_back(bytes: &[u8], values: &[f64]) -> bool {
-    let mut decoded = Vec::new();
-    let same = decode_values(bytes, values.len(), &mut decoded).is_ok()
-        && decoded
-            .iter()
-            .zip(values)
-            .all(|(one, other)| one.to_bits() == other.to_bits());
-    debug_assert!(same, "an encoder and its decoder disagree");
-    same
-}
+/// Bits of a value in a dictionary, as is usual.
+const ENTRY_BITS: usize = 12;
 
-fn put_tag(encoding: Encoding, out: &mut Vec<u8>) {
-    out.push(tag::byte(Tag::Sealed(encoding), ValueKind::F64));
-}
+/// The part that a second encoding must promise to save of what the first took.
+const WORTH: usize = 32;
 
 /// A position and the value that belongs there.
-type Patch = (usize, f64);
+pub(crate) type Patch = (usize, f64);
 
-/// The column with stale markers replaced by the value before, and the markers as patches.
-fn without_stale(values: &[f64]) -> (Option<Vec<f64>>, Vec<Patch>) {
-    let stale: Vec<Patch> = values
-        .iter()
-        .copied()
-        .enumerate()
-        .filter(|&(_, value)| is_stale(value))
-        .collect();
-    let Some(&first) = values.iter().find(|&&value| !is_stale(value)) else {
-        return (None, Vec::new());
-    };
-    if stale.is_empty() {
-        return (None, stale);
-    }
-    let mut last = first;
-    let filled = values.iter().map(|&value| {
-        if !is_stale(value) {
-            last = value;
-        }
-        last
-    });
-    (Some(filled.collect()), stale)
+/// An encoding that may suit a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Candidate {
+    /// At this scale.
+    Decimal(u8),
+    Dictionary,
+    Near(Near),
+    Ordered,
+    Xor,
+    /// With tails of so many bits.
+    Split(u8),
 }
 
-/// The shortest encoding so far; empty before the first.
-struct Best {
-    bytes: Vec<u8>,
+/// Memory for encoding columns one after the other, and the shortest bytes of the last.
+#[derive(Debug)]
+pub(crate) struct Room {
+    pub(crate) sequences: SequenceWriter,
+    pub(crate) ints: Vec<i64>,
+    pub(crate) others: Vec<i64>,
+    candidates: Vec<(usize, Candidate)>,
+    misfits: Vec<Patch>,
+    patches: Vec<Patch>,
+    pub(crate) distinct: Distinct,
+    trial: Vec<u8>,
+    best: Vec<u8>,
     encoding: Encoding,
+    stage: Stage,
+    /// The decimal scale of the last column that had one.
+    scale: u8,
 }
 
-impl Best {
-    fn offer(&mut self, encoding: Encoding, patches: &[Patch], body: impl FnOnce(&mut Vec<u8>)) {
-        let mut bytes = Vec::with_capacity(self.bytes.len() + 64);
-        if !patches.is_empty() {
-            put_tag(Encoding::Patched, &mut bytes);
-            put_u64(&mut bytes, patches.len() as u64);
-            let mut next = 0;
-            for &(position, value) in patches {
-                put_u64(&mut bytes, (position - next) as u64);
-                number::put(&mut bytes, value);
-                next = position + 1;
+impl Default for Room {
+    fn default() -> Self {
+        Self {
+            sequences: SequenceWriter::default(),
+            ints: Vec::new(),
+            others: Vec::new(),
+            candidates: Vec::new(),
+            misfits: Vec::new(),
+            patches: Vec::new(),
+            distinct: Distinct::default(),
+            trial: Vec::new(),
+            best: Vec::new(),
+            encoding: Encoding::Raw,
+            stage: Stage::Packed,
+            scale: 0,
+        }
+    }
+}
+
+impl Room {
+    /// The chunk of the last column.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.best
+    }
+
+    pub(crate) fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// Encodes `column`, in which something stands in for the `stale` values.
+    pub(crate) fn encode(&mut self, column: &[f64], stale: &[Patch], stage: Stage) {
+        self.stage = stage;
+        self.best.clear();
+        let first = column.first().copied().unwrap_or(0.0);
+        if column
+            .iter()
+            .all(|value| value.to_bits() == first.to_bits())
+        {
+            self.patches.clear();
+            self.patches.extend_from_slice(stale);
+            return self.offer(Encoding::Constant, |_, out| number::put(out, first));
+        }
+        self.expect_decimals(column);
+        let promising = !self.expects_more(DICTIONARY_FROM, column.len());
+        if !promising {
+            self.expect_dictionary(column);
+        }
+        self.try_candidates(column, stale);
+        // What the sample promised need not hold for the rest.
+        if promising && self.costs_more(DICTIONARY_FROM, column.len()) {
+            self.expect_dictionary(column);
+            self.try_candidates(column, stale);
+        }
+        if self.costs_more(NEAR_FROM, column.len()) {
+            self.expect_near(column);
+            self.try_candidates(column, stale);
+        }
+        if self.costs_more(BITS_FROM, column.len()) {
+            self.expect_bits(column);
+            self.try_candidates(column, stale);
+        }
+    }
+
+    /// Tries the candidates, the most promising first, until the next promises no less than what
+    /// was reached.
+    fn try_candidates(&mut self, column: &[f64], stale: &[Patch]) {
+        let mut candidates = std::mem::take(&mut self.candidates);
+        candidates.sort_by_key(|&(bits, _)| bits);
+        for &(bits, candidate) in &candidates {
+            // A promise of little more is not worth the time.
+            if !self.best.is_empty() && bits + bits / WORTH >= self.best.len() * 8 {
+                break;
+            }
+            self.misfits.clear();
+            match candidate {
+                Candidate::Decimal(scale) => self.try_decimals(column, scale, stale),
+                Candidate::Dictionary => {
+                    self.merge_patches(stale);
+                    self.offer(Encoding::Dictionary, dictionary::put);
+                }
+                Candidate::Near(near) => self.try_near(column, near, stale),
+                Candidate::Split(tail) => self.try_split(column, tail, stale),
+                Candidate::Xor => {
+                    self.merge_patches(stale);
+                    self.offer(Encoding::Xor, |_, out| xor::put(column, out));
+                }
+                Candidate::Ordered => self.try_ordered(column, stale),
             }
         }
-        put_tag(encoding, &mut bytes);
-        body(&mut bytes);
-        if self.bytes.is_empty() || bytes.len() < self.bytes.len() {
-            self.bytes = bytes;
-            self.encoding = if patches.is_empty() {
-                encoding
-            } else {
-                Encoding::Patched
-            };
+        candidates.clear();
+        self.candidates = candidates;
+    }
+
+    /// Encodes `values` as they are.
+    pub(crate) fn encode_raw(&mut self, values: &[f64]) {
+        self.best.clear();
+        self.encoding = Encoding::Raw;
+        put_tag(Encoding::Raw, &mut self.best);
+        for value in values {
+            self.best.extend_from_slice(&value.to_bits().to_le_bytes());
         }
+    }
+
+    /// Whether the column is expected to cost more than `bits` bits per value so far.
+    fn expects_more(&self, bits: usize, count: usize) -> bool {
+        let least = self.candidates.iter().map(|&(bits, _)| bits).min();
+        least.is_none_or(|least| least > bits * count)
     }
 
     /// Whether the column costs more than `bits` bits per value so far.
     fn costs_more(&self, bits: usize, count: usize) -> bool {
-        self.bytes.is_empty() || self.bytes.len() * 8 > bits * count + 64
+        self.best.is_empty() || self.best.len() * 8 > bits * count + 64
+    }
+
+    /// Notes that `sampled` values of `column` take `bits` bits by `candidate`.
+    fn expect(&mut self, candidate: Candidate, bits: usize, sampled: usize, column: &[f64]) {
+        let bits = bits.saturating_mul(column.len()) / sampled.max(1);
+        self.candidates.push((bits, candidate));
+    }
+
+    /// Encodes by `body`, around which `patches` come, and keeps it when it is the shortest.
+    fn offer(&mut self, encoding: Encoding, body: impl FnOnce(&mut Self, &mut Vec<u8>)) {
+        let mut bytes = std::mem::take(&mut self.trial);
+        bytes.clear();
+        if !self.patches.is_empty() {
+            put_patches(&self.patches, &mut bytes);
+        }
+        put_tag(encoding, &mut bytes);
+        body(self, &mut bytes);
+        if self.best.is_empty() || bytes.len() < self.best.len() {
+            std::mem::swap(&mut self.best, &mut bytes);
+            self.encoding = match self.patches.is_empty() {
+                true => encoding,
+                false => Encoding::Patched,
+            };
+        }
+        self.trial = bytes;
+    }
+
+    /// Appends `values` as a sequence.
+    pub(crate) fn put_sequence(&mut self, values: &[i64], out: &mut Vec<u8>) {
+        self.sequences.put(values, &TRANSFORMS, self.stage, out);
+    }
+
+    /// Appends `values` as a sequence without differences.
+    pub(crate) fn put_plain(&mut self, values: &[i64], out: &mut Vec<u8>) {
+        let transforms = [Transform::Plain];
+        self.sequences.put(values, &transforms, self.stage, out);
+    }
+
+    /// Sets the patches: `stale` and the misfits, of which a stale marker is what belongs there.
+    fn merge_patches(&mut self, stale: &[Patch]) {
+        self.patches.clear();
+        self.patches.extend_from_slice(stale);
+        if !self.misfits.is_empty() {
+            self.patches.extend_from_slice(&self.misfits);
+            self.patches.sort_by_key(|&(position, _)| position);
+            self.patches.dedup_by_key(|&mut (position, _)| position);
+        }
+    }
+
+    fn expect_decimals(&mut self, column: &[f64]) {
+        // How many probes have each scale as their least.
+        let mut scales = [0usize; MAX_SCALE as usize + 1];
+        let (mut found, mut seen, mut hint) = (0, 0, self.scale);
+        for value in probes(column) {
+            seen += 1;
+            if let Some(scale) = decimal::least_scale(value, hint) {
+                scales[usize::from(scale)] += 1;
+                found += 1;
+                hint = scale;
+            } else if (seen - found) * 4 > PROBES {
+                return;
+            }
+        }
+        if found * 4 < seen * 3 {
+            return;
+        }
+        // The scale that all probes fit, and the one that nearly all do.
+        let fitting = |share: usize| {
+            let mut sum = 0;
+            (0..=MAX_SCALE).find(|&scale| {
+                sum += scales[usize::from(scale)];
+                sum >= share
+            })
+        };
+        let (Some(all), Some(most)) = (fitting(found), fitting(found - found / PATCH_SHARE)) else {
+            return;
+        };
+        self.scale = all;
+        for scale in std::iter::once(all).chain((most < all).then_some(most)) {
+            let bits = self.scale_cost(column, scale);
+            self.expect(Candidate::Decimal(scale), bits, sampled(column), column);
+        }
+    }
+
+    /// Offers the column at `scale`, or at a wider one that some values ask for.
+    fn try_decimals(&mut self, column: &[f64], scale: u8, stale: &[Patch]) {
+        let mut wider = self.try_scale(column, scale, stale);
+        // One more value may ask for a wider scale each time, but not for ever.
+        for _ in 0..2 {
+            // There are misfits beyond what patches may hold, or each costs as much as many digits.
+            wider = wider.and_then(|wider| self.try_scale(column, wider, stale));
+        }
+    }
+
+    /// Bits that a sample of the column takes at `scale`, roughly.
+    fn scale_cost(&mut self, column: &[f64], scale: u8) -> usize {
+        let mut ints = std::mem::take(&mut self.ints);
+        let mut bits = 0;
+        for part in parts(column) {
+            ints.clear();
+            let mut last = 0;
+            for &value in part {
+                match decimal::to_int(value, scale) {
+                    Some(int) => last = int,
+                    None => bits += MISFIT_BITS,
+                }
+                ints.push(last);
+            }
+            bits += self.sequences.cost(&ints, &TRANSFORMS);
+        }
+        self.ints = ints;
+        bits
+    }
+
+    /// Offers the column at `scale`; returns a larger scale that values it refused would fit.
+    fn try_scale(&mut self, column: &[f64], scale: u8, stale: &[Patch]) -> Option<u8> {
+        let mut wider = None;
+        let mut ints = std::mem::take(&mut self.ints);
+        ints.clear();
+        self.misfits.clear();
+        for (index, block) in column.chunks(BLOCK_SAMPLES).enumerate() {
+            let start = ints.len();
+            if decimal::extend_ints(block, scale, &mut ints) {
+                continue;
+            }
+            ints.truncate(start);
+            for (offset, &value) in block.iter().enumerate() {
+                if let Some(int) = decimal::to_int(value, scale) {
+                    ints.push(int);
+                    continue;
+                }
+                if wider.is_none_or(|wider| decimal::to_int(value, wider).is_none()) {
+                    let found = decimal::find(value, scale + 1, MAX_SCALE);
+                    wider = wider.max(found.map(|(_, scale)| scale));
+                }
+                self.misfits.push((index * BLOCK_SAMPLES + offset, value));
+                if self.misfits.len() > column.len() / PATCH_SHARE {
+                    self.ints = ints;
+                    return wider;
+                }
+                ints.push(ints.last().copied().unwrap_or(0));
+            }
+        }
+        self.merge_patches(stale);
+        self.offer(Encoding::Decimal, |room, out| {
+            out.push(scale);
+            room.put_sequence(&ints, out);
+        });
+        self.ints = ints;
+        wider
+    }
+
+    fn expect_dictionary(&mut self, column: &[f64]) {
+        let sample = parts(column).into_iter().flatten();
+        let ordered = sample.map(|&value| to_ordered(value));
+        if !self.distinct.find(ordered, sampled(column) / 3) {
+            return;
+        }
+        let ordered = column.iter().map(|&value| to_ordered(value));
+        let most = MAX_DICTIONARY.min(column.len() / 3);
+        if !self.distinct.find(ordered, most) {
+            return;
+        }
+        self.distinct.sort();
+        let mut bits = 0;
+        for part in parts(self.distinct.indexes()) {
+            bits += self.sequences.cost(part, &TRANSFORMS);
+        }
+        let own = self.distinct.found().len() * ENTRY_BITS;
+        let own = own * sampled(column) / column.len().max(1);
+        self.expect(Candidate::Dictionary, bits + own, sampled(column), column);
+    }
+
+    /// Looks for decimals that the values are only near to.
+    fn expect_near(&mut self, column: &[f64]) {
+        let sample = parts(column);
+        let mut best: Option<(usize, Near)> = None;
+        for near in Near::candidates(probes(column)) {
+            if let Some(cost) = self.near_cost(near, &sample)
+                && best.is_none_or(|best| cost < best.0)
+            {
+                best = Some((cost, near));
+            }
+        }
+        if let Some((bits, near)) = best {
+            self.expect(Candidate::Near(near), bits, sampled(column), column);
+        }
+    }
+
+    fn try_near(&mut self, column: &[f64], near: Near, stale: &[Patch]) {
+        let mut ints = std::mem::take(&mut self.ints);
+        let mut corrections = std::mem::take(&mut self.others);
+        near.map(column, &mut ints, &mut corrections, &mut self.misfits);
+        if self.misfits.len() <= column.len() / PATCH_SHARE {
+            self.merge_patches(stale);
+            self.offer(near.encoding(), |room, out| {
+                near.put(&ints, &corrections, room, out);
+            });
+        }
+        (self.ints, self.others) = (ints, corrections);
+    }
+
+    /// Bits that the sample takes by `near`; `None` when too little of it is near.
+    fn near_cost(&mut self, near: Near, sample: &[&[f64]; 2]) -> Option<usize> {
+        let mut bits = 0;
+        for part in sample {
+            self.misfits.clear();
+            near.map(part, &mut self.ints, &mut self.others, &mut self.misfits);
+            if self.misfits.len() > part.len() / PATCH_SHARE {
+                return None;
+            }
+            bits += self.sequences.cost(&self.ints, &TRANSFORMS)
+                + self.sequences.cost(&self.others, &[Transform::Plain])
+                + self.misfits.len() * MISFIT_BITS;
+        }
+        Some(bits)
+    }
+
+    /// Looks at what uses the bits of the floats.
+    fn expect_bits(&mut self, column: &[f64]) {
+        let sample = parts(column);
+        let (mut ordered, mut xor) = (0, 0);
+        for part in sample {
+            self.ints.clear();
+            self.ints
+                .extend(part.iter().map(|&value| to_ordered(value)));
+            ordered += self.sequences.cost(&self.ints, &TRANSFORMS);
+            self.trial.clear();
+            xor::put(part, &mut self.trial);
+            xor += self.trial.len() * 8;
+        }
+        self.expect(Candidate::Ordered, ordered, sampled(column), column);
+        self.expect(Candidate::Xor, xor, sampled(column), column);
+        let (bits, tail) = split::cost(&sample, column.len());
+        self.candidates.push((bits, Candidate::Split(tail)));
+    }
+
+    fn try_ordered(&mut self, column: &[f64], stale: &[Patch]) {
+        self.merge_patches(stale);
+        let mut ints = std::mem::take(&mut self.ints);
+        ints.clear();
+        ints.extend(column.iter().map(|&value| to_ordered(value)));
+        self.offer(Encoding::Ordered, |room, out| room.put_sequence(&ints, out));
+        self.ints = ints;
+    }
+
+    fn try_split(&mut self, column: &[f64], tail: u8, stale: &[Patch]) {
+        let fronts = column.iter().map(|&value| split::front(value, tail));
+        if self.distinct.find(fronts, MAX_DICTIONARY) {
+            self.merge_patches(stale);
+            self.offer(Encoding::Split, |room, out| {
+                split::put(column, tail, room, out);
+            });
+        }
     }
 }
 
-fn try_column(column: &[f64], stale: &[Patch], best: &mut Best) {
-    let first = column.first().copied().unwrap_or(0.0);
-    if column
-        .iter()
-        .all(|value| value.to_bits() == first.to_bits())
-    {
-        return best.offer(Encoding::Constant, stale, |out| number::put(out, first));
-    }
-    try_decimals(column, stale, best);
-    if best.costs_more(4, column.len()) {
-        try_dictionary(column, stale, best);
-    }
-    if best.costs_more(24, column.len()) {
-        try_ulps(column, stale, best);
-    }
-    if best.costs_more(40, column.len()) {
-        best.offer(Encoding::Xor, stale, |out| xor::put(column, out));
-        let ordered: Vec<i64> = column.iter().map(|&value| to_ordered(value)).collect();
-        best.offer(Encoding::Ordered, stale, |out| {
-            sequence::put(&ordered, &TRANSFORMS, out)
-        });
+/// Values in the sample that costs are expected by.
+fn sampled(column: &[f64]) -> usize {
+    parts(column).iter().map(|part| part.len()).sum()
+}
+
+pub(crate) fn put_tag(encoding: Encoding, out: &mut Vec<u8>) {
+    out.push(tag::byte(Tag::Sealed(encoding), ValueKind::F64));
+}
+
+fn put_patches(patches: &[Patch], out: &mut Vec<u8>) {
+    put_tag(Encoding::Patched, out);
+    put_u64(out, patches.len() as u64);
+    let mut next = 0;
+    for &(position, value) in patches {
+        put_u64(out, (position - next) as u64);
+        number::put(out, value);
+        next = position + 1;
     }
 }
 
 /// Values spread evenly over the column.
-fn probes(column: &[f64]) -> impl Iterator<Item = f64> + '_ {
+fn probes(column: &[f64]) -> impl Iterator<Item = f64> + Clone + '_ {
     column
         .iter()
         .copied()
         .step_by(column.len().div_ceil(PROBES).max(1))
-}
-
-fn try_decimals(column: &[f64], stale: &[Patch], best: &mut Best) {
-    // How many probes have each scale as their least.
-    let mut scales = [0usize; MAX_SCALE as usize + 1];
-    let (mut found, mut seen, mut hint) = (0, 0, 0);
-    for value in probes(column) {
-        seen += 1;
-        if let Some(scale) = decimal::least_scale(value, hint) {
-            scales[usize::from(scale)] += 1;
-            found += 1;
-            hint = scale;
-        }
-    }
-    if found * 4 < seen * 3 {
-        return;
-    }
-    // The scale that all probes fit, and the one that nearly all do.
-    let fitting = |share: usize| {
-        let mut sum = 0;
-        (0..=MAX_SCALE).find(|&scale| {
-            sum += scales[usize::from(scale)];
-            sum >= share
-        })
-    };
-    let (Some(all), Some(most)) = (fitting(found), fitting(found - found / PATCH_SHARE)) else {
-        return;
-    };
-    let wider = try_scale(column, all, stale, best);
-    if let Some(wider) = wider
-        && let Some(widest) = try_scale(column, wider, stale, best)
-    {
-        try_scale(column, widest, stale, best);
-    }
-    if most < all {
-        try_scale(column, most, stale, best);
-    }
-}
-
-/// Offers the column at `scale`; returns a larger scale that values it refused would fit.
-fn try_scale(column: &[f64], scale: u8, stale: &[Patch], best: &mut Best) -> Option<u8> {
-    let mut misfits = Vec::new();
-    let mut wider = None;
-    let mut ints = Vec::with_capacity(column.len());
-    for (index, block) in column.chunks(BLOCK_SAMPLES).enumerate() {
-        let start = ints.len();
-        if decimal::extend_ints(block, scale, &mut ints) {
-            continue;
-        }
-        ints.truncate(start);
-        for (offset, &value) in block.iter().enumerate() {
-            if let Some(int) = decimal::to_int(value, scale) {
-                ints.push(int);
-                continue;
-            }
-            if wider.is_none_or(|wider| decimal::to_int(value, wider).is_none()) {
-                let found = decimal::find(value, scale + 1, MAX_SCALE);
-                wider = wider.max(found.map(|(_, scale)| scale));
-            }
-            misfits.push((index * BLOCK_SAMPLES + offset, value));
-            if misfits.len() > column.len() / PATCH_SHARE {
-                return wider;
-            }
-            ints.push(ints.last().copied().unwrap_or(0));
-        }
-    }
-    let patches = merge(stale, &misfits);
-    best.offer(Encoding::Decimal, &patches, |out| {
-        out.push(scale);
-        sequence::put(&ints, &TRANSFORMS, out);
-    });
-    wider
-}
-
-/// Both lists by position; where both have one, the stale marker is what belongs there.
-fn merge(stale: &[Patch], misfits: &[Patch]) -> Vec<Patch> {
-    let mut all = [stale, misfits].concat();
-    all.sort_by_key(|&(position, _)| position);
-    all.dedup_by_key(|&mut (position, _)| position);
-    all
-}
-
-fn try_ulps(column: &[f64], stale: &[Patch], best: &mut Best) {
-    let near = |value: f64, scale: u8| {
-        decimal::to_int_and_ulps(value, scale).filter(|&(_, ulps)| ulps.unsigned_abs() <= MAX_ULPS)
-    };
-    let fits = |scale: u8| {
-        let (mut fit, mut seen) = (0, 0);
-        for value in probes(column) {
-            seen += 1;
-            fit += usize::from(near(value, scale).is_some());
-        }
-        (seen - fit) * PATCH_SHARE <= seen
-    };
-    let Some(scale) = (0..=MAX_SCALE).find(|&scale| fits(scale)) else {
-        return;
-    };
-    let (mut ints, mut corrections) = (Vec::new(), Vec::new());
-    let mut misfits = Vec::new();
-    let mut last = 0;
-    for (position, &value) in column.iter().enumerate() {
-        let ulps = match near(value, scale) {
-            Some((int, ulps)) => {
-                last = int;
-                ulps
-            }
-            None => {
-                misfits.push((position, value));
-                0
-            }
-        };
-        ints.push(last);
-        corrections.push(ulps);
-    }
-    if misfits.len() > column.len() / PATCH_SHARE {
-        return;
-    }
-    let patches = merge(stale, &misfits);
-    best.offer(Encoding::DecimalUlps, &patches, |out| {
-        out.push(scale);
-        sequence::put(&ints, &TRANSFORMS, out);
-        sequence::put(&corrections, &[Transform::Plain], out);
-    });
-}
-
-fn try_dictionary(column: &[f64], stale: &[Patch], best: &mut Best) {
-    let most = MAX_DICTIONARY.min(column.len() / 3);
-    let Some((distinct, ids)) = distinct(column, most) else {
-        return;
-    };
-    // An index of the usual width, less what differences may save, and a byte per distinct value.
-    let width = (usize::BITS - distinct.len().leading_zeros()) as usize;
-    if distinct.len() + column.len() * width / 11 > best.bytes.len() && !best.bytes.is_empty() {
-        return;
-    }
-    // In the order of the floats, so that neighbours have near indexes.
-    let mut order: Vec<usize> = (0..distinct.len()).collect();
-    order.sort_unstable_by_key(|&id| distinct[id]);
-    let mut ranks = vec![0i64; distinct.len()];
-    for (rank, &id) in (0i64..).zip(&order) {
-        ranks[id] = rank;
-    }
-    let indexes: Vec<i64> = ids.iter().map(|&id| ranks[usize::from(id)]).collect();
-    let values: Vec<f64> = order.iter().map(|&id| from_ordered(distinct[id])).collect();
-    let mut inner = Best {
-        bytes: Vec::new(),
-        encoding: Encoding::Raw,
-    };
-    try_scale_of_dictionary(&values, &mut inner);
-    best.offer(Encoding::Dictionary, stale, |out| {
-        put_u64(out, values.len() as u64);
-        put_bytes(out, &inner.bytes);
-        sequence::put(&indexes, &TRANSFORMS, out);
-    });
-}
-
-/// The dictionary's own values: decimals without patches, ordered bits, or raw.
-fn try_scale_of_dictionary(values: &[f64], inner: &mut Best) {
-    let mut scale = Some(0);
-    for &value in values {
-        scale = scale.and_then(|scale| Some(decimal::find(value, scale, MAX_SCALE)?.1));
-    }
-    if let Some(scale) = scale {
-        let ints: Option<Vec<i64>> = values
-            .iter()
-            .map(|&value| decimal::to_int(value, scale))
-            .collect();
-        if let Some(ints) = ints {
-            inner.offer(Encoding::Decimal, &[], |out| {
-                out.push(scale);
-                sequence::put(&ints, &TRANSFORMS, out);
-            });
-        }
-    }
-    inner.offer(Encoding::Raw, &[], |out| {
-        out.extend(
-            values
-                .iter()
-                .flat_map(|value| value.to_bits().to_le_bytes()),
-        );
-    });
-    let ordered: Vec<i64> = values.iter().map(|&value| to_ordered(value)).collect();
-    inner.offer(Encoding::Ordered, &[], |out| {
-        sequence::put(&ordered, &TRANSFORMS, out)
-    });
-}
-
-/// The distinct values as ordered integers, by their first appearance, and for each value which of
-/// them it is; `None` when there are more than `most` (at most [`MAX_DICTIONARY`]).
-fn distinct(column: &[f64], most: usize) -> Option<(Vec<i64>, Vec<u16>)> {
-    const SLOTS: usize = 1024;
-    const FREE: u16 = u16::MAX;
-    const { assert!(MAX_DICTIONARY * 2 <= SLOTS) };
-    let mut slots = [FREE; SLOTS];
-    let mut found: Vec<i64> = Vec::new();
-    let mut ids = Vec::with_capacity(column.len());
-    for &value in column {
-        let int = to_ordered(value);
-        // Fibonacci hashing; the table is at most half full, so a free slot is near.
-        let hash = (int as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
-        let mut slot = hash as usize % SLOTS;
-        while slots[slot] != FREE && found[usize::from(slots[slot])] != int {
-            slot = (slot + 1) % SLOTS;
-        }
-        if slots[slot] == FREE {
-            if found.len() == most {
-                return None;
-            }
-            slots[slot] = found.len() as u16;
-            found.push(int);
-        }
-        ids.push(slots[slot]);
-    }
-    Some((found, ids))
 }

@@ -10,6 +10,20 @@ pub(crate) const POW10: [f64; 23] = [
     1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 ];
 
+/// The nearest floats to the inverses of [`POW10`].
+pub(crate) const RECIPROCAL: [f64; POW10.len()] = {
+    let mut all = POW10;
+    let mut scale = 0;
+    while scale < all.len() {
+        all[scale] = 1.0 / POW10[scale];
+        scale += 1;
+    }
+    all
+};
+
+/// Largest scale at which a multiplication and two fused ones are proven to equal a division.
+pub(crate) const MAX_FUSED_SCALE: u8 = 21;
+
 /// Largest decimal scale an encoder tries; decoders accept all of [`POW10`].
 pub(crate) const MAX_SCALE: u8 = 18;
 
@@ -49,12 +63,14 @@ pub(crate) fn to_f64(int: i64, scale: u8) -> f64 {
 /// The integer m with m / 10^`scale` equal to `value` in all bits, if there is one below 2^51.
 #[inline]
 pub(crate) fn to_int(value: f64, scale: u8) -> Option<i64> {
-    let scaled = value * power(scale);
-    if scaled.is_nan() || scaled.abs() >= MAGIC_LIMIT {
-        return None;
-    }
-    let int = nearest(scaled);
-    (to_f64(int, scale).to_bits() == value.to_bits()).then_some(int)
+    let factor = power(scale);
+    let rounded = value * factor + MAGIC;
+    let float = rounded - MAGIC;
+    let back = if scale == 0 { float } else { float / factor };
+    // Written so that no NaN is below the limit.
+    let small = float.abs() < MAGIC_LIMIT;
+    let int = rounded.to_bits().wrapping_sub(MAGIC.to_bits()) as i64;
+    (small && back.to_bits() == value.to_bits()).then_some(int)
 }
 
 /// The nearest integer to `value` * 10^`scale` and how many ulps `value` lies above its decimal;
@@ -100,38 +116,20 @@ pub(crate) fn extend_ints(values: &[f64], scale: u8, out: &mut Vec<i64>) -> bool
     let factor = power(scale);
     let mut wrong = false;
     out.extend(values.iter().map(|&value| {
-        let scaled = value * factor;
-        let rounded = scaled + MAGIC;
-        let back = (rounded - MAGIC) / factor;
-        wrong |=
-            scaled.is_nan() | (scaled.abs() >= MAGIC_LIMIT) | (back.to_bits() != value.to_bits());
+        let rounded = value * factor + MAGIC;
+        let float = rounded - MAGIC;
+        let back = float / factor;
+        let small = float.abs() < MAGIC_LIMIT;
+        wrong |= !small | (back.to_bits() != value.to_bits());
         rounded.to_bits().wrapping_sub(MAGIC.to_bits()) as i64
     }));
     !wrong
 }
 
-/// Converts a run of integers to the values of their decimals, appending to `out`.
-pub(crate) fn extend_f64(ints: &[i64], scale: u8, out: &mut Vec<f64>) {
-    let widest = ints
-        .iter()
-        .fold(0u64, |all, &int| all | (int ^ int >> 63) as u64);
-    if widest >> 51 != 0 {
-        out.extend(ints.iter().map(|&int| to_f64(int, scale)));
-        return;
-    }
-    // Integer addition and float subtraction vectorise where the conversion instruction does not.
-    let convert = |int: i64| f64::from_bits((int as u64).wrapping_add(MAGIC.to_bits())) - MAGIC;
-    if scale == 0 {
-        out.extend(ints.iter().map(|&int| convert(int)));
-    } else {
-        let divisor = power(scale);
-        out.extend(ints.iter().map(|&int| convert(int) / divisor));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::Level;
     use proptest::prelude::*;
 
     #[test]
@@ -160,10 +158,13 @@ mod tests {
                 prop_oneof![any::<i64>(), -(1i64 << 51)..(1i64 << 51), -9i64..9], 0..40),
             scale in 0u8..=22,
         ) {
-            let mut bulk = Vec::new();
-            extend_f64(&ints, scale, &mut bulk);
             let single: Vec<u64> = ints.iter().map(|&int| to_f64(int, scale).to_bits()).collect();
-            prop_assert_eq!(bulk.iter().map(|value| value.to_bits()).collect::<Vec<_>>(), single);
+            for level in Level::all() {
+                let mut bulk = vec![0.0; ints.len()];
+                level.to_f64(&ints, scale, &mut bulk);
+                let bulk: Vec<u64> = bulk.iter().map(|value| value.to_bits()).collect();
+                prop_assert_eq!(&bulk, &single);
+            }
         }
 
         #[test]

@@ -27,36 +27,54 @@
 //! assert_eq!(Stats::of(&values).max, 21.0);
 //! # Ok::<(), Error>(())
 //! ```
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod bins;
 mod bitpack;
 mod bits;
 mod blocks;
 mod checksum;
 mod choose;
+mod coded;
 mod decimal;
+mod dictionary;
+mod encoder;
 mod error;
 mod limits;
+mod near;
 mod number;
+mod patches;
+mod plan;
+mod portable;
+mod replay;
+mod residuals;
 mod sample;
 mod sealed;
 mod sequence;
+#[allow(unsafe_code)]
+mod simd;
+mod split;
 mod state;
 mod stats;
 mod stream;
 mod sum;
+mod summary;
 mod tag;
 mod time;
+mod unit;
 pub mod varint;
 mod xor;
 
 pub use checksum::{crc32, crc32_parts};
-pub use choose::encode_values;
+pub use encoder::{Encoder, encode_values, encode_values_cold};
 pub use error::{Error, Result};
 pub use limits::{BLOCK_SAMPLES, MAX_CHUNK_SAMPLES, MAX_STREAM_SAMPLES_PER_BYTE};
 pub use sample::{STALE_MARKER_BITS, Sample, ValueKind, is_stale, stale_marker};
-pub use sealed::{Encoding, constant_value, decode_values, decode_values_range};
+pub use sealed::{Encoding, aggregate_values, constant_value, decode_values, decode_values_range};
 pub use stats::Stats;
 pub use stream::{StreamEncoder, StreamReader, decode_stream};
 pub use sum::CompensatedSum;
-pub use time::{TimeSummary, decode_timestamps, encode_timestamps, summarize_timestamps};
+pub use time::{
+    TimeSummary, decode_timestamps, decode_timestamps_range, encode_timestamps,
+    summarize_timestamps,
+};

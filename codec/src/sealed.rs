@@ -4,13 +4,15 @@
 //! bit-exact, all or a range of them. Invariant: at most the asked number of values is appended,
 //! and none when the bytes are damaged.
 
-use crate::bitpack::Block;
-use crate::decimal::{self, POW10};
+use crate::decimal::POW10;
 use crate::error::{Error, Result};
 use crate::limits::{BLOCK_SAMPLES, MAX_CHUNK_SAMPLES, MAX_DICTIONARY};
+use crate::portable::Form;
 use crate::sequence::SequenceReader;
+use crate::simd::Level;
+use crate::stats::Stats;
 use crate::varint::Reader;
-use crate::{number, tag, xor};
+use crate::{near, number, split, tag, xor};
 use std::ops::Range;
 
 /// How the values of a chunk are encoded. Numbers on disk; never renumbered, at most 30.
@@ -34,11 +36,16 @@ pub enum Encoding {
     Ordered = 6,
     /// Another encoding, of which some values are replaced (stale markers above all).
     Patched = 7,
+    /// Integers over a power of ten, rounded to f32, and how many ulps of an f32 each value lies
+    /// beside that.
+    Decimal32 = 8,
+    /// The first bits of the floats by a dictionary, the rest as is.
+    Split = 9,
 }
 
 impl Encoding {
     /// Every encoding, in the order of their numbers.
-    pub const ALL: [Encoding; 8] = [
+    pub const ALL: [Encoding; 10] = [
         Encoding::Raw,
         Encoding::Constant,
         Encoding::Xor,
@@ -47,6 +54,8 @@ impl Encoding {
         Encoding::Dictionary,
         Encoding::Ordered,
         Encoding::Patched,
+        Encoding::Decimal32,
+        Encoding::Split,
     ];
 
     /// The encoding of the sealed chunk `bytes`, from its first byte.
@@ -106,12 +115,7 @@ pub fn decode_values_range(
     range: Range<usize>,
     out: &mut Vec<f64>,
 ) -> Result<()> {
-    if count > MAX_CHUNK_SAMPLES || range.start > range.end || range.end > count {
-        return Err(Error::Malformed {
-            offset: 0,
-            what: "a range outside of the chunk",
-        });
-    }
+    check_range(count, &range)?;
     let start = out.len();
     let job = Job { count, range };
     let decoded = job.read_patched(Reader::new(bytes), out);
@@ -119,6 +123,41 @@ pub fn decode_values_range(
         out.truncate(start);
     }
     decoded
+}
+
+/// Statistics of the values `range` of the `count` values of a chunk, with the bits that
+/// [`Stats::of`] gives of them; of a chunk of one value without making them.
+///
+/// `scratch` is memory to be used again: what is in it is lost.
+///
+/// # Errors
+/// As [`decode_values_range`].
+pub fn aggregate_values(
+    bytes: &[u8],
+    count: usize,
+    range: Range<usize>,
+    scratch: &mut Vec<f64>,
+) -> Result<Stats> {
+    check_range(count, &range)?;
+    scratch.clear();
+    let mut reader = Reader::new(bytes);
+    if read_encoding(&mut reader)? == Encoding::Constant {
+        let value = number::read(&mut reader)?;
+        finished(&reader)?;
+        return Ok(Stats::of_constant(value, range.len() as u32));
+    }
+    decode_values_range(bytes, count, range, scratch)?;
+    Ok(Stats::of(scratch))
+}
+
+fn check_range(count: usize, range: &Range<usize>) -> Result<()> {
+    if count > MAX_CHUNK_SAMPLES || range.start > range.end || range.end > count {
+        return Err(Error::Malformed {
+            offset: 0,
+            what: "a range outside of the chunk",
+        });
+    }
+    Ok(())
 }
 
 /// What is asked of a decoder.
@@ -174,12 +213,13 @@ impl Job {
         out: &mut Vec<f64>,
         nest: bool,
     ) -> Result<()> {
-        out.reserve(self.range.len());
+        // Whole blocks are decoded, and cut to the range.
+        out.reserve(self.touched().len() * BLOCK_SAMPLES);
         match encoding {
             Encoding::Raw => self.read_raw(reader, out),
             Encoding::Constant => {
                 let value = number::read(&mut reader)?;
-                out.extend(std::iter::repeat_n(value, self.range.len()));
+                Level::detect().extend_constant(value, self.range.len(), out);
                 finished(&reader)
             }
             Encoding::Xor => xor::read(reader.rest(), self.count, self.range.clone(), out)
@@ -187,10 +227,9 @@ impl Job {
             Encoding::Decimal => self.read_decimal(reader, out),
             Encoding::DecimalUlps => self.read_ulps(reader, out),
             Encoding::Dictionary if nest => self.read_dictionary(reader, out),
-            Encoding::Ordered => self.read_sequence(reader, out, |ints, out| {
-                out.extend(ints.iter().map(|&int| from_ordered(int)));
-                Ok(())
-            }),
+            Encoding::Ordered => self.read_sequence(reader, &Form::Ordered, out),
+            Encoding::Decimal32 => self.read_decimal32(reader, out),
+            Encoding::Split => self.read_split(reader, out),
             Encoding::Dictionary | Encoding::Patched => {
                 let offset = reader.offset();
                 Err(Error::Malformed {
@@ -212,111 +251,174 @@ impl Job {
         finished(&reader)
     }
 
-    /// Hands the integers of the range, block by block, to `convert`; nothing follows them.
-    fn read_sequence(
-        &self,
-        reader: Reader<'_>,
-        out: &mut Vec<f64>,
-        mut convert: impl FnMut(&[i64], &mut Vec<f64>) -> Result<()>,
-    ) -> Result<()> {
+    /// Appends what `form` makes of the integers of the range; nothing follows them.
+    fn read_sequence(&self, reader: Reader<'_>, form: &Form<'_>, out: &mut Vec<f64>) -> Result<()> {
+        let start = out.len();
         let mut sequence = SequenceReader::new(reader, self.count)?;
-        self.walk(&mut sequence, |ints| convert(ints, out))?;
-        if self.range.end == self.count {
-            finished(&sequence.into_rest())
-        } else {
-            Ok(())
-        }
+        self.extend_touched(&mut sequence, form, out)?;
+        self.trim(start, out);
+        self.finish(sequence)
     }
 
-    /// Visits the blocks that the range touches, each cut to the range.
-    fn walk(
+    /// Appends the blocks that the range touches, whole.
+    fn extend_touched(
         &self,
         sequence: &mut SequenceReader<'_>,
-        mut visit: impl FnMut(&[i64]) -> Result<()>,
+        form: &Form<'_>,
+        out: &mut Vec<f64>,
     ) -> Result<()> {
-        let mut block: Block = [0; BLOCK_SAMPLES];
-        let mut start = 0;
-        while start < self.range.end {
-            if start + BLOCK_SAMPLES <= self.range.start {
-                sequence.skip_block()?;
-                start += BLOCK_SAMPLES;
-                continue;
-            }
-            let filled = sequence.next_block(&mut block)?;
-            let low = self.range.start.saturating_sub(start);
-            let high = filled.min(self.range.end - start);
-            visit(block.get(low..high).unwrap_or_default())?;
-            start += BLOCK_SAMPLES;
+        for _ in 0..self.range.start / BLOCK_SAMPLES {
+            sequence.skip_block()?;
+        }
+        for _ in self.touched() {
+            sequence.extend_f64(form, out)?;
         }
         Ok(())
     }
 
+    /// The numbers of the blocks that the range touches.
+    fn touched(&self) -> Range<usize> {
+        self.range.start / BLOCK_SAMPLES..self.range.end.div_ceil(BLOCK_SAMPLES)
+    }
+
+    /// Leaves the range alone of the blocks that it touches, which begin at `start` of `out`.
+    fn trim(&self, start: usize, out: &mut Vec<f64>) {
+        let before = self.range.start % BLOCK_SAMPLES;
+        out.truncate(start + before + self.range.len());
+        out.drain(start..start + before);
+    }
+
+    fn finish(&self, sequence: SequenceReader<'_>) -> Result<()> {
+        match self.range.end == self.count {
+            true => finished(&sequence.into_rest()),
+            false => Ok(()),
+        }
+    }
+
     fn read_decimal(&self, mut reader: Reader<'_>, out: &mut Vec<f64>) -> Result<()> {
-        let scale = read_scale(&mut reader)?;
-        self.read_sequence(reader, out, |ints, out| {
-            decimal::extend_f64(ints, scale, out);
-            Ok(())
-        })
+        let scale = read_scale(&mut reader, 0)?;
+        self.read_sequence(reader, &Form::Decimal(scale), out)
     }
 
     fn read_ulps(&self, mut reader: Reader<'_>, out: &mut Vec<f64>) -> Result<()> {
-        let scale = read_scale(&mut reader)?;
-        let mut sequence = SequenceReader::new(reader, self.count)?;
+        let scale = read_scale(&mut reader, 0)?;
         let start = out.len();
-        self.walk(&mut sequence, |ints| {
-            decimal::extend_f64(ints, scale, out);
-            Ok(())
-        })?;
-        let beyond = self.range.end.next_multiple_of(BLOCK_SAMPLES);
-        for _ in (beyond..self.count).step_by(BLOCK_SAMPLES) {
-            sequence.skip_block()?;
+        let rest = self.read_first(reader, &Form::Decimal(scale), out)?;
+        let places = out.get_mut(start..).unwrap_or_default();
+        self.correct(rest, places, |sequence, places| sequence.add_ulps(places))?;
+        self.trim(start, out);
+        Ok(())
+    }
+
+    fn read_decimal32(&self, mut reader: Reader<'_>, out: &mut Vec<f64>) -> Result<()> {
+        let head = reader.rest().first().copied().unwrap_or(0);
+        let scale = read_scale(&mut reader, near::CORRECTED_FLAG)?;
+        let start = out.len();
+        if head & near::CORRECTED_FLAG == 0 {
+            self.read_sequence(reader, &Form::Decimal(scale), out)?;
+            let values = out.get_mut(start..).unwrap_or_default();
+            values
+                .iter_mut()
+                .for_each(|value| *value = near::to_f32(*value, 0));
+            return Ok(());
         }
-        let mut sequence = SequenceReader::new(sequence.into_rest(), self.count)?;
-        let mut places = out.get_mut(start..).unwrap_or_default().iter_mut();
-        self.walk(&mut sequence, |ulps| {
-            // The places come second: zip would swallow one at the end of each block.
-            for (&ulps, place) in ulps.iter().zip(places.by_ref()) {
-                *place = decimal::add_ulps(*place, ulps);
+        let rest = self.read_first(reader, &Form::Decimal(scale), out)?;
+        let places = out.get_mut(start..).unwrap_or_default();
+        let mut ulps = Vec::with_capacity(BLOCK_SAMPLES);
+        self.correct(rest, places, |sequence, places| {
+            ulps.clear();
+            sequence.extend_i64(&mut ulps)?;
+            for (place, &ulps) in places.iter_mut().zip(&ulps) {
+                *place = near::to_f32(*place, ulps);
             }
             Ok(())
         })?;
-        if self.range.end == self.count {
-            finished(&sequence.into_rest())
-        } else {
-            Ok(())
+        self.trim(start, out);
+        Ok(())
+    }
+
+    /// Appends what `form` makes of the blocks of the first of several sequences that the range
+    /// touches; returns what is after it.
+    fn read_first<'a>(
+        &self,
+        reader: Reader<'a>,
+        form: &Form<'_>,
+        out: &mut Vec<f64>,
+    ) -> Result<Reader<'a>> {
+        let mut sequence = SequenceReader::new(reader, self.count)?;
+        self.extend_touched(&mut sequence, form, out)?;
+        for _ in self.touched().end..self.count.div_ceil(BLOCK_SAMPLES) {
+            sequence.pass_block()?;
         }
+        Ok(sequence.into_rest())
+    }
+
+    /// Hands the blocks of the last sequence to `correct`, each with the values that it corrects.
+    fn correct(
+        &self,
+        reader: Reader<'_>,
+        values: &mut [f64],
+        mut correct: impl FnMut(&mut SequenceReader<'_>, &mut [f64]) -> Result<()>,
+    ) -> Result<()> {
+        let mut sequence = SequenceReader::new(reader, self.count)?;
+        for _ in 0..self.touched().start {
+            sequence.skip_block()?;
+        }
+        for places in values.chunks_mut(BLOCK_SAMPLES) {
+            correct(&mut sequence, places)?;
+        }
+        self.finish(sequence)
+    }
+
+    fn read_split(&self, mut reader: Reader<'_>, out: &mut Vec<f64>) -> Result<()> {
+        let tail = split::read_tail(&mut reader)?;
+        let count = reader.length(MAX_DICTIONARY, "more fronts than a dictionary holds")?;
+        let mut fronts = SequenceReader::new(reader, count)?;
+        let mut ints = Vec::with_capacity(count);
+        while fronts.extend_i64(&mut ints)? > 0 {}
+        let mut table = [0.0; MAX_DICTIONARY];
+        for (place, &front) in table.iter_mut().zip(&ints) {
+            *place = split::above(front, tail);
+        }
+        let (table, start) = (&table, out.len());
+        let form = Form::Lookup { table, count };
+        let mut rest = self.read_first(fronts.into_rest(), &form, out)?;
+        let values = out.get_mut(start..).unwrap_or_default();
+        let before = self.touched().start * BLOCK_SAMPLES;
+        split::add_tails(&mut rest, tail, (before, self.count), values)?;
+        self.trim(start, out);
+        finished(&rest)
     }
 
     fn read_dictionary(&self, mut reader: Reader<'_>, out: &mut Vec<f64>) -> Result<()> {
         let count = reader.length(MAX_DICTIONARY, "a dictionary of too many values")?;
         let offset = reader.offset();
         let mut inner = Reader::new(reader.bytes()?);
-        let mut values = Vec::new();
         let encoding = read_encoding(&mut inner)?;
         let whole = Job {
             count,
             range: 0..count,
         };
+        // The end of the output is where the dictionary is decoded first.
+        let start = out.len();
         whole
-            .read_simple(encoding, inner, &mut values, false)
+            .read_simple(encoding, inner, out, false)
             .map_err(|error| error.shifted(offset))?;
-        let offset = reader.offset();
-        self.read_sequence(reader, out, |indexes, out| {
-            for &index in indexes {
-                let value = usize::try_from(index)
-                    .ok()
-                    .and_then(|index| values.get(index));
-                let what = "an index beyond its dictionary";
-                out.push(*value.ok_or(Error::Malformed { offset, what })?);
-            }
-            Ok(())
-        })
+        let mut table = [0.0; MAX_DICTIONARY];
+        let known = out.get(start..).unwrap_or_default();
+        if let Some(places) = table.get_mut(..known.len()) {
+            places.copy_from_slice(known);
+        }
+        out.truncate(start);
+        let table = &table;
+        self.read_sequence(reader, &Form::Lookup { table, count }, out)
     }
 }
 
-fn read_scale(reader: &mut Reader<'_>) -> Result<u8> {
+/// Reads a scale in the byte of which the bits of `flag` may be set too.
+fn read_scale(reader: &mut Reader<'_>, flag: u8) -> Result<u8> {
     let offset = reader.offset();
-    let scale = reader.u8()?;
+    let scale = reader.u8()? & !flag;
     if usize::from(scale) >= POW10.len() {
         return Err(Error::Malformed {
             offset,

@@ -14,11 +14,11 @@ use crate::xor::Window;
 const UNITS: [i64; 4] = [1, 1_000, 1_000_000, 1_000_000_000];
 const MILLISECOND: u8 = 2;
 /// Payload bits of the time codes with 0, 1, 2, 3 leading ones; one more one is the escape.
-const TIME_BITS: [u32; 4] = [3, 7, 12, 20];
+pub(crate) const TIME_BITS: [u32; 4] = [3, 7, 12, 20];
 const TIME_ESCAPE: u32 = TIME_BITS.len() as u32;
 /// Ones that end the Rice code: what follows is an event.
-const RICE_ESCAPE: u32 = 12;
-const EVENT_BITS: u32 = 3;
+pub(crate) const RICE_ESCAPE: u32 = 12;
+pub(crate) const EVENT_BITS: u32 = 3;
 /// Largest Rice parameter: with the ones it still fits one 57-bit read.
 const MAX_RICE: u32 = 40;
 /// The running mean of bit lengths is kept in 1/32 bit and moves by 1/8.
@@ -35,25 +35,25 @@ const LEVEL_PER_DIGIT: i32 = 106;
 pub(crate) struct State {
     pub(crate) timestamp: i64,
     /// Last difference of timestamps.
-    delta: i64,
+    pub(crate) delta: i64,
     /// Bits of the last value.
     pub(crate) bits: u64,
     /// Integers: the last integer. Floats: bits of the last value that was not a stale marker.
-    reference: u64,
+    pub(crate) reference: u64,
     /// Mean step of the integers, times eight.
     slope: i64,
     /// Mean bit length of the residuals, times 32.
     level: u16,
     /// Parameter of the next Rice code.
-    rice: u8,
+    pub(crate) rice: u8,
     /// Number of the time unit.
-    unit: u8,
+    pub(crate) unit: u8,
     /// Decimal scale of the integers.
     pub(crate) scale: u8,
     /// Whether values are XORed instead of being integers.
     pub(crate) floating: bool,
     /// Floats: where the bits of the last XOR were.
-    window: Window,
+    pub(crate) window: Window,
 }
 
 impl Default for State {
@@ -153,26 +153,25 @@ impl State {
         self.rice = rice_for(self.level);
     }
 
-    #[inline]
+    #[inline(always)]
     fn predicted(&self) -> i64 {
         (self.reference as i64).wrapping_add(self.slope >> SLOPE_SHIFT)
     }
 
     /// Takes the integer with this zigzagged residual as the last one.
-    #[inline]
-    fn settle(&mut self, zigzagged: u64) {
-        let int = self.predicted().wrapping_add(unzigzag(zigzagged));
-        let step = int.wrapping_sub(self.reference as i64);
-        self.slope = self
-            .slope
-            .wrapping_add(step.wrapping_sub(self.slope >> SLOPE_SHIFT));
+    ///
+    /// The slope moves by an eighth of what the step is beside it, which is the residual.
+    #[inline(always)]
+    pub(crate) fn settle(&mut self, zigzagged: u64) {
+        let residual = unzigzag(zigzagged);
+        self.reference = self.predicted().wrapping_add(residual) as u64;
+        self.slope = self.slope.wrapping_add(residual);
         self.learn(64 - zigzagged.leading_zeros());
-        self.reference = int as u64;
     }
 
     /// Moves the level. The Rice parameter follows one value behind, so that a decoder knows
     /// where the next code ends before it has worked out this one.
-    #[inline]
+    #[inline(always)]
     fn learn(&mut self, bit_length: u32) {
         let level = i32::from(self.level);
         let target = (bit_length << LEVEL_SHIFT) as i32;
@@ -182,16 +181,27 @@ impl State {
 }
 
 /// The Rice parameter for residuals of this mean bit length: one bit less, rounded.
-#[inline]
+#[inline(always)]
 const fn rice_for(level: u16) -> u8 {
-    let rounded = (level as u32 + (1 << (LEVEL_SHIFT - 1))) >> LEVEL_SHIFT;
-    let rice = rounded.saturating_sub(1);
-    if rice > MAX_RICE {
-        MAX_RICE as u8
-    } else {
-        rice as u8
-    }
+    let rounded = (level as usize + (1 << (LEVEL_SHIFT - 1))) >> LEVEL_SHIFT;
+    RICE[rounded % RICE.len()]
 }
+
+/// The Rice parameter by rounded mean bit length, which is at most 64.
+const RICE: [u8; 128] = {
+    let mut all = [0; 128];
+    let mut length = 1;
+    while length < all.len() {
+        let rice = length - 1;
+        all[length] = if rice > MAX_RICE as usize {
+            MAX_RICE as u8
+        } else {
+            rice as u8
+        };
+        length += 1;
+    }
+    all
+};
 
 /// `dod` in units of number `unit`, when it is a whole number of them.
 #[inline]
@@ -206,21 +216,42 @@ fn in_unit(dod: i64, unit: u8) -> Option<i64> {
     (remainder == 0).then_some(quotient)
 }
 
-/// Writes a difference of differences that is not zero.
+/// The code of a difference of differences that is not zero, and its bits; the bit that tells
+/// whether the value changed comes next. Writes what is too large for that, and returns no bits.
 #[inline]
-pub(crate) fn put_time(writer: &mut BitWriter, state: &mut State, dod: i64) {
+pub(crate) fn time_code(writer: &mut BitWriter, state: &mut State, dod: i64) -> (u64, u32) {
     if let Some(units) = in_unit(dod, state.unit) {
         let code = zigzag(units) - 1;
-        let heal = state.unit < MILLISECOND && code >> 12 != 0;
-        for (ones, &bits) in (0u32..).zip(&TIME_BITS) {
-            if code >> bits == 0 && !(heal && in_unit(dod, MILLISECOND).is_some()) {
-                let ones_then_zero = (1u64 << ones) - 1;
-                return writer.put(ones_then_zero | code << (ones + 1), ones + 1 + bits);
-            }
+        let length = (64 - code.leading_zeros()) as usize;
+        let heal = state.unit < MILLISECOND && length > 12 && in_unit(dod, MILLISECOND).is_some();
+        if let Some(&ones) = TIME_ONES.get(length)
+            && !heal
+        {
+            let ones = u32::from(ones);
+            let unary = (1u64 << ones) - 1;
+            return (
+                0b11 | unary << 2 | code << (ones + 3),
+                3 + ones + TIME_BITS[ones as usize % TIME_BITS.len()],
+            );
         }
     }
+    writer.put(0b11, 2);
     put_time_escape(writer, state, dod);
+    (0, 0)
 }
+
+/// Leading ones of the time code of a number of so many bits.
+const TIME_ONES: [u8; TIME_BITS[3] as usize + 1] = {
+    let mut all = [0; TIME_BITS[3] as usize + 1];
+    let mut length = 0;
+    while length < all.len() {
+        while TIME_BITS[all[length] as usize] < length as u32 {
+            all[length] += 1;
+        }
+        length += 1;
+    }
+    all
+};
 
 /// Writes a difference that is large or of another unit: the unit, a length, and the number.
 #[cold]
@@ -241,7 +272,7 @@ fn put_time_escape(writer: &mut BitWriter, state: &mut State, dod: i64) {
 }
 
 #[inline]
-fn unit_of(unit: u8) -> i64 {
+pub(crate) fn unit_of(unit: u8) -> i64 {
     UNITS[usize::from(unit & 3)]
 }
 
@@ -253,25 +284,41 @@ fn read_time_escape(reader: &mut BitReader<'_>, state: &mut State) -> i64 {
     unzigzag(reader.take_wide(bits)).wrapping_mul(unit_of(state.unit))
 }
 
-/// Writes the integer of the next value and settles it.
-#[inline]
-pub(crate) fn put_int(writer: &mut BitWriter, state: &mut State, int: i64) {
-    let code = zigzag(int.wrapping_sub(state.predicted()));
+/// Writes the `length` (at most 28) bits of `head` and the integer of the next value; settles it.
+#[inline(always)]
+pub(crate) fn put_int(
+    writer: &mut BitWriter,
+    state: &mut State,
+    int: i64,
+    (head, length): (u64, u32),
+) {
+    let residual = int.wrapping_sub(state.predicted());
+    let code = zigzag(residual);
     let rice = u32::from(state.rice);
     let ones = code >> rice;
-    if ones < u64::from(RICE_ESCAPE) {
-        let ones = ones as u32;
-        let low = code & ((1 << rice) - 1);
-        let unary = (1u64 << ones) - 1;
-        writer.put(unary | low << (ones + 1), ones + 1 + rice);
-        state.settle(code);
-    } else {
-        put_large(writer, state, code);
+    if ones >= u64::from(RICE_ESCAPE) {
+        return put_large(writer, state, code, (head, length));
     }
+    let ones = ones as u32;
+    let low = code & ((1 << rice) - 1);
+    let field = ((1u64 << ones) - 1) | low << (ones + 1);
+    let bits = ones + 1 + rice;
+    if length + bits <= 64 {
+        // One field is half the time of two.
+        writer.put(head | field << length, length + bits);
+    } else {
+        writer.put(head, length);
+        writer.put(field, bits);
+    }
+    state.reference = int as u64;
+    state.slope = state.slope.wrapping_add(residual);
+    state.learn(64 - code.leading_zeros());
 }
 
 #[cold]
-fn put_large(writer: &mut BitWriter, state: &mut State, code: u64) {
+#[inline(never)]
+fn put_large(writer: &mut BitWriter, state: &mut State, code: u64, (head, length): (u64, u32)) {
+    writer.put(head, length);
     put_event(writer, state, Event::Large);
     let bits = (64 - code.leading_zeros()).max(1);
     writer.put(u64::from(bits - 1), 6);
@@ -280,7 +327,8 @@ fn put_large(writer: &mut BitWriter, state: &mut State, code: u64) {
 }
 
 /// A jump tells nothing about the slope, but many of them raise the Rice parameter.
-fn settle_large(state: &mut State, code: u64) {
+#[inline(always)]
+pub(crate) fn settle_large(state: &mut State, code: u64) {
     let int = state.predicted().wrapping_add(unzigzag(code));
     let step = int.wrapping_sub(state.reference as i64);
     // The first integer after a start is a jump whose next step is unknown, so zero.

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::number;
 use crate::sample::is_stale;
 use crate::sealed::{from_ordered, to_ordered};
-use crate::sum::CompensatedSum;
+use crate::simd::Level;
 use crate::varint::{Reader, put_i64, put_u64};
 
 /// Bits of the first byte on disk.
@@ -31,8 +31,6 @@ const ULPS_FLAG: u8 = 0x80;
 const MAX_ULPS: u64 = 1 << 12;
 /// At larger scales every float lies near a decimal, and nothing is gained.
 const MAX_NOISY_SCALE: u8 = 12;
-/// Below this magnitude no sum over a chunk can overflow, in whatever order.
-const SAFE: f64 = 1e300;
 
 /// Statistics over the values of a chunk that are not stale markers.
 #[derive(Debug, Clone, Copy)]
@@ -101,19 +99,7 @@ impl PartialEq for Stats {
 impl Stats {
     /// Statistics of `values`, in order of time.
     pub fn of(values: &[f64]) -> Self {
-        if !values.iter().any(|&value| is_stale(value)) {
-            return Self::of_present(values);
-        }
-        let present: Vec<f64> = values
-            .iter()
-            .copied()
-            .filter(|&value| !is_stale(value))
-            .collect();
-        let stale = (values.len() - present.len()) as u32;
-        Self {
-            stale,
-            ..Self::of_present(&present)
-        }
+        Level::detect().stats(values)
     }
 
     /// Statistics of `count` samples of one value: what need not be stored beside a chunk of
@@ -135,41 +121,6 @@ impl Stats {
             last: value,
             dropped: 0.0,
             has_nan: value.is_nan(),
-        }
-    }
-
-    fn of_present(values: &[f64]) -> Self {
-        let (Some(&first), Some(&last)) = (values.first(), values.last()) else {
-            return Self::default();
-        };
-        let count = values.len() as u32;
-        if values
-            .iter()
-            .all(|value| value.to_bits() == first.to_bits())
-        {
-            return Self::of_constant(first, count);
-        }
-        let (min, max, nans) = extremes(values);
-        let bounded = nans == 0 && min > -SAFE && max < SAFE;
-        let sum = if bounded {
-            sum_in_lanes(values)
-        } else {
-            sum_in_order(values)
-        };
-        Self {
-            count,
-            stale: 0,
-            min,
-            max,
-            sum: if nans > 0 {
-                f64::NAN
-            } else {
-                canonical(sum.value())
-            },
-            first,
-            last,
-            dropped: canonical(dropped(values).value()),
-            has_nan: nans > 0,
         }
     }
 
@@ -408,12 +359,14 @@ fn expected_sum(&[_, _, min, max]: &[i64; 4], count: u32) -> i64 {
 }
 
 /// NaNs of arithmetic have another sign on another processor; on disk there is one.
-fn canonical(value: f64) -> f64 {
+#[inline(always)]
+pub(crate) fn canonical(value: f64) -> f64 {
     if value.is_nan() { f64::NAN } else { value }
 }
 
 /// The lesser of two, the earlier of equals, a number rather than NaN.
-fn lesser(earlier: f64, later: f64) -> f64 {
+#[inline(always)]
+pub(crate) fn lesser(earlier: f64, later: f64) -> f64 {
     if later < earlier || (earlier.is_nan() && !later.is_nan()) {
         later
     } else {
@@ -422,85 +375,11 @@ fn lesser(earlier: f64, later: f64) -> f64 {
 }
 
 /// The greater of two, the earlier of equals, a number rather than NaN.
-fn greater(earlier: f64, later: f64) -> f64 {
+#[inline(always)]
+pub(crate) fn greater(earlier: f64, later: f64) -> f64 {
     if later > earlier || (earlier.is_nan() && !later.is_nan()) {
         later
     } else {
         earlier
     }
-}
-
-/// Smallest and largest value, and how many are NaN.
-fn extremes(values: &[f64]) -> (f64, f64, usize) {
-    let (mut min, mut max) = ([f64::INFINITY; 8], [f64::NEG_INFINITY; 8]);
-    let mut nans = [0u64; 8];
-    let (groups, rest) = values.as_chunks::<8>();
-    let mut take = |lane: usize, value: f64| {
-        min[lane] = if value < min[lane] { value } else { min[lane] };
-        max[lane] = if value > max[lane] { value } else { max[lane] };
-        nans[lane] += u64::from(value.is_nan());
-    };
-    for group in groups {
-        for (lane, &value) in group.iter().enumerate() {
-            take(lane, value);
-        }
-    }
-    for &value in rest {
-        take(0, value);
-    }
-    let nans = nans.iter().sum::<u64>() as usize;
-    if nans == values.len() {
-        return (f64::NAN, f64::NAN, nans);
-    }
-    let min = min.into_iter().fold(f64::INFINITY, lesser);
-    let max = max.into_iter().fold(f64::NEG_INFINITY, greater);
-    // Lanes forget which zero came first.
-    let earliest = |extreme: f64| match extreme == 0.0 {
-        true => values
-            .iter()
-            .copied()
-            .find(|&value| value == 0.0)
-            .unwrap_or(extreme),
-        false => extreme,
-    };
-    (earliest(min), earliest(max), nans)
-}
-
-fn sum_in_order(values: &[f64]) -> CompensatedSum {
-    let mut sum = CompensatedSum::new();
-    values.iter().for_each(|&value| sum.add(value));
-    sum
-}
-
-/// Eight compensated sums side by side, which the compiler vectorises; no value may overflow them.
-fn sum_in_lanes(values: &[f64]) -> CompensatedSum {
-    let (mut sums, mut errors) = ([0.0f64; 8], [0.0f64; 8]);
-    let (groups, rest) = values.as_chunks::<8>();
-    for group in groups {
-        for ((sum, error), &value) in sums.iter_mut().zip(&mut errors).zip(group) {
-            // Exact error without a branch: D. Knuth, TAOCP vol. 2, 4.2.2, theorem B.
-            let total = *sum + value;
-            let part = total - *sum;
-            *error += (*sum - (total - part)) + (value - part);
-            *sum = total;
-        }
-    }
-    let mut all = sum_in_order(rest);
-    for (sum, error) in sums.into_iter().zip(errors) {
-        all.merge(&CompensatedSum::from_parts(sum, error));
-    }
-    all
-}
-
-/// Sum of the values before every counter reset.
-fn dropped(values: &[f64]) -> CompensatedSum {
-    let mut sum = CompensatedSum::new();
-    for pair in values.windows(2) {
-        if let [before, after] = *pair
-            && after < before
-        {
-            sum.add(before);
-        }
-    }
-    sum
 }

@@ -14,6 +14,7 @@ use crate::decimal;
 use crate::error::{Error, Result};
 use crate::limits::MAX_STREAM_SAMPLES_PER_BYTE;
 use crate::sample::{STALE_MARKER_BITS, Sample, ValueKind};
+use crate::simd::Level;
 use crate::state::{self, Event, State};
 use crate::tag::{self, Tag};
 use crate::varint::{Reader, put_u64};
@@ -23,8 +24,11 @@ const ZEROS_BEFORE_RESCALE: u8 = 24;
 /// Misfit credit at which the encoder changes its mode; a misfit adds two, a fit takes one.
 const ODD_BEFORE_SWITCH: u8 = 4;
 
-/// Zeros from which on samples are decoded as a run; for shorter ones that would only cost guesses.
-const LONG_RUN: u64 = 0xff;
+/// No bits before a value's code.
+const NO_HEAD: (u64, u32) = (0, 0);
+
+/// Last bytes of a stream, which are copied to be read eight at a time.
+const TAIL: usize = 24;
 
 /// Encodes samples one at a time; any order of timestamps round-trips, in order is short and fast.
 #[derive(Debug, Clone, Default)]
@@ -54,54 +58,68 @@ impl StreamEncoder {
     #[inline]
     pub fn push(&mut self, timestamp: i64, value: f64) {
         let same = value.to_bits() == self.state.bits;
-        if self.count == 0 {
+        let changed = u64::from(!same);
+        let head = if self.count == 0 {
             self.writer.put(timestamp as u64, 64);
             self.state.timestamp = timestamp;
-            self.writer.put(u64::from(!same), 1);
+            (changed, 1)
         } else {
-            let dod = self.state.advance_to(timestamp);
-            match (dod, same) {
-                (0, true) => self.writer.put(0b0, 1),
-                (0, false) => self.writer.put(0b01, 2),
-                _ => {
-                    self.writer.put(0b11, 2);
-                    state::put_time(&mut self.writer, &mut self.state, dod);
-                    self.writer.put(u64::from(!same), 1);
+            match self.state.advance_to(timestamp) {
+                // A 0, or a 1 and a 0.
+                0 => (changed, 1 + changed as u32),
+                dod => {
+                    let (code, bits) = state::time_code(&mut self.writer, &mut self.state, dod);
+                    (code | changed << bits, bits + 1)
                 }
             }
-        }
-        if !same {
-            self.push_changed(value);
+        };
+        if same {
+            self.writer.put(head.0, head.1);
+        } else {
+            self.push_changed(value, head);
         }
         self.count = self.count.saturating_add(1);
     }
 
-    fn push_changed(&mut self, value: f64) {
+    /// Appends the bits of `head`, which are not yet written, and a value.
+    fn push_changed(&mut self, value: f64, head: (u64, u32)) {
         let bits = value.to_bits();
-        if bits == STALE_MARKER_BITS {
-            state::put_event(&mut self.writer, &self.state, Event::Stale);
-        } else if self.state.floating {
-            self.push_float(value);
+        if !self.state.floating
+            && bits != STALE_MARKER_BITS
+            && let Some(int) = decimal::to_int(value, self.state.scale)
+        {
+            self.push_int(int, head);
         } else {
-            match decimal::to_int(value, self.state.scale) {
-                Some(int) => self.push_int(int),
-                None => self.push_misfit(value),
-            }
+            self.writer.put(head.0, head.1);
+            self.push_other(value);
         }
         self.state.bits = bits;
     }
 
+    /// A value that is no integer of the present scale.
+    #[inline(never)]
+    fn push_other(&mut self, value: f64) {
+        if value.to_bits() == STALE_MARKER_BITS {
+            state::put_event(&mut self.writer, &self.state, Event::Stale);
+        } else if self.state.floating {
+            self.push_float(value);
+        } else {
+            self.push_misfit(value);
+        }
+    }
+
     #[inline]
-    fn push_int(&mut self, int: i64) {
+    fn push_int(&mut self, int: i64, head: (u64, u32)) {
         self.odd = self.odd.saturating_sub(1);
         if self.state.scale > 0 {
             self.zeros = if int % 10 == 0 { self.zeros + 1 } else { 0 };
             if self.zeros >= ZEROS_BEFORE_RESCALE {
+                self.writer.put(head.0, head.1);
                 self.rescale(self.state.scale - 1);
-                return state::put_int(&mut self.writer, &mut self.state, int / 10);
+                return state::put_int(&mut self.writer, &mut self.state, int / 10, NO_HEAD);
             }
         }
-        state::put_int(&mut self.writer, &mut self.state, int);
+        state::put_int(&mut self.writer, &mut self.state, int, head);
     }
 
     /// A value that is no integer at the present scale: an exception, or the first of a new kind.
@@ -118,7 +136,7 @@ impl StreamEncoder {
         match found {
             Some((int, scale)) => {
                 self.rescale(scale);
-                state::put_int(&mut self.writer, &mut self.state, int);
+                state::put_int(&mut self.writer, &mut self.state, int, NO_HEAD);
             }
             None => {
                 state::put_event(&mut self.writer, &self.state, Event::Floats);
@@ -149,7 +167,7 @@ impl StreamEncoder {
                     state::put_event(&mut self.writer, &self.state, Event::Ints(self.zeros));
                     self.state.start_ints(self.zeros);
                     self.zeros = 0;
-                    return state::put_int(&mut self.writer, &mut self.state, int);
+                    return state::put_int(&mut self.writer, &mut self.state, int, NO_HEAD);
                 }
             }
             None => self.odd = 0,
@@ -242,32 +260,72 @@ pub fn decode_stream(
     values: &mut Vec<f64>,
 ) -> Result<usize> {
     let (count, payload, base) = open(bytes)?;
-    timestamps.reserve(count);
-    values.reserve(count);
+    let starts = (timestamps.len(), values.len());
+    timestamps.resize(starts.0 + count, 0);
+    values.resize(starts.1 + count, 0.0);
+    let times = timestamps.get_mut(starts.0..).unwrap_or_default();
+    let floats = values.get_mut(starts.1..).unwrap_or_default();
+    let (done, decoded) = decode(Level::detect(), payload, times, floats);
+    timestamps.truncate(starts.0 + done);
+    values.truncate(starts.1 + done);
+    decoded.map(|()| count).map_err(|error| error.shifted(base))
+}
+
+/// Decodes samples into both columns, which have as many places, all zero; returns how many before
+/// damage.
+fn decode(
+    level: Level,
+    payload: &[u8],
+    times: &mut [i64],
+    values: &mut [f64],
+) -> (usize, Result<()>) {
     let mut reader = BitReader::new(payload);
     let mut state = State::new();
-    let mut left = count;
-    while left > 0 {
-        // A zero bit is a whole sample: the same step, the same value.
-        if left < count && reader.peek() & LONG_RUN == 0 {
-            let run = reader.take_zeros(left);
-            if run == 0 {
-                return Err(Error::Truncated {
-                    offset: bytes.len(),
-                });
-            }
-            left -= run;
-            timestamps.extend((0..run).map(|_| state.advance_by(0)));
-            values.extend(std::iter::repeat_n(f64::from_bits(state.bits), run));
-            continue;
+    let mut done = 0;
+    while done < times.len() {
+        if let Err(error) = state::read_sample(&mut reader, &mut state, done == 0) {
+            return (done, Err(error));
         }
-        let first = left == count;
-        state::read_sample(&mut reader, &mut state, first).map_err(|e| e.shifted(base))?;
-        timestamps.push(state.timestamp);
-        values.push(f64::from_bits(state.bits));
-        left -= 1;
+        times[done] = state.timestamp;
+        values[done] = f64::from_bits(state.bits);
+        done += 1;
+        let (times, values) = (&mut times[done..], &mut values[done..]);
+        let mut position = reader.position();
+        let read = level.replay(payload, &mut position, &mut state, times, values);
+        reader.set_position(position);
+        done += read;
+        let (times, values) = (&mut times[read..], &mut values[read..]);
+        done += replay_tail(level, &mut reader, &mut state, times, values);
     }
-    Ok(count)
+    (done, Ok(()))
+}
+
+/// Where the fast way needs bytes beyond the end, gives it zeros; what it then made of those is
+/// not counted.
+fn replay_tail(
+    level: Level,
+    reader: &mut BitReader<'_>,
+    state: &mut State,
+    times: &mut [i64],
+    values: &mut [f64],
+) -> usize {
+    let start = reader.position() / 8;
+    let rest = reader.rest();
+    let mut padded = [0; TAIL + 8];
+    let Some(tail) = padded.get_mut(..rest.len()).filter(|_| rest.len() <= TAIL) else {
+        return 0;
+    };
+    tail.copy_from_slice(rest);
+    let mut position = reader.position() % 8;
+    let mut after = *state;
+    let done = level.replay(&padded, &mut position, &mut after, times, values);
+    if position > 8 * rest.len() {
+        times[..done].fill(0);
+        return 0;
+    }
+    reader.set_position(8 * start + position);
+    *state = after;
+    done
 }
 
 /// Iterates over the samples of a stream; ends after the first error.
@@ -324,5 +382,102 @@ impl Iterator for StreamReader<'_> {
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         (0, Some(self.left))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Samples that change step, kind, scale and slope from time to time.
+    fn stream(seed: u64, count: usize) -> Vec<u8> {
+        let mut state = seed | 1;
+        let mut random = |below: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(seed | 1);
+            (state >> 33) % below
+        };
+        let (mut time, mut step, mut walk) = (0i64, 1_000_000_000i64, 0i64);
+        let (mut jitter, mut kind, mut wild) = (1, 0, 4);
+        let mut encoder = StreamEncoder::new();
+        for _ in 0..count {
+            match random(60) {
+                0 => step = 1_000_003 * random(5_000) as i64,
+                1 => jitter = [1, 3, 40, 100_000][random(4) as usize],
+                2 | 3 => kind = random(6),
+                4 => wild = [4, 60, 1 << 30][random(3) as usize],
+                _ => {}
+            }
+            time += step + random(jitter) as i64 * 1_000_000;
+            walk += random(wild) as i64 - wild as i64 / 2;
+            let value = match (kind, random(30)) {
+                (_, 0) => f64::from_bits(STALE_MARKER_BITS),
+                (_, 1) => f64::from_bits(random(u64::MAX) << 31),
+                (0, _) => 7.5,
+                (1, _) => walk as f64,
+                (2, _) => walk as f64 / 100.0,
+                (3, _) => walk as f64 * 0.1 + 0.2,
+                (4, _) => (walk / 64) as f64,
+                _ => f64::from_bits(1f64.to_bits() + (random(1 << 30) << 20)),
+            };
+            encoder.push(time, value);
+        }
+        encoder.snapshot()
+    }
+
+    /// What every level makes of `bytes` must be what one sample after the other is.
+    fn check(bytes: &[u8]) {
+        let Ok((count, payload, base)) = open(bytes) else {
+            return;
+        };
+        let (mut plain, mut error) = (Vec::new(), None);
+        for sample in StreamReader::new(bytes).unwrap() {
+            match sample {
+                Ok(sample) => plain.push((sample.timestamp, sample.value.to_bits())),
+                Err(found) => error = Some(found),
+            }
+        }
+        for level in Level::all() {
+            let (mut times, mut values) = (vec![0; count], vec![0.0; count]);
+            let (done, decoded) = decode(level, payload, &mut times, &mut values);
+            let bits = values.iter().map(|value| value.to_bits());
+            let found: Vec<(i64, u64)> = times.iter().copied().zip(bits).take(done).collect();
+            assert!(found == plain, "{level:?}: other samples of {bytes:?}");
+            assert_eq!(decoded.err().map(|e| e.shifted(base)), error, "{level:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn the_fast_way_reads_what_the_slow_way_reads(
+            seed: u64,
+            count in 0usize..500,
+            cut in 0usize..12,
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        ) {
+            let mut bytes = stream(seed, count);
+            check(&bytes);
+            for (at, byte) in damage {
+                let at = at.index(bytes.len());
+                bytes[at] ^= byte;
+            }
+            bytes.truncate(bytes.len().saturating_sub(cut));
+            check(&bytes);
+        }
+
+        #[test]
+        fn any_bytes_are_read_alike(
+            count in 0u64..2000,
+            payload in prop::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let mut bytes = vec![tag::byte(Tag::Stream, ValueKind::F64)];
+            put_u64(&mut bytes, count);
+            bytes.extend(payload);
+            check(&bytes);
+        }
     }
 }

@@ -4,12 +4,15 @@
 //! what lies between in the true unit of the column. The ends stand first, so that a column can be
 //! skipped by time without decoding it.
 
-use crate::bitpack::Block;
 use crate::decimal::int_power;
 use crate::error::{Error, Result};
 use crate::limits::{BLOCK_SAMPLES, MAX_CHUNK_SAMPLES};
-use crate::sequence::{self, SequenceReader, Transform};
+use crate::residuals;
+use crate::sequence::{SequenceReader, Transform};
+use crate::simd::Level;
+use crate::unit::Unit;
 use crate::varint::{Reader, put_i64, put_u64};
+use std::ops::Range;
 
 const RAW: u8 = 0;
 const PROGRESSION: u8 = 1;
@@ -74,7 +77,7 @@ pub fn encode_timestamps(timestamps: &[i64], out: &mut Vec<u8>) {
 /// Whether the decoder makes the same timestamps of `bytes`. It always should, and costs little.
 fn gives_back(bytes: &[u8], timestamps: &[i64]) -> bool {
     let mut decoded = Vec::new();
-    let same = decode(bytes, &mut decoded).is_ok() && decoded == timestamps;
+    let same = decode_timestamps(bytes, &mut decoded).is_ok() && decoded == timestamps;
     debug_assert!(same, "an encoder and its decoder disagree");
     same
 }
@@ -146,14 +149,14 @@ fn put_sequence(timestamps: &[i64], out: &mut Vec<u8>) {
         1 => take_unit::<1_000>(&mut offsets),
         millisecond => millisecond,
     };
-    let fine = sequence::common_unit(&offsets) as i64;
+    let fine = Unit::common(&offsets).value() as i64;
     if fine > 1 {
         offsets.iter_mut().for_each(|offset| *offset /= fine);
     }
     let unit = coarse * fine;
     put_pair(first, unit, out);
     put_i64(out, (last - first) / unit);
-    sequence::put(
+    residuals::put(
         &offsets,
         &[Transform::First, Transform::Line, Transform::Second],
         out,
@@ -242,56 +245,85 @@ pub fn summarize_timestamps(bytes: &[u8]) -> Result<TimeSummary> {
 /// # Errors
 /// [`Error`] when the bytes are damaged, longer than the column or of a newer version.
 pub fn decode_timestamps(bytes: &[u8], out: &mut Vec<i64>) -> Result<()> {
+    let head = open(bytes)?;
+    let range = 0..head.summary.count;
+    append(head, range, out)
+}
+
+/// Appends the timestamps `range` (nanoseconds) of a column to `out`; `bytes` must be the whole
+/// column.
+///
+/// Decodes from the blocks of 128 that the range touches; differences need those before it too.
+/// Appends `range.len()` timestamps or none.
+///
+/// # Errors
+/// As [`decode_timestamps`], as far as the range shows, and when the range is not inside of the
+/// column.
+pub fn decode_timestamps_range(
+    bytes: &[u8],
+    range: Range<usize>,
+    out: &mut Vec<i64>,
+) -> Result<()> {
+    let head = open(bytes)?;
+    if range.start > range.end || range.end > head.summary.count {
+        return Err(Error::Malformed {
+            offset: 0,
+            what: "a range outside of the column",
+        });
+    }
+    append(head, range, out)
+}
+
+/// Appends the range, or nothing.
+fn append(head: Head<'_>, range: Range<usize>, out: &mut Vec<i64>) -> Result<()> {
     let start = out.len();
-    let decoded = decode(bytes, out);
+    let decoded = decode(head, range, out);
     if decoded.is_err() {
         out.truncate(start);
     }
     decoded
 }
 
-fn decode(bytes: &[u8], out: &mut Vec<i64>) -> Result<()> {
+fn decode(head: Head<'_>, range: Range<usize>, out: &mut Vec<i64>) -> Result<()> {
     let Head {
         encoding,
         summary,
         step,
         mut reader,
-    } = open(bytes)?;
-    out.reserve(summary.count);
+    } = head;
     let start = out.len();
     match encoding {
         RAW => {
             let (column, _) = reader.take(8 * summary.count)?.as_chunks::<8>();
-            out.extend(column.iter().map(|word| i64::from_le_bytes(*word)));
+            let asked = column.get(range.clone()).unwrap_or_default();
+            out.extend(asked.iter().map(|word| i64::from_le_bytes(*word)));
         }
         PROGRESSION => {
-            let indexes = 0..summary.count as i64;
+            let indexes = range.start as i64..range.end as i64;
             out.extend(indexes.map(|i| summary.first.wrapping_add(i.wrapping_mul(step))));
         }
         _ if summary.count > 0 => {
             let mut sequence = SequenceReader::new(reader, summary.count)?;
-            let mut block: Block = [0; BLOCK_SAMPLES];
-            loop {
-                let filled = sequence.next_block(&mut block)?;
-                if filled == 0 {
-                    break;
-                }
-                let offsets = block.get(..filled).unwrap_or_default();
-                out.extend(
-                    offsets
-                        .iter()
-                        .map(|o| summary.first.wrapping_add(o.wrapping_mul(step))),
-                );
+            sequence.scale(step, summary.first);
+            let before = range.start / BLOCK_SAMPLES;
+            let blocks = range.end.div_ceil(BLOCK_SAMPLES) - before;
+            out.reserve(blocks * BLOCK_SAMPLES);
+            for _ in 0..before {
+                sequence.skip_block()?;
+            }
+            for _ in 0..blocks {
+                sequence.extend_i64(out)?;
+            }
+            let before = range.start % BLOCK_SAMPLES;
+            out.truncate(start + before + range.len());
+            out.drain(start..start + before);
+            if range.end < summary.count {
+                return check(out.get(start..).unwrap_or_default(), &range, &summary);
             }
             reader = sequence.into_rest();
         }
         _ => {}
     }
-    check(out.get(start..).unwrap_or_default(), &summary, &reader)
-}
-
-/// The head may be used without the body, so a body that disagrees with it is damage.
-fn check(column: &[i64], summary: &TimeSummary, reader: &Reader<'_>) -> Result<()> {
     let offset = reader.offset();
     if !reader.is_empty() {
         return Err(Error::Malformed {
@@ -299,13 +331,21 @@ fn check(column: &[i64], summary: &TimeSummary, reader: &Reader<'_>) -> Result<(
             what: "bytes after the last timestamp",
         });
     }
-    let ends = (
-        column.first().copied().unwrap_or(0),
-        column.last().copied().unwrap_or(0),
-    );
-    if ends != (summary.first, summary.last)
-        || column.is_sorted_by(|a, b| a < b) != summary.increasing
-    {
+    check(out.get(start..).unwrap_or_default(), &range, &summary)
+}
+
+/// The head may be used without the body, so a body that disagrees with it is damage.
+fn check(column: &[i64], range: &Range<usize>, summary: &TimeSummary) -> Result<()> {
+    let (Some(&first), Some(&last)) = (column.first(), column.last()) else {
+        return Ok(());
+    };
+    let starts = range.start > 0 || first == summary.first;
+    let ends = range.end < summary.count || last == summary.last;
+    let rising = Level::detect().rises(column);
+    // A part may rise where the whole does not.
+    let whole = range.len() == summary.count;
+    let increasing = rising == summary.increasing || (rising && !whole);
+    if !(starts && ends && increasing) {
         return Err(Error::Malformed {
             offset: 0,
             what: "a timestamp column unlike its head",

@@ -29,11 +29,13 @@ pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Maps signed to unsigned so that small magnitudes become small numbers.
+#[inline]
 pub const fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
 }
 
 /// Inverse of [`zigzag`].
+#[inline]
 pub const fn unzigzag(value: u64) -> i64 {
     ((value >> 1) as i64) ^ -((value & 1) as i64)
 }
@@ -47,31 +49,37 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// A cursor at the start of `bytes`.
+    #[inline]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, offset: 0 }
     }
 
     /// Offset of the next byte from the start of the input.
+    #[inline]
     pub fn offset(&self) -> usize {
         self.offset
     }
 
     /// Bytes not yet read.
+    #[inline]
     pub fn remaining(&self) -> usize {
         self.bytes.len() - self.offset
     }
 
     /// Whether everything was read.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.remaining() == 0
     }
 
     /// The bytes not yet read, without moving.
+    #[inline]
     pub fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.offset..).unwrap_or_default()
     }
 
     /// The next `len` bytes.
+    #[inline]
     pub fn take(&mut self, len: usize) -> Result<&'a [u8]> {
         let end = self.offset.checked_add(len).ok_or(Error::Truncated {
             offset: self.offset,
@@ -84,6 +92,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `N` bytes as an array.
+    #[inline]
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let offset = self.offset;
         self.take(N)?
@@ -92,31 +101,37 @@ impl<'a> Reader<'a> {
     }
 
     /// One byte.
+    #[inline]
     pub fn u8(&mut self) -> Result<u8> {
         Ok(self.array::<1>()?[0])
     }
 
     /// Two bytes, little endian.
+    #[inline]
     pub fn u16(&mut self) -> Result<u16> {
         self.array().map(u16::from_le_bytes)
     }
 
     /// Four bytes, little endian.
+    #[inline]
     pub fn u32(&mut self) -> Result<u32> {
         self.array().map(u32::from_le_bytes)
     }
 
     /// Eight bytes, little endian.
+    #[inline]
     pub fn u64(&mut self) -> Result<u64> {
         self.array().map(u64::from_le_bytes)
     }
 
     /// Eight bytes, little endian, signed.
+    #[inline]
     pub fn i64(&mut self) -> Result<i64> {
         self.array().map(i64::from_le_bytes)
     }
 
     /// A LEB128 number.
+    #[inline]
     pub fn varint(&mut self) -> Result<u64> {
         let start = self.offset;
         let mut value = 0u64;
@@ -140,11 +155,13 @@ impl<'a> Reader<'a> {
     }
 
     /// A zigzagged LEB128 number.
+    #[inline]
     pub fn varint_i64(&mut self) -> Result<i64> {
         self.varint().map(unzigzag)
     }
 
     /// A LEB128 number that counts or measures something: refused when above `max`.
+    #[inline]
     pub fn length(&mut self, max: usize, what: &'static str) -> Result<usize> {
         let offset = self.offset;
         let value = self.varint()?;
@@ -155,6 +172,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Bytes preceded by their LEB128 length.
+    #[inline]
     pub fn bytes(&mut self) -> Result<&'a [u8]> {
         let len = self.length(self.remaining(), "a length beyond the end of the bytes")?;
         self.take(len)

@@ -10,6 +10,9 @@ use std::ops::Range;
 /// A new window is cheaper than bits wasted in the old one from about here.
 const WASTE: u32 = 12;
 
+/// Bits of a window, as it is written.
+pub(crate) const WINDOW_BITS: u32 = 12;
+
 /// Where the significant bits of an XOR lie.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Window {
@@ -47,15 +50,35 @@ impl Window {
 
     /// Writes the window: trailing zeros and width - 1.
     pub(crate) fn put(self, writer: &mut BitWriter) {
-        writer.put(u64::from(self.low) | u64::from(self.width - 1) << 6, 12);
+        writer.put(
+            u64::from(self.low) | u64::from(self.width - 1) << 6,
+            WINDOW_BITS,
+        );
     }
 
     pub(crate) fn read(reader: &mut BitReader<'_>) -> Self {
-        let head = reader.take(12);
+        Self::of(reader.take(WINDOW_BITS))
+    }
+
+    /// The window of the bits that [`Self::put`] wrote.
+    #[inline]
+    pub(crate) fn of(head: u64) -> Self {
         Self {
             low: (head & 63) as u8,
-            width: (head >> 6) as u8 + 1,
+            width: (head >> 6 & 63) as u8 + 1,
         }
+    }
+
+    /// How many bits an XOR has inside of it.
+    #[inline]
+    pub(crate) fn width(self) -> u32 {
+        self.width.into()
+    }
+
+    /// The XOR that has these bits inside of it.
+    #[inline]
+    pub(crate) fn place(self, bits: u64) -> u64 {
+        bits << self.low
     }
 
     /// Writes the bits of `xor` inside of the window.
@@ -66,7 +89,7 @@ impl Window {
 
     #[inline]
     pub(crate) fn read_bits(self, reader: &mut BitReader<'_>) -> u64 {
-        reader.take_wide(u32::from(self.width)) << self.low
+        self.place(reader.take_wide(self.width()))
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use treering_codec::varint::Reader;
 use treering_codec::{
     Encoding, Stats, StreamEncoder, decode_stream, decode_timestamps, decode_values,
-    encode_timestamps, encode_values, stale_marker,
+    encode_timestamps, encode_values, encode_values_cold, stale_marker,
 };
 
 fn golden(name: &str, encoded: &[u8]) -> Vec<u8> {
@@ -50,6 +50,15 @@ fn column_for(encoding: Encoding) -> Vec<f64> {
         Encoding::Ordered => (0..300)
             .map(|i| f64::from_bits(1f64.to_bits() + (mix(i) >> 24)))
             .collect(),
+        Encoding::Decimal32 => of(|i| f64::from((i * i % 997) as f32 / 1000.0)),
+        // Noise around zero.
+        Encoding::Split => (0..300)
+            .map(|i| {
+                (0..6)
+                    .map(|die| (mix(i * 6 + die) as i64) as f64 * 1e-19)
+                    .sum()
+            })
+            .collect(),
         _ => (0..300)
             .map(|i| {
                 if i % 90 == 7 {
@@ -73,6 +82,17 @@ fn every_value_encoding_is_pinned() {
         decode_values(&stored, values.len(), &mut back).unwrap();
         assert_eq!(bits(&back), bits(&values));
     }
+}
+
+#[test]
+fn an_entropy_coded_chunk_is_pinned() {
+    let dice = |i: u64| (0..4).map(|die| mix(i * 4 + die) >> 58).sum::<u64>();
+    let values: Vec<f64> = (0..300).map(|i| dice(i) as f64 / 10.0).collect();
+    let mut bytes = Vec::new();
+    encode_values_cold(&values, &mut bytes);
+    let mut back = Vec::new();
+    decode_values(&golden("values_cold", &bytes), values.len(), &mut back).unwrap();
+    assert_eq!(bits(&back), bits(&values));
 }
 
 #[test]

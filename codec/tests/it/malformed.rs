@@ -6,8 +6,9 @@ use proptest::prelude::*;
 use treering_codec::varint::Reader;
 use treering_codec::{
     MAX_CHUNK_SAMPLES, MAX_STREAM_SAMPLES_PER_BYTE, Stats, StreamEncoder, StreamReader,
-    decode_stream, decode_timestamps, decode_values, decode_values_range, encode_timestamps,
-    encode_values, summarize_timestamps,
+    aggregate_values, decode_stream, decode_timestamps, decode_timestamps_range, decode_values,
+    decode_values_range, encode_timestamps, encode_values, encode_values_cold,
+    summarize_timestamps,
 };
 
 /// Any bytes as a stream: the two readers agree and stay inside of their bound.
@@ -45,6 +46,9 @@ pub(crate) fn check_values(bytes: &[u8], count: usize) {
     let mut part = Vec::new();
     if decode_values_range(bytes, count, range.clone(), &mut part).is_ok() {
         assert_eq!(part.len(), range.len());
+        let mut scratch = Vec::new();
+        let stats = aggregate_values(bytes, count, range, &mut scratch).unwrap();
+        assert_eq!(stats, Stats::of(&part));
     }
 }
 
@@ -53,7 +57,13 @@ pub(crate) fn check_timestamps(bytes: &[u8]) {
     let mut column = Vec::new();
     let summary = summarize_timestamps(bytes);
     match decode_timestamps(bytes, &mut column) {
-        Ok(()) => assert_eq!(summary.map(|summary| summary.count), Ok(column.len())),
+        Ok(()) => {
+            assert_eq!(summary.map(|summary| summary.count), Ok(column.len()));
+            let range = column.len() / 3..column.len() - column.len() / 4;
+            let mut part = Vec::new();
+            decode_timestamps_range(bytes, range.clone(), &mut part).unwrap();
+            assert_eq!(part, column[range]);
+        }
         Err(error) => assert!(
             column.is_empty() && error.offset() <= bytes.len(),
             "{error}"
@@ -99,7 +109,7 @@ proptest! {
 
     #[test]
     fn random_bytes_behind_a_known_tag(
-        tag in prop_oneof![0u8..9, Just(31)],
+        tag in prop_oneof![0u8..11, Just(31)],
         tail in prop::collection::vec(any::<u8>(), 0..200),
         count in 0usize..9000,
     ) {
@@ -116,11 +126,13 @@ proptest! {
 
     #[test]
     fn damaged_chunks(values in values(), at: prop::sample::Index, bit: u8, byte: u8) {
-        let mut bytes = Vec::new();
-        encode_values(&values, &mut bytes);
-        for bytes in damaged(&bytes, at, bit, byte) {
-            check_values(&bytes, values.len());
-            check_values(&bytes, values.len() + 1);
+        for encode in [encode_values, encode_values_cold] {
+            let mut bytes = Vec::new();
+            encode(&values, &mut bytes);
+            for bytes in damaged(&bytes, at, bit, byte) {
+                check_values(&bytes, values.len());
+                check_values(&bytes, values.len() + 1);
+            }
         }
         let mut bytes = Vec::new();
         Stats::of(&values).encode(&mut bytes);
@@ -158,10 +170,12 @@ proptest! {
 
 #[test]
 fn a_chunk_one_byte_short_or_long_is_refused() {
-    for shape in 0..9 {
+    for (shape, encode) in
+        (0..12).flat_map(|shape| [encode_values, encode_values_cold].map(|encode| (shape, encode)))
+    {
         let values = column(300, (shape, 5, 2, 40));
         let mut bytes = Vec::new();
-        let encoding = encode_values(&values, &mut bytes);
+        let encoding = encode(&values, &mut bytes);
         let mut out = Vec::new();
         bytes.push(0);
         assert!(

@@ -3,13 +3,19 @@
 use crate::data::{bits, column, mix, odd_float, values};
 use proptest::prelude::*;
 use treering_codec::{
-    Encoding, MAX_CHUNK_SAMPLES, decode_values, decode_values_range, encode_values, stale_marker,
+    Encoding, MAX_CHUNK_SAMPLES, Stats, aggregate_values, decode_values, decode_values_range,
+    encode_values, encode_values_cold, stale_marker,
 };
 
-/// Encodes, decodes, compares; returns the encoding and bytes per value.
+/// Encodes, decodes, compares, both ways; returns the default encoding and bytes per value.
 fn round_trip(values: &[f64]) -> (Encoding, f64) {
+    round_trip_by(encode_values_cold, values);
+    round_trip_by(encode_values, values)
+}
+
+fn round_trip_by(encode: fn(&[f64], &mut Vec<u8>) -> Encoding, values: &[f64]) -> (Encoding, f64) {
     let mut bytes = vec![0xaa];
-    let encoding = encode_values(values, &mut bytes);
+    let encoding = encode(values, &mut bytes);
     assert_eq!(Encoding::of(&bytes[1..]), Ok(encoding));
     let mut back = vec![7.0];
     decode_values(&bytes[1..], values.len(), &mut back).unwrap();
@@ -41,19 +47,22 @@ proptest! {
         from: prop::sample::Index,
         to: prop::sample::Index,
     ) {
-        let mut bytes = Vec::new();
-        encode_values(&values, &mut bytes);
         let (from, to) = (from.index(values.len() + 1), to.index(values.len() + 1));
         let range = from.min(to)..from.max(to);
-        let mut back = Vec::new();
-        decode_values_range(&bytes, values.len(), range.clone(), &mut back).unwrap();
-        prop_assert_eq!(bits(&back), bits(&values[range]));
+        for encode in [encode_values, encode_values_cold] {
+            let (mut bytes, mut back) = (Vec::new(), Vec::new());
+            encode(&values, &mut bytes);
+            decode_values_range(&bytes, values.len(), range.clone(), &mut back).unwrap();
+            prop_assert_eq!(bits(&back), bits(&values[range.clone()]));
+            let stats = aggregate_values(&bytes, values.len(), range.clone(), &mut back).unwrap();
+            prop_assert_eq!(stats, Stats::of(&values[range.clone()]));
+        }
     }
 }
 
 #[test]
 fn a_chunk_of_the_most_samples_comes_back_and_of_one_more_is_refused() {
-    for shape in 0..9 {
+    for shape in 0..12 {
         round_trip(&column(MAX_CHUNK_SAMPLES, (shape, 3, 2, 500)));
     }
     let mut bytes = Vec::new();
@@ -69,7 +78,7 @@ fn each_encoding_is_chosen_where_it_belongs() {
     let few = [0.1234567890123, 77e77, -1e-9, 3.0];
     let of = |value: fn(u64) -> f64| (0..720).map(value).collect::<Vec<f64>>();
     let stale_at_9 = |i| if i == 9 { stale_marker() } else { 5.0 };
-    let cases: [(Encoding, Vec<f64>, f64); 8] = [
+    let cases: [(Encoding, Vec<f64>, f64); 10] = [
         (Encoding::Constant, of(|_| 0.0), 0.003),
         (Encoding::Patched, of(stale_at_9), 0.01),
         (Encoding::Decimal, of(|i| (i * i % 997) as f64 / 100.0), 1.4),
@@ -90,6 +99,20 @@ fn each_encoding_is_chosen_where_it_belongs() {
             5.1,
         ),
         (Encoding::Raw, of(|i| f64::from_bits(mix(i))), 8.01),
+        (
+            Encoding::Decimal32,
+            of(|i| f64::from((i * i % 997) as f32 / 1000.0)),
+            1.4,
+        ),
+        (
+            Encoding::Split,
+            of(|i| {
+                (0..6)
+                    .map(|die| (mix(i * 6 + die) as i64) as f64 * 1e-19)
+                    .sum()
+            }),
+            7.2,
+        ),
     ];
     for (expected, values, most) in cases {
         let (encoding, cost) = round_trip(&values);
@@ -132,4 +155,21 @@ fn a_counter_reset_or_one_precise_value_does_not_widen_the_others() {
     values[100] = 1.0 / 3.0;
     let precise = round_trip(&values).1;
     assert!(precise <= reset + 0.05, "{reset} {precise}");
+}
+
+#[test]
+fn cold_chunks_of_noise_are_smaller_and_of_constants_the_same() {
+    // The sum of four dice: full bins in the middle, and a bit and more saved on each value.
+    let dice = |i: u64| (0..4).map(|die| mix(i * 4 + die) >> 58).sum::<u64>();
+    let values: Vec<f64> = (0..720).map(|i| dice(i) as f64 / 10.0).collect();
+    let (encoding, warm) = round_trip_by(encode_values, &values);
+    assert_eq!(encoding, Encoding::Decimal);
+    let (encoding, cold) = round_trip_by(encode_values_cold, &values);
+    assert_eq!(encoding, Encoding::Decimal);
+    assert!(cold < warm * 0.96, "{cold} {warm}");
+    let constant = [0.25; 720];
+    assert_eq!(
+        round_trip_by(encode_values_cold, &constant),
+        round_trip_by(encode_values, &constant)
+    );
 }

@@ -3,7 +3,8 @@
 use crate::data::timestamps;
 use proptest::prelude::*;
 use treering_codec::{
-    MAX_CHUNK_SAMPLES, TimeSummary, decode_timestamps, encode_timestamps, summarize_timestamps,
+    MAX_CHUNK_SAMPLES, TimeSummary, decode_timestamps, decode_timestamps_range, encode_timestamps,
+    summarize_timestamps,
 };
 
 fn round_trip(timestamps: &[i64]) -> usize {
@@ -29,6 +30,23 @@ proptest! {
     #[test]
     fn real_looking_columns_come_back(timestamps in timestamps()) {
         round_trip(&timestamps);
+    }
+
+    #[test]
+    fn any_range_of_a_column_comes_back(
+        timestamps in timestamps(),
+        from: prop::sample::Index,
+        to: prop::sample::Index,
+    ) {
+        let mut bytes = Vec::new();
+        encode_timestamps(&timestamps, &mut bytes);
+        let (from, to) = (from.index(timestamps.len() + 1), to.index(timestamps.len() + 1));
+        let range = from.min(to)..from.max(to);
+        let mut back = vec![7];
+        decode_timestamps_range(&bytes, range.clone(), &mut back).unwrap();
+        prop_assert_eq!(&back[1..], &timestamps[range]);
+        let beyond = 0..timestamps.len() + 1;
+        prop_assert!(decode_timestamps_range(&bytes, beyond, &mut back).is_err());
     }
 
     #[test]

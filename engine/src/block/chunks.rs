@@ -4,7 +4,7 @@
 //! columns, and an entry per chunk of the series at hand. Invariant: entries and columns have one
 //! element for each chunk of that series, in order.
 
-use treering_codec::{Stats, encode_values, is_stale};
+use treering_codec::{Encoder, Stats, is_stale};
 
 use super::columns::ColumnSet;
 use super::cursor::{ChunkRef, Values};
@@ -26,8 +26,15 @@ pub(super) struct ChunkWriter {
     pub(super) out: PagedWriter,
     pub(super) columns: ColumnSet,
     pub(super) counts: Counts,
+    /// Whether values are coded by their entropy.
+    pub(super) cold: bool,
     recent: Recent,
+    encoder: Encoder,
+    /// Whether the encoder keeps its memory from chunk to chunk: not while many blocks are written.
+    keeps_encoder: bool,
     encoded: Vec<u8>,
+    /// The values of a chunk that is encoded anew.
+    decoded: Vec<f64>,
     /// Column and entry of each chunk of the series at hand.
     series_columns: Vec<u32>,
     entries: Vec<Entry>,
@@ -56,11 +63,15 @@ impl ChunkWriter {
                 samples: 0,
                 chunks: 0,
             },
+            cold: false,
             recent: Recent {
                 most: RECENT_COLUMNS / share.clamp(1, RECENT_COLUMNS),
                 columns: Vec::new(),
             },
+            encoder: Encoder::new(),
+            keeps_encoder: share <= 1,
             encoded: Vec::new(),
+            decoded: Vec::new(),
             series_columns: Vec::new(),
             entries: Vec::new(),
         }
@@ -82,8 +93,8 @@ impl ChunkWriter {
             .column(self.entries.len(), timestamps, &mut self.columns)?;
         self.encoded.clear();
         let entry = match is_plain(values, rows) {
-            true => encode(values, &mut self.encoded),
-            false => encode_rows(values, rows, &mut self.encoded),
+            true => self.encode(values),
+            false => self.encode_rows(values, rows),
         };
         self.out.append(&self.encoded)?;
         if let (Some(&first), Some(&last)) = (timestamps.first(), timestamps.last()) {
@@ -92,7 +103,7 @@ impl ChunkWriter {
         Ok(())
     }
 
-    /// Adds a chunk of `block` as it is, without decoding it.
+    /// Adds a chunk of `block` as it is, without decoding it unless it is to become cold.
     pub(super) fn copy(&mut self, block: &Block, chunk: &ChunkRef) -> Result<()> {
         let column = self
             .columns
@@ -103,8 +114,25 @@ impl ChunkWriter {
             }
             (Values::Encoded { offset, bytes }, stats) => {
                 let summaries = chunk.summaries;
-                let bytes = u64::from(bytes) + u64::from(summaries);
-                self.out.append(&block.encoded_values(offset, bytes)?)?;
+                let all = u64::from(bytes) + u64::from(summaries);
+                let encoded = block.encoded_values(offset, all)?;
+                let (values, summed) = encoded.split_at(encoded.len().min(bytes as usize));
+                self.encoded.clear();
+                if self.cold {
+                    let mut decoded = std::mem::take(&mut self.decoded);
+                    decoded.clear();
+                    if block.decode_values(chunk, &mut decoded).is_ok() {
+                        self.encode_values(&decoded);
+                    }
+                    self.decoded = decoded;
+                }
+                if self.encoded.is_empty() || self.encoded.len() >= values.len() {
+                    self.encoded.clear();
+                    self.encoded.extend_from_slice(values);
+                }
+                self.encoded.extend_from_slice(summed);
+                let bytes = self.encoded.len() as u64;
+                self.out.append(&self.encoded)?;
                 match stats.filter(|_| chunk.step > 0) {
                     Some(stats) => Entry::Stepped {
                         bytes,
@@ -139,6 +167,52 @@ impl ChunkWriter {
         self.counts.max_time = self.counts.max_time.max(last);
         self.counts.samples += samples as u64;
         self.counts.chunks += 1;
+    }
+
+    /// Encodes the values of a chunk and the summaries of their steps.
+    fn encode_rows(&mut self, values: &[f64], rows: &[Stats]) -> Entry {
+        self.encode_values(values);
+        let values_end = self.encoded.len();
+        summaries::encode(values, rows, &mut self.encoded);
+        Entry::Stepped {
+            bytes: self.encoded.len() as u64,
+            summaries: (self.encoded.len() - values_end) as u32,
+            stats: Fold::of(rows).stats(),
+        }
+    }
+
+    /// Encodes the values of a chunk; a constant appends nothing, its statistics hold it.
+    fn encode(&mut self, values: &[f64]) -> Entry {
+        let constant = values
+            .first()
+            .filter(|first| !is_stale(**first))
+            .is_some_and(|first| {
+                values
+                    .iter()
+                    .all(|value| value.to_bits() == first.to_bits())
+            });
+        if constant {
+            return Entry::Constant(Stats::of(values));
+        }
+        self.encode_values(values);
+        // Without a sample that is not stale there is nothing to sum up.
+        let stats = (values.len() >= SUMMED_SAMPLES)
+            .then(|| Stats::of(values))
+            .filter(|stats| stats.count > 0);
+        Entry::Values {
+            bytes: self.encoded.len() as u64,
+            stats,
+        }
+    }
+
+    fn encode_values(&mut self, values: &[f64]) {
+        match self.cold {
+            true => self.encoder.encode_cold(values, &mut self.encoded),
+            false => self.encoder.encode(values, &mut self.encoded),
+        };
+        if !self.keeps_encoder {
+            self.encoder = Encoder::new();
+        }
     }
 }
 
@@ -177,40 +251,4 @@ impl Recent {
 fn is_plain(values: &[f64], rows: &[Stats]) -> bool {
     let mut pairs = rows.iter().zip(values);
     pairs.all(|(row, &value)| samples(row) == 1 && *row == Stats::of(&[value]))
-}
-
-/// Encodes the values of a chunk and the summaries of their steps.
-fn encode_rows(values: &[f64], rows: &[Stats], encoded: &mut Vec<u8>) -> Entry {
-    encode_values(values, encoded);
-    let values_end = encoded.len();
-    summaries::encode(values, rows, encoded);
-    Entry::Stepped {
-        bytes: encoded.len() as u64,
-        summaries: (encoded.len() - values_end) as u32,
-        stats: Fold::of(rows).stats(),
-    }
-}
-
-/// Encodes the values of a chunk; a constant appends nothing, its statistics hold it.
-fn encode(values: &[f64], encoded: &mut Vec<u8>) -> Entry {
-    let constant = values
-        .first()
-        .filter(|first| !is_stale(**first))
-        .is_some_and(|first| {
-            values
-                .iter()
-                .all(|value| value.to_bits() == first.to_bits())
-        });
-    if constant {
-        return Entry::Constant(Stats::of(values));
-    }
-    encode_values(values, encoded);
-    // Without a sample that is not stale there is nothing to sum up.
-    let stats = (values.len() >= SUMMED_SAMPLES)
-        .then(|| Stats::of(values))
-        .filter(|stats| stats.count > 0);
-    Entry::Values {
-        bytes: encoded.len() as u64,
-        stats,
-    }
 }

@@ -54,6 +54,7 @@ pub(crate) struct Outputs<'a> {
     /// The blocks whose files are whole.
     infos: Vec<BlockInfo>,
     finished: bool,
+    cold: bool,
 }
 
 impl<'a> Outputs<'a> {
@@ -76,7 +77,14 @@ impl<'a> Outputs<'a> {
             open: None,
             infos: Vec::new(),
             finished: false,
+            cold: false,
         }
+    }
+
+    /// Whether values are coded by their entropy; they are not unless this says so.
+    pub(crate) fn cold(mut self, cold: bool) -> Self {
+        self.cold = cold;
+        self
     }
 
     /// The window of a timestamp.
@@ -148,7 +156,7 @@ impl<'a> Outputs<'a> {
                 let meta = BlockMeta { id, ..self.meta };
                 let path = temporary_path(self.dir, id);
                 let writer = BlockWriter::create_among(blocks, self.vfs, &path, meta)?;
-                vacant.insert(writer)
+                vacant.insert(writer.cold(self.cold))
             }
         };
         if is_new {

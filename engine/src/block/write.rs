@@ -80,6 +80,14 @@ impl BlockWriter {
         })
     }
 
+    /// Whether values are coded by their entropy; they are not unless this says so.
+    pub(crate) fn cold(mut self, cold: bool) -> Self {
+        if let Some(chunks) = &mut self.chunks {
+            chunks.cold = cold;
+        }
+        self
+    }
+
     /// Adds a whole series with at least one sample.
     #[cfg(test)]
     pub(crate) fn add_series(

@@ -39,6 +39,8 @@ pub(crate) struct MergePlan<'a> {
     /// Seconds of one step of the outputs; 0 is the longest step of the inputs, whose samples stay as
     /// they are when none has one. A multiple of the step of every input.
     pub(crate) step: u32,
+    /// Whether values are coded by their entropy.
+    pub(crate) cold: bool,
     /// In order of precedence: where two hold the same timestamp, the later in the list wins.
     pub(crate) inputs: &'a [MergeInput],
     /// Last timestamp of each output but the newest, ascending.
@@ -62,7 +64,7 @@ pub(crate) struct MergeInput {
 /// was told to stop. Unless it returns blocks, no file stays.
 pub(crate) fn merge(plan: &MergePlan<'_>) -> Result<Option<Vec<BlockEntry>>> {
     let meta = meta(plan)?;
-    let mut outputs = Outputs::new(plan.vfs, plan.dir, meta, plan.edges.to_vec());
+    let mut outputs = Outputs::new(plan.vfs, plan.dir, meta, plan.edges.to_vec()).cold(plan.cold);
     let indexes = plan.inputs.iter().map(|input| input.block.index());
     let indexes = indexes.collect::<Result<Vec<_>>>()?;
     let mut readers = Readers::open(plan.inputs, &indexes)?;

@@ -318,6 +318,7 @@ fn run(shared: &Shared, space: &Arc<Space>, job: &Job, step: u32) -> Result<()> 
         first_block,
         level: job.level,
         step,
+        cold: shared.options.entropy_coding,
         inputs: &inputs,
         edges: &job.edges,
         horizon: horizon(shared, space, &view, job),

@@ -232,3 +232,34 @@ fn blocks_are_merged_by_call_and_nothing_else_changes() {
     assert_eq!(all(&db, "cpu"), before);
     assert!(db.recovery().removed.is_empty() && db.recovery().quarantined.is_empty());
 }
+
+#[test]
+fn entropy_coding_makes_merged_blocks_smaller_and_changes_no_answer() {
+    // Noise around a level: the sum of four dice.
+    let noise = |at: i64| {
+        let die = |die: i64| (at * 4 + die).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64) >> 58;
+        (0..4).map(die).sum::<i64>() as f64 / 10.0
+    };
+    let bytes = [false, true].map(|coding| {
+        let vfs = memory();
+        let db = Db::open("/db", manual(&vfs).entropy_coding(coding)).unwrap();
+        for day in 0..8i64 {
+            let times: Vec<i64> = (1..900).map(|at| (day * 900 + at) * HOUR / 100).collect();
+            let values: Vec<f64> = times.iter().map(|&at| noise(at)).collect();
+            db.append(&Batch::new().column(cpu("a"), &times, &values))
+                .unwrap();
+            db.flush().unwrap();
+        }
+        let before = all(&db, "cpu");
+        db.compact().unwrap();
+        assert_eq!(all(&db, "cpu"), before);
+        db.verify().unwrap();
+        db.close().unwrap();
+        // What one wrote the other reads.
+        let db = Db::open("/db", manual(&vfs).entropy_coding(!coding)).unwrap();
+        assert_eq!(all(&db, "cpu"), before);
+        db.stats().block_bytes.values
+    });
+    let [packed, coded] = bytes;
+    assert!(coded < packed - packed / 25, "{coded} {packed}");
+}

@@ -71,6 +71,7 @@ fn plan<'a>(vfs: &'a Arc<dyn Vfs>, inputs: &'a [MergeInput], edges: &'a [i64]) -
         first_block: FIRST_OUTPUT,
         level: 1,
         step: 0,
+        cold: false,
         inputs,
         edges,
         horizon: i64::MIN,
@@ -177,6 +178,7 @@ proptest! {
         deletes in prop::collection::vec(
             (any::<prop::sample::Index>(), 0u32..4, 1u32..3, -10i64..8000, 0i64..3000), 0..3),
         horizon in prop_oneof![Just(i64::MIN), 0i64..7000],
+        cold: bool,
     ) {
         let vfs = store();
         let edges: Vec<i64> = edges.into_iter().collect();
@@ -195,7 +197,7 @@ proptest! {
         }
         wanted.retain(|_, samples| !samples.is_empty());
 
-        let plan = MergePlan { horizon, ..plan(&vfs, &inputs, &edges) };
+        let plan = MergePlan { horizon, cold, ..plan(&vfs, &inputs, &edges) };
         let entries = merge(&plan).unwrap().unwrap();
         let mut found = Model::new();
         for block in outputs(&vfs, &entries, &edges) {
