@@ -27,19 +27,20 @@ pub(crate) const fn packed_len(count: usize, width: u8) -> usize {
     (count * width as usize).div_ceil(8)
 }
 
-/// Appends the low `width` (0 to 64) bits of each value to `out`.
+/// Appends each value, of `width` (0 to 64) bits, to `out`.
 pub(crate) fn pack(values: impl Iterator<Item = u64>, width: u8, out: &mut Vec<u8>) {
     if width == 0 {
         return;
     }
-    let (mut pending, mut fill) = (0u128, 0u32);
+    let (mut pending, mut fill) = (0u64, 0u32);
     for value in values {
-        pending |= u128::from(value) << fill;
+        pending |= value << fill;
         fill += u32::from(width);
         if fill >= 64 {
-            out.extend_from_slice(&(pending as u64).to_le_bytes());
-            pending >>= 64;
+            out.extend_from_slice(&pending.to_le_bytes());
             fill -= 64;
+            // What of the value is over: nothing at 0, also where that shifts by all 64 bits.
+            pending = value.checked_shr(u32::from(width) - fill).unwrap_or(0);
         }
     }
     let tail = fill.div_ceil(8) as usize;
@@ -48,7 +49,7 @@ pub(crate) fn pack(values: impl Iterator<Item = u64>, width: u8, out: &mut Vec<u
 
 /// Takes `count` numbers of `width` (at most [`MAX_WIDTH`]) bits, not yet unpacked, each to be
 /// multiplied and then increased by the two of `affine`.
-#[inline]
+#[inline(always)]
 pub(crate) fn take<'a>(
     reader: &mut Reader<'a>,
     width: u8,

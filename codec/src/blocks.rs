@@ -100,6 +100,7 @@ impl BlockReader {
         Ok(())
     }
 
+    #[inline(always)]
     fn head(&mut self, reader: &mut Reader<'_>) -> Result<u8> {
         let head = reader.u8()?;
         if head & BASE_FLAG != 0 {

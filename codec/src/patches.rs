@@ -60,6 +60,7 @@ pub(crate) struct Patches<'a> {
 
 impl<'a> Patches<'a> {
     /// Reads the patches of a block of `count` values.
+    #[inline(always)]
     pub(crate) fn read(reader: &mut Reader<'a>, count: usize) -> Result<Self> {
         let offset = reader.offset();
         let (number, form) = (usize::from(reader.u8()?), reader.u8()?);
@@ -89,7 +90,7 @@ impl<'a> Patches<'a> {
     /// must be patched by [`Self::apply`] once it is unpacked.
     ///
     /// `offset` is where errors point.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn set(&self, count: usize, offset: usize) -> Result<Option<(u128, Packed<'a>)>> {
         if !self.added || self.width > MAX_WIDTH {
             return Ok(None);
@@ -109,7 +110,7 @@ impl<'a> Patches<'a> {
 
     /// A bit for each value that has a patch; `None` when there are more or fewer than patches, or
     /// positions that do not rise.
-    #[inline]
+    #[inline(always)]
     fn map(&self, count: usize) -> Option<u128> {
         let mut bits = match self.readable.first_chunk::<MAP_BYTES>() {
             Some(there) => {
