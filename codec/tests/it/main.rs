@@ -3,6 +3,7 @@
 
 mod data;
 mod golden;
+mod m3tsz;
 mod malformed;
 mod sealed;
 mod stats;
