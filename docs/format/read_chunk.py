@@ -312,8 +312,8 @@ def times(data):
     if count:
         out = times_body(tag & 127, data, count)
     data.end()
-    if tag & 128:
-        need(all(a < b for a, b in zip(out, out[1:])), "timestamps that do not increase")
+    increasing = all(a < b for a, b in zip(out, out[1:]))
+    need(increasing == bool(tag & 128), "a tag of other timestamps")
     return out
 
 
