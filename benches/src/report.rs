@@ -5,14 +5,15 @@
 //! bench that leaves a figure out, or tells one that the file does not know, fails. A missed target
 //! does not fail the bench: it is a fact to print.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::Serialize;
 
 use crate::Result;
 
-/// The committed file: `METRIC UNIT <=|>= VALUE` or `METRIC UNIT none`, one a line.
+/// The committed file: `METRIC UNIT <=|>= VALUE` or `METRIC UNIT none`, one a line. A metric
+/// `bench.*.what` stands for one of each corpus that has no row of its own.
 const TARGETS: &str = include_str!("../targets.txt");
 
 /// One figure of one bench.
@@ -87,6 +88,37 @@ impl Report {
         Self::from_targets(TARGETS, name)
     }
 
+    /// A report of the bench `name` over corpora: the rows `name.*.what` are wanted for each of
+    /// them, rows of a corpus that is not among them for none. The second value names those.
+    pub fn over(name: &str, corpora: &[String]) -> Result<(Self, Vec<String>)> {
+        let mut report = Self::new(name)?;
+        let missing = report.expand(corpora);
+        Ok((report, missing))
+    }
+
+    fn expand(&mut self, corpora: &[String]) -> Vec<String> {
+        let rows = std::mem::take(&mut self.wanted);
+        let own: BTreeSet<String> = rows.iter().map(|row| row.metric.clone()).collect();
+        let mut missing = BTreeSet::new();
+        for row in rows {
+            match corpus_of(&row.metric) {
+                Some("*") => {
+                    let metrics = corpora.iter().map(|name| row.metric.replace('*', name));
+                    let lacking = metrics.filter(|metric| !own.contains(metric));
+                    self.wanted.extend(lacking.map(|metric| Figure {
+                        metric,
+                        ..row.clone()
+                    }));
+                }
+                Some(name) if !corpora.iter().any(|corpus| corpus == name) => {
+                    missing.insert(name.to_owned());
+                }
+                _ => self.wanted.push(row),
+            }
+        }
+        missing.into_iter().collect()
+    }
+
     fn from_targets(text: &str, name: &str) -> Result<Self> {
         let mut wanted = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
@@ -159,6 +191,13 @@ impl Target {
             value >= self.bound
         }
     }
+}
+
+/// `node_1s` in `codec.node_1s.chunks`; `None` in `codec.chunks`.
+fn corpus_of(metric: &str) -> Option<&str> {
+    let (_, rest) = metric.split_once('.')?;
+    let (corpus, _) = rest.rsplit_once('.')?;
+    Some(corpus)
 }
 
 fn parse_target(line: &str) -> Option<Figure> {
@@ -266,11 +305,30 @@ mod tests {
 
     #[test]
     fn the_committed_targets_are_readable() {
-        for bench in ["corpora", "cardinality", "ingest", "lifecycle"] {
+        for bench in ["codec", "corpora", "cardinality", "ingest", "lifecycle"] {
             assert!(!Report::new(bench).unwrap().wanted.is_empty());
         }
         assert!(Report::from_targets("a.size B about 10\n", "a").is_err());
         assert!(Report::from_targets("a.size B <= 10 20\n", "a").is_err());
+    }
+
+    #[test]
+    fn a_row_for_every_corpus_gives_way_to_a_row_of_one() {
+        let text = "a.*.size B <= 3\na.one.size B <= 2\na.gone.size B <= 1\na.all B none\n";
+        let mut report = Report::from_targets(text, "a").unwrap();
+        let missing = report.expand(&["one".to_owned(), "two".to_owned()]);
+        assert_eq!(missing, ["gone"]);
+        for metric in ["a.two.size", "a.one.size", "a.all"] {
+            report.tell(metric, 2.5).unwrap();
+        }
+        let figures = report.figures().unwrap();
+        let verdicts: Vec<_> = figures.iter().map(|f| (f.metric.as_str(), f.met)).collect();
+        let wanted = [
+            ("a.two.size", Some(true)),
+            ("a.one.size", Some(false)),
+            ("a.all", None),
+        ];
+        assert_eq!(verdicts, wanted);
     }
 
     #[test]

@@ -31,6 +31,7 @@ fn main() -> std::io::Result<()> {
         let mut chunk = count.to_vec();
         encode_values(&values, &mut chunk);
         write("codec_values", name, &chunk)?;
+        write("codec_plain", name, &chunk)?;
         let mut stats = count.to_vec();
         Stats::of(&values).encode(&mut stats);
         write("codec_stats", name, &stats)?;
@@ -46,7 +47,13 @@ fn main() -> std::io::Result<()> {
         let mut column = Vec::new();
         encode_timestamps(&timestamps, &mut column);
         write("codec_timestamps", name, &column)?;
+        write(
+            "codec_plain",
+            &format!("times-{name}"),
+            &[&[0, 0], &column[..]].concat(),
+        )?;
     }
+    write_m3()?;
     for mode in 1..4u8 {
         let dense: Vec<u8> = (0..200u8).map(|i| i.wrapping_mul(37) >> 2).collect();
         let name = ["", "decimals", "counter", "neighbours"][usize::from(mode)];
@@ -66,6 +73,28 @@ fn main() -> std::io::Result<()> {
     write("index_open", "empty", &index(0))?;
     write("index_open", "one", &index(1))?;
     write("index_open", "hundred", &index(100))
+}
+
+/// Two of the real blocks, and the start of one without integer optimisation.
+fn write_m3() -> std::io::Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../codec/tests/m3tsz");
+    for block in [1, 7] {
+        let stream = std::fs::read(folder.join(format!("block_{block}.bin")))?;
+        write(
+            "m3tsz",
+            &format!("block_{block}"),
+            &[&[0], &stream[..]].concat(),
+        )?;
+    }
+    let stream = std::fs::read(folder.join("block_2.bin"))?;
+    write("m3tsz", "start", &[&[0], &stream[..200]].concat())?;
+    let mut floats = vec![1];
+    floats.extend((1_700_000_000 * SECOND).to_be_bytes());
+    // 1.5 whole, a change of one bit, the same again, no steps between them; the end.
+    floats.extend([
+        0x1f, 0xfc, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x33, 0x00, 0x90, 0x00,
+    ]);
+    write("m3tsz", "floats", &floats)
 }
 
 /// An exported chunk whole, and what stands in it between the value kind and the checksum.

@@ -5,10 +5,12 @@
 
 use treering_codec::varint::{Reader, put_i64, put_u64};
 use treering_codec::{
-    MAX_CHUNK_SAMPLES, MAX_STREAM_SAMPLES_PER_BYTE, Stats, StreamEncoder, StreamReader,
-    decode_stream, decode_timestamps, decode_values, decode_values_range, encode_timestamps,
-    encode_values, summarize_timestamps,
+    M3TimeUnit, MAX_CHUNK_SAMPLES, MAX_M3TSZ_SAMPLES_PER_BYTE, MAX_STREAM_SAMPLES_PER_BYTE, Stats,
+    StreamEncoder, StreamReader, decode_m3tsz, decode_stream, decode_timestamps, decode_values,
+    decode_values_range, encode_timestamps, encode_values, summarize_timestamps,
 };
+
+use crate::plain::{self, Read};
 
 /// A value that no decoder wrote, to see that output before an error is left alone.
 const MARK: u64 = 0x1234_5678_9abc_def0;
@@ -133,6 +135,62 @@ pub fn codec_roundtrip(data: &[u8]) {
         Stats::decode(&mut Reader::new(&encoded), samples),
         Ok(stats)
     );
+}
+
+/// Columns against a plain reader of the page of the format: what one reads the other reads too, and
+/// what encoders write of the samples that the bytes stand for is read by both. The first bytes are
+/// the count, as in [`codec_values`].
+pub fn codec_plain(data: &[u8]) {
+    let Some((head, chunk)) = data.split_first_chunk::<2>() else {
+        return;
+    };
+    let count = usize::from(u16::from_le_bytes(*head));
+    let mut found = Vec::new();
+    let decoded = decode_values(chunk, count, &mut found).map(|()| bits(&found));
+    compare(plain::values(chunk, count), decoded.ok());
+    let mut times = Vec::new();
+    let decoded = decode_timestamps(chunk, &mut times).map(|()| times);
+    compare(plain::times(chunk), decoded.ok());
+
+    let (timestamps, values) = samples(data);
+    let mut column = Vec::new();
+    encode_timestamps(&timestamps, &mut column);
+    compare(plain::times(&column), Some(timestamps));
+    let mut chunk = Vec::new();
+    encode_values(&values, &mut chunk);
+    compare(plain::values(&chunk, values.len()), Some(bits(&values)));
+}
+
+fn compare<T: PartialEq + std::fmt::Debug>(plain: Read<T>, ours: Option<Vec<T>>) {
+    match (plain, ours) {
+        (Read::Unknown, _) | (Read::Damage, None) => {}
+        (Read::Column(plain), Some(ours)) => assert_eq!(plain, ours),
+        (plain, ours) => panic!("plain reader {plain:?}, codec {ours:?}"),
+    }
+}
+
+/// Streams of M3: bounded, and nothing is appended on an error. The first byte chooses the default
+/// unit and whether integers are optimised.
+pub fn m3tsz(data: &[u8]) {
+    let Some((mode, stream)) = data.split_first() else {
+        return;
+    };
+    let unit = [
+        M3TimeUnit::Second,
+        M3TimeUnit::Millisecond,
+        M3TimeUnit::Microsecond,
+        M3TimeUnit::Nanosecond,
+        M3TimeUnit::Minute,
+        M3TimeUnit::Hour,
+        M3TimeUnit::Day,
+        M3TimeUnit::Year,
+    ][usize::from(mode >> 1 & 7)];
+    let (mut timestamps, mut values) = (vec![7], vec![f64::from_bits(MARK)]);
+    let decoded = decode_m3tsz(stream, unit, mode & 1 == 0, &mut timestamps, &mut values);
+    assert_eq!((timestamps[0], values[0].to_bits()), (7, MARK));
+    assert_eq!(timestamps.len(), values.len());
+    assert_eq!(timestamps.len() - 1, decoded.unwrap_or(0));
+    assert!(timestamps.len() - 1 <= stream.len() * MAX_M3TSZ_SAMPLES_PER_BYTE);
 }
 
 /// Variable-length integers: what is read has one canonical writing that is not longer.

@@ -9,9 +9,11 @@ mod codec;
 mod engine;
 mod files;
 mod index;
+mod plain;
 
 pub use codec::{
-    codec_roundtrip, codec_stats, codec_stream, codec_timestamps, codec_values, varint,
+    codec_plain, codec_roundtrip, codec_stats, codec_stream, codec_timestamps, codec_values, m3tsz,
+    varint,
 };
 pub use engine::{
     block_open, block_patched, block_stepped, exported_chunk, manifest_open, manifest_records,
@@ -28,6 +30,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("block_open", block_open),
     ("block_patched", block_patched),
     ("block_stepped", block_stepped),
+    ("codec_plain", codec_plain),
     ("codec_roundtrip", codec_roundtrip),
     ("codec_stats", codec_stats),
     ("codec_stream", codec_stream),
@@ -36,6 +39,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("exported_chunk", exported_chunk),
     ("index_open", index_open),
     ("labels_parse", labels_parse),
+    ("m3tsz", m3tsz),
     ("manifest_open", manifest_open),
     ("manifest_records", manifest_records),
     ("selector_parse", selector_parse),

@@ -43,6 +43,9 @@ cargo xtask NAME, where NAME is one of
   tidy                          rules of the source: crate edges, unsafe, module heads, words
   bench [NAME] [--quick] [--json FILE]
                                 a bench of benches/ in release; without NAME lists them
+  bench codec [--corpus DIR] [--portable] [--quick] [--json FILE]
+                                our codec beside pco, alp, zstd, tsz, Gorilla and Prometheus'
+                                chunks, which are built for this only (--portable: for any CPU)
   fuzz [TARGET] [--minutes N]   cargo-fuzz on one target or on each in turn (1 minute each)
   soak KIND [--minutes N] [--seed N]
                                 KIND is crash, kill, power, model, readers or endurance;

@@ -3,7 +3,9 @@
 
 mod data;
 mod golden;
+mod m3tsz;
 mod malformed;
+mod python;
 mod sealed;
 mod stats;
 mod stream;

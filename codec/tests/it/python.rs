@@ -1,0 +1,156 @@
+//! The reader in `docs/format/read_chunk.py`, written from the page beside it alone, finds the same
+//! samples as ours, bit for bit: in every golden file and in columns of many shapes.
+//!
+//! Without `python3` the test says that it was skipped and passes; `cargo xtask test` says so too.
+
+use crate::data::{timestamps, values};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use treering_codec::{
+    StreamEncoder, decode_stream, decode_timestamps, decode_values, encode_timestamps,
+    encode_values,
+};
+
+/// Random columns of each kind.
+const COLUMNS: usize = 400;
+
+/// What Python is asked, and what our own decoder answers.
+#[derive(Default)]
+struct Questions {
+    asked: Vec<String>,
+    answers: Vec<String>,
+}
+
+impl Questions {
+    fn ask(&mut self, kind: &str, count: usize, bytes: &[u8], answer: Vec<String>) {
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.asked.push(format!("{kind} {count} {hex}"));
+        self.answers.push(answer.join(" "));
+    }
+
+    fn ask_values(&mut self, bytes: &[u8], count: usize) {
+        let mut found = Vec::new();
+        decode_values(bytes, count, &mut found).unwrap();
+        let words = found
+            .iter()
+            .map(|value| format!("{:016x}", value.to_bits()));
+        self.ask("values", count, bytes, words.collect());
+    }
+
+    fn ask_times(&mut self, bytes: &[u8]) {
+        let mut found = Vec::new();
+        decode_timestamps(bytes, &mut found).unwrap();
+        self.ask(
+            "times",
+            0,
+            bytes,
+            found.iter().map(i64::to_string).collect(),
+        );
+    }
+
+    fn ask_stream(&mut self, bytes: &[u8]) {
+        let (mut times, mut found) = (Vec::new(), Vec::new());
+        decode_stream(bytes, &mut times, &mut found).unwrap();
+        let pairs = times.iter().zip(&found);
+        let words = pairs.map(|(time, value)| format!("{time}:{:016x}", value.to_bits()));
+        self.ask("stream", 0, bytes, words.collect());
+    }
+
+    /// Compares every answer; the first that differs fails with its question.
+    fn check(&self) {
+        let Some(found) = python(&self.asked) else {
+            return;
+        };
+        assert_eq!(found.len(), self.asked.len());
+        for ((asked, wanted), found) in self.asked.iter().zip(&self.answers).zip(&found) {
+            let same = wanted
+                .split(' ')
+                .zip(found.split(' '))
+                .take_while(|(a, b)| a == b);
+            let first = same.count();
+            assert!(
+                found == wanted,
+                "{asked}\ndiffers at sample {first}: {found:.200}"
+            );
+        }
+    }
+}
+
+/// The lines that the reader answers; `None` without Python.
+#[allow(clippy::print_stdout, reason = "what was skipped is said")]
+fn python(asked: &[String]) -> Option<Vec<String>> {
+    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let script = manifest.join("../docs/format/read_chunk.py");
+    let mut command = Command::new("python3");
+    command
+        .arg(script)
+        .arg("batch")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut child = match command.spawn() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            println!("SKIPPED: the second reader of the format, because there is no python3");
+            return None;
+        }
+        started => started.unwrap(),
+    };
+    let mut input = child.stdin.take().unwrap();
+    let questions = asked.join("\n") + "\n";
+    let writer = std::thread::spawn(move || input.write_all(questions.as_bytes()));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    Some(text.lines().map(str::to_owned).collect())
+}
+
+#[test]
+fn golden_files_hold_the_same_for_a_second_reader() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let mut questions = Questions::default();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        match name.split('_').next().unwrap() {
+            "values" if name == "values_raw" => questions.ask_values(&bytes, 40),
+            "values" => questions.ask_values(&bytes, 300),
+            "times" => questions.ask_times(&bytes),
+            "stream" => questions.ask_stream(&bytes),
+            _ => {}
+        }
+    }
+    assert!(
+        questions.asked.len() >= 15,
+        "{} golden files",
+        questions.asked.len()
+    );
+    questions.check();
+}
+
+#[test]
+fn any_columns_hold_the_same_for_a_second_reader() {
+    let mut runner = TestRunner::default();
+    let mut questions = Questions::default();
+    for _ in 0..COLUMNS {
+        let floats = values().new_tree(&mut runner).unwrap().current();
+        let mut bytes = Vec::new();
+        encode_values(&floats, &mut bytes);
+        questions.ask_values(&bytes, floats.len());
+
+        let times = timestamps().new_tree(&mut runner).unwrap().current();
+        bytes.clear();
+        encode_timestamps(&times, &mut bytes);
+        questions.ask_times(&bytes);
+
+        let mut stream = StreamEncoder::new();
+        for (time, value) in times.iter().zip(&floats) {
+            stream.push(*time, *value);
+        }
+        questions.ask_stream(&stream.finish());
+    }
+    questions.check();
+}
