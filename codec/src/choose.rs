@@ -360,7 +360,7 @@ impl Room {
         self.expect(Candidate::Dictionary, bits + own, sampled(column), column);
     }
 
-    /// Looks for decimals that the values are only near to.
+    /// Looks for fractions that the values are only near to.
     fn expect_near(&mut self, column: &[f64]) {
         let sample = parts(column);
         let mut best: Option<(usize, Near)> = None;
@@ -370,6 +370,14 @@ impl Room {
             {
                 best = Some((cost, near));
             }
+        }
+        let most = NEAR_FROM * sampled(column);
+        if best.is_none_or(|(bits, _)| bits > most)
+            && let Some(near) = Near::quotient(probes(column))
+            && let Some(cost) = self.near_cost(near, &sample)
+            && best.is_none_or(|best| cost < best.0)
+        {
+            best = Some((cost, near));
         }
         if let Some((bits, near)) = best {
             self.expect(Candidate::Near(near), bits, sampled(column), column);

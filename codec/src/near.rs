@@ -1,19 +1,26 @@
-//! Decimals that values are near to: the decimal as an integer, and how far the value is from it.
+//! Fractions that values are near to: the numerator, and how far the value is from the fraction.
 //!
 //! Sums of decimals are off by a few ulps of an f64; values that were an f32 once lie at the f32
-//! next to their decimal, and may be off that by a few ulps of an f32. Input: floats. Output: two
-//! columns of integers. Invariant: what is not exactly given back by the decoder's own arithmetic
-//! is a misfit.
+//! next to their decimal, and may be off that by a few ulps of an f32; averages and rates are
+//! integers over a count or a time, which is no power of ten. Input: floats. Output: two columns of
+//! integers. Invariant: what is not exactly given back by the decoder's own arithmetic is a misfit.
 
 use crate::choose::{PATCH_SHARE, Patch, Room};
 use crate::decimal::{self, MAX_SCALE};
 use crate::sealed::Encoding;
+use crate::varint::put_u64;
 
 /// Largest distance that counts as rounding noise, in ulps of an f64 and of an f32.
 const MAX_ULPS: u64 = 1 << 10;
 const MAX_ULPS32: u64 = 1 << 4;
 /// In the scale of an f32's decimal: corrections follow.
 pub(crate) const CORRECTED_FLAG: u8 = 0x80;
+/// Largest divisor that is looked for.
+const MAX_DIVISOR: u32 = 4096;
+/// Probes for divisors are below this, so that their numerators are exact.
+const MAX_PROBE: f64 = 4_294_967_296.0;
+/// How near to an integer a numerator must be, in parts of itself: a few ulps.
+const NEARNESS: f64 = 8.0 * f64::EPSILON;
 /// Scales tried from the first that fits on: larger ones have smaller corrections.
 const SCALES: u8 = 3;
 
@@ -24,6 +31,8 @@ pub(crate) enum Near {
     F64(u8),
     /// The nearest f32, or some of its ulps off.
     F32(u8),
+    /// Not a decimal: an integer over this divisor, or some ulps off.
+    Quotient(u32),
 }
 
 impl Near {
@@ -49,26 +58,40 @@ impl Near {
         };
         // Every f32 is an f64, and near to some decimal as such; the other way is rarer.
         let candidates = of(Near::F32).or_else(|| of(Near::F64));
-        candidates
-            .into_iter()
-            .flatten()
-            .filter(|near| near.scale() <= MAX_SCALE)
+        candidates.into_iter().flatten().filter(
+            |near| !matches!(near, Near::F64(scale) | Near::F32(scale) if *scale > MAX_SCALE),
+        )
     }
 
-    fn scale(self) -> u8 {
-        match self {
-            Near::F64(scale) | Near::F32(scale) => scale,
-        }
+    /// The least divisor that nearly all `probes` suit.
+    pub(crate) fn quotient(probes: impl Iterator<Item = f64> + Clone) -> Option<Near> {
+        let is_fraction = |value: &f64| value.fract() != 0.0 && value.abs() < MAX_PROBE;
+        let probe = probes.clone().find(is_fraction)?;
+        let is_near = |divisor: &u32| {
+            let numerator = probe * f64::from(*divisor);
+            (numerator - numerator.round()).abs() <= numerator.abs() * NEARNESS
+        };
+        (2..=MAX_DIVISOR)
+            .filter(is_near)
+            .map(Near::Quotient)
+            .find(|near| {
+                let (seen, fit) = probes.clone().fold((0, 0), |(seen, fit), value| {
+                    let fits = near.int_and_correction(value).is_some();
+                    (seen + 1, fit + usize::from(fits))
+                });
+                (seen - fit) * PATCH_SHARE <= seen
+            })
     }
 
     pub(crate) fn encoding(self) -> Encoding {
         match self {
             Near::F64(_) => Encoding::DecimalUlps,
             Near::F32(_) => Encoding::Decimal32,
+            Near::Quotient(_) => Encoding::Quotient,
         }
     }
 
-    /// The integer of the decimal near to `value`, and the correction that makes it `value`.
+    /// The numerator of the fraction near to `value`, and the correction that makes it `value`.
     #[inline]
     fn int_and_correction(self, value: f64) -> Option<(i64, i64)> {
         match self {
@@ -81,6 +104,12 @@ impl Near {
                 let ulps = found.wrapping_sub((decimal as f32).to_bits() as i32).into();
                 let same = to_f32(decimal, ulps).to_bits() == value.to_bits();
                 (same && ulps.unsigned_abs() <= MAX_ULPS32).then_some((int, ulps))
+            }
+            Near::Quotient(divisor) => {
+                let (int, _) = decimal::to_int_and_ulps(value * f64::from(divisor), 0)?;
+                let fraction = quotient(int as f64, divisor, 0);
+                let ulps = value.to_bits().wrapping_sub(fraction.to_bits()) as i64;
+                (ulps.unsigned_abs() <= MAX_ULPS32).then_some((int, ulps))
             }
         }
     }
@@ -110,15 +139,15 @@ impl Near {
 
     /// Appends what comes after the tag.
     pub(crate) fn put(self, ints: &[i64], corrections: &[i64], room: &mut Room, out: &mut Vec<u8>) {
-        let corrected = match self {
-            Near::F64(_) => true,
-            Near::F32(_) => corrections.iter().any(|&correction| correction != 0),
-        };
-        let flag = match (self, corrected) {
-            (Near::F32(_), true) => CORRECTED_FLAG,
-            _ => 0,
-        };
-        out.push(self.scale() | flag);
+        let mut corrected = corrections.iter().any(|&correction| correction != 0);
+        match self {
+            Near::F64(scale) => {
+                corrected = true;
+                out.push(scale);
+            }
+            Near::F32(scale) => out.push(scale | if corrected { CORRECTED_FLAG } else { 0 }),
+            Near::Quotient(divisor) => put_u64(out, u64::from(divisor) << 1 | u64::from(corrected)),
+        }
         room.put_sequence(ints, out);
         if corrected {
             room.put_plain(corrections, out);
@@ -133,4 +162,10 @@ pub(crate) fn to_f32(decimal: f64, ulps: i64) -> f64 {
     f64::from(f32::from_bits(
         (decimal as f32).to_bits().wrapping_add(ulps as u32),
     ))
+}
+
+/// What lies `ulps` steps of its bits from `numerator` / `divisor`: the arithmetic of every decoder.
+#[inline]
+pub(crate) fn quotient(numerator: f64, divisor: u32, ulps: i64) -> f64 {
+    decimal::add_ulps(numerator / f64::from(divisor), ulps)
 }

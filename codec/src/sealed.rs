@@ -41,11 +41,13 @@ pub enum Encoding {
     Decimal32 = 8,
     /// The first bits of the floats by a dictionary, the rest as is.
     Split = 9,
+    /// Integers over a divisor that is no power of ten, and how many ulps each value lies beside.
+    Quotient = 10,
 }
 
 impl Encoding {
     /// Every encoding, in the order of their numbers.
-    pub const ALL: [Encoding; 10] = [
+    pub const ALL: [Encoding; 11] = [
         Encoding::Raw,
         Encoding::Constant,
         Encoding::Xor,
@@ -56,6 +58,7 @@ impl Encoding {
         Encoding::Patched,
         Encoding::Decimal32,
         Encoding::Split,
+        Encoding::Quotient,
     ];
 
     /// The encoding of the sealed chunk `bytes`, from its first byte.
@@ -230,6 +233,7 @@ impl Job {
             Encoding::Ordered => self.read_sequence(reader, &Form::Ordered, out),
             Encoding::Decimal32 => self.read_decimal32(reader, out),
             Encoding::Split => self.read_split(reader, out),
+            Encoding::Quotient => self.read_quotient(reader, out),
             Encoding::Dictionary | Encoding::Patched => {
                 let offset = reader.offset();
                 Err(Error::Malformed {
@@ -323,13 +327,46 @@ impl Job {
             return Ok(());
         }
         let rest = self.read_first(reader, &Form::Decimal(scale), out)?;
+        self.correct_by(rest, (start, out), near::to_f32)
+    }
+
+    fn read_quotient(&self, mut reader: Reader<'_>, out: &mut Vec<f64>) -> Result<()> {
+        let offset = reader.offset();
+        let head = reader.varint()?;
+        let divisor = u32::try_from(head >> 1).map_err(|_| Error::Malformed {
+            offset,
+            what: "a divisor out of range",
+        })?;
+        let start = out.len();
+        if head & 1 == 0 {
+            self.read_sequence(reader, &Form::Decimal(0), out)?;
+            let values = out.get_mut(start..).unwrap_or_default();
+            values
+                .iter_mut()
+                .for_each(|value| *value = near::quotient(*value, divisor, 0));
+            return Ok(());
+        }
+        let rest = self.read_first(reader, &Form::Decimal(0), out)?;
+        self.correct_by(rest, (start, out), |value, ulps| {
+            near::quotient(value, divisor, ulps)
+        })
+    }
+
+    /// Makes the values of the range of the blocks that begin at `start` of `out`, each of which
+    /// `correct` gets with its number in the last sequence.
+    fn correct_by(
+        &self,
+        rest: Reader<'_>,
+        (start, out): (usize, &mut Vec<f64>),
+        correct: impl Fn(f64, i64) -> f64,
+    ) -> Result<()> {
         let places = out.get_mut(start..).unwrap_or_default();
         let mut ulps = Vec::with_capacity(BLOCK_SAMPLES);
         self.correct(rest, places, |sequence, places| {
             ulps.clear();
             sequence.extend_i64(&mut ulps)?;
             for (place, &ulps) in places.iter_mut().zip(&ulps) {
-                *place = near::to_f32(*place, ulps);
+                *place = correct(*place, ulps);
             }
             Ok(())
         })?;

@@ -10,7 +10,7 @@ use crate::varint::Reader;
 /// Bits of the encoding number.
 const TAG_BITS: u32 = 5;
 
-/// Encodings by their number on disk; never renumbered. 10 to 30 are free.
+/// Encodings by their number on disk; never renumbered. 11 to 30 are free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tag {
     /// A sealed chunk of this encoding.

@@ -48,7 +48,7 @@ pub(crate) fn count() -> impl Strategy<Value = usize> {
 
 /// A column that looks like something real, with odd values strewn in.
 pub(crate) fn values() -> impl Strategy<Value = Vec<f64>> {
-    let shape = (0u8..12, any::<u32>(), 0i32..9, 0i64..2000);
+    let shape = (0u8..13, any::<u32>(), 0i32..9, 0i64..2000);
     let odd = prop::collection::vec((any::<prop::sample::Index>(), odd_float()), 0..6);
     (count(), shape, odd, any::<bool>()).prop_map(|(count, shape, odd, strew)| {
         let mut column = column(count, shape);
@@ -101,6 +101,7 @@ pub(crate) fn column(count: usize, (shape, seed, scale, step): (u8, u32, i32, i6
                     f64::from((walk as f64 / 10f64.powi(scale)) as f32)
                 }
                 10 => f64::from(walk as f32 + noise as f32 / 10f32.powi(scale)),
+                12 => (walk + noise) as f64 / f64::from(seed % 700 + 2),
                 11 => (0..4).map(|_| random() as i64 as f64 * 1e-19).sum(),
                 _ => ((walk + noise) * 1024) as f64,
             }

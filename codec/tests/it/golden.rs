@@ -51,6 +51,7 @@ fn column_for(encoding: Encoding) -> Vec<f64> {
             .map(|i| f64::from_bits(1f64.to_bits() + (mix(i) >> 24)))
             .collect(),
         Encoding::Decimal32 => of(|i| f64::from((i * i % 997) as f32 / 1000.0)),
+        Encoding::Quotient => of(|i| (i * i % 997 + 13 * i) as f64 / 7.0 + (i % 2) as f64),
         // Noise around zero.
         Encoding::Split => (0..300)
             .map(|i| {

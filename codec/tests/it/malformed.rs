@@ -109,7 +109,7 @@ proptest! {
 
     #[test]
     fn random_bytes_behind_a_known_tag(
-        tag in prop_oneof![0u8..11, Just(31)],
+        tag in prop_oneof![0u8..12, Just(31)],
         tail in prop::collection::vec(any::<u8>(), 0..200),
         count in 0usize..9000,
     ) {
@@ -171,7 +171,7 @@ proptest! {
 #[test]
 fn a_chunk_one_byte_short_or_long_is_refused() {
     for (shape, encode) in
-        (0..12).flat_map(|shape| [encode_values, encode_values_cold].map(|encode| (shape, encode)))
+        (0..13).flat_map(|shape| [encode_values, encode_values_cold].map(|encode| (shape, encode)))
     {
         let values = column(300, (shape, 5, 2, 40));
         let mut bytes = Vec::new();

@@ -62,7 +62,7 @@ proptest! {
 
 #[test]
 fn a_chunk_of_the_most_samples_comes_back_and_of_one_more_is_refused() {
-    for shape in 0..12 {
+    for shape in 0..13 {
         round_trip(&column(MAX_CHUNK_SAMPLES, (shape, 3, 2, 500)));
     }
     let mut bytes = Vec::new();
@@ -78,7 +78,7 @@ fn each_encoding_is_chosen_where_it_belongs() {
     let few = [0.1234567890123, 77e77, -1e-9, 3.0];
     let of = |value: fn(u64) -> f64| (0..720).map(value).collect::<Vec<f64>>();
     let stale_at_9 = |i| if i == 9 { stale_marker() } else { 5.0 };
-    let cases: [(Encoding, Vec<f64>, f64); 10] = [
+    let cases: [(Encoding, Vec<f64>, f64); 11] = [
         (Encoding::Constant, of(|_| 0.0), 0.003),
         (Encoding::Patched, of(stale_at_9), 0.01),
         (Encoding::Decimal, of(|i| (i * i % 997) as f64 / 100.0), 1.4),
@@ -102,6 +102,11 @@ fn each_encoding_is_chosen_where_it_belongs() {
         (
             Encoding::Decimal32,
             of(|i| f64::from((i * i % 997) as f32 / 1000.0)),
+            1.4,
+        ),
+        (
+            Encoding::Quotient,
+            of(|i| (i * i % 997) as f64 / 300.0),
             1.4,
         ),
         (
