@@ -3,9 +3,9 @@
 //! Input: a column and the stale markers set aside from it. Output: the shortest bytes found. Two
 //! blocks of the column tell what each encoding is expected to take; rarer ones are looked at only
 //! where the likely ones promise little. The most promising one is tried whole, and the next ones
-//! as long as they promise clearly less than what was reached. A mapping to integers is used only where the
-//! decoder's own arithmetic gave back the same bits; what does not map is patched, or the mapping
-//! is dropped.
+//! as long as they promise clearly less than what was reached. A mapping to integers is used only
+//! where the decoder's own arithmetic gave back the same bits; what does not map is patched, or the
+//! mapping is dropped.
 
 use crate::decimal::{self, MAX_SCALE};
 use crate::dictionary::{self, Distinct};

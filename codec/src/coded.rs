@@ -5,10 +5,11 @@
 //! taking turns so that one step need not wait for the other. Invariant: the reader makes no more
 //! integers than it was asked for, and a table of at most 2^10 states.
 //!
-//! Layout, as one stream of bits: table bits:4, bins - 1 (gamma), length:7 and zigzag of the least integer, then for
-//! each bin its width's change (gamma of the zigzag), its weight - 1 (gamma; the last one's is what
-//! remains) and, after the first, its distance from the end of the bin before (gamma); the two
-//! states; then for each integer its place in the bin and the bits that lead to the next state.
+//! Layout, as one stream of bits: table bits:4, bins - 1 (gamma), length:7 and zigzag of the least
+//! integer, then for each bin, after the first, its distance from the end of the bin before
+//! (gamma), its width's change (gamma of the zigzag), and its weight - 1 (gamma; the last one's is
+//! what remains); the two states; then for each integer its place in the bin and the bits that lead
+//! to the next state.
 
 use crate::bins::{Bin, Bins, MAX_BINS, MAX_OFFSET_BITS, MAX_TABLE_BITS, MIN_TABLE_BITS};
 use crate::bits::{BitReader, BitWriter};
@@ -306,7 +307,8 @@ mod tests {
     proptest! {
         #[test]
         fn integers_come_back(values in prop::collection::vec(
-            prop_oneof![-(1i64 << 44)..(1i64 << 44), -10i64..10, 1_000i64..1_100, Just(7)], 1..400)) {
+            prop_oneof![-(1i64 << 44)..(1i64 << 44), -10i64..10, 1_000i64..1_100, Just(7)],
+            1..400)) {
             round_trip(&values);
         }
 

@@ -164,7 +164,8 @@ pub(crate) fn to_f32(decimal: f64, ulps: i64) -> f64 {
     ))
 }
 
-/// What lies `ulps` steps of its bits from `numerator` / `divisor`: the arithmetic of every decoder.
+/// What lies `ulps` steps of its bits from `numerator` / `divisor`: the arithmetic of every
+/// decoder.
 #[inline]
 pub(crate) fn quotient(numerator: f64, divisor: u32, ulps: i64) -> f64 {
     decimal::add_ulps(numerator / f64::from(divisor), ulps)
