@@ -107,10 +107,10 @@ fn count(runs: &[Run], from: usize, to: usize) -> usize {
     below(to) - below(from)
 }
 
-/// Bits of the table for so many values: a state for every third or so. Larger tables divide finer
+/// Bits of the table for so many values: a state for every six or so. Larger tables divide finer
 /// than the weights are worth in their heads.
 fn table_bits(count: usize) -> u8 {
-    let bits = (usize::BITS - count.leading_zeros()).saturating_sub(2);
+    let bits = (usize::BITS - count.leading_zeros()).saturating_sub(3);
     (bits as u8).clamp(MIN_TABLE_BITS, MAX_TABLE_BITS)
 }
 
