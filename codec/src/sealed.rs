@@ -333,7 +333,9 @@ impl Job {
     fn read_quotient(&self, mut reader: Reader<'_>, out: &mut Vec<f64>) -> Result<()> {
         let offset = reader.offset();
         let head = reader.varint()?;
-        let divisor = u32::try_from(head >> 1).map_err(|_| Error::Malformed {
+        // The NaN of a division by zero is not the same on every CPU.
+        let divisor = u32::try_from(head >> 1).ok().filter(|&divisor| divisor > 0);
+        let divisor = divisor.ok_or(Error::Malformed {
             offset,
             what: "a divisor out of range",
         })?;

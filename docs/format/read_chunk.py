@@ -405,6 +405,15 @@ def widened(word):
     return sign << 63 | exponent + 896 << 52 | mantissa << 29
 
 
+def over_divisor(data, count, nested):
+    head = data.varint()
+    divisor = head >> 1
+    need(0 < divisor < 1 << 32, "a divisor out of range")
+    integers = sequence(data, count)
+    ulps = sequence(data, count) if head & 1 else [0] * count
+    return [to_bits(float(m) / float(divisor)) + u & MASK for m, u in zip(integers, ulps)]
+
+
 def split(data, count, nested):
     tail = data.byte()
     need(36 <= tail <= 56, "tails of an unknown length")
@@ -428,6 +437,7 @@ READERS = {
     7: patched,
     8: decimal_32,
     9: split,
+    10: over_divisor,
 }
 
 

@@ -53,7 +53,7 @@ fn has_unknown(data: &[u8]) -> bool {
     };
     let mut bytes = Bytes(rest);
     match (tag >> 5, tag & 31) {
-        (1, 10..=30) => true,
+        (1, 11..=30) => true,
         (1, 7) => skip_patches(&mut bytes).is_some() && has_unknown(bytes.0),
         (1, 5) => inner_of_dictionary(&mut bytes).is_some_and(|(_, inner)| has_unknown(inner)),
         _ => false,
@@ -109,6 +109,7 @@ fn column(data: &[u8], count: usize, depth: u8) -> Option<Vec<u64>> {
         7 if depth >= 2 => patched(&mut bytes, count)?,
         8 => decimal_32(&mut bytes, count)?,
         9 => split(&mut bytes, count)?,
+        10 => over_divisor(&mut bytes, count)?,
         _ => return None,
     };
     bytes.0.is_empty().then_some(out)
@@ -160,6 +161,25 @@ fn decimal_32(bytes: &mut Bytes<'_>, count: usize) -> Option<Vec<u64>> {
         f64::from(f32::from_bits(single.to_bits().wrapping_add(ulps as u32))).to_bits()
     });
     Some(near.collect())
+}
+
+fn over_divisor(bytes: &mut Bytes<'_>, count: usize) -> Option<Vec<u64>> {
+    let head = bytes.varint()?;
+    let divisor = u32::try_from(head >> 1)
+        .ok()
+        .filter(|&divisor| divisor > 0)?;
+    let ints = sequence(bytes, count)?;
+    let ulps = match head & 1 {
+        0 => vec![0; count],
+        _ => sequence(bytes, count)?,
+    };
+    let over = |int: i64| (int as f64 / f64::from(divisor)).to_bits();
+    let pairs = ints.into_iter().zip(ulps);
+    Some(
+        pairs
+            .map(|(int, ulps)| over(int).wrapping_add(ulps as u64))
+            .collect(),
+    )
 }
 
 fn split(bytes: &mut Bytes<'_>, count: usize) -> Option<Vec<u64>> {
