@@ -160,9 +160,9 @@ mod tests {
         ) {
             let single: Vec<u64> = ints.iter().map(|&int| to_f64(int, scale).to_bits()).collect();
             for level in Level::all() {
-                let mut bulk = vec![0.0; ints.len()];
-                level.to_f64(&ints, scale, &mut bulk);
-                let bulk: Vec<u64> = bulk.iter().map(|value| value.to_bits()).collect();
+                let bulk: Vec<u64> = level
+                    .decimals(&ints, scale)
+                    .iter().map(|value| value.to_bits()).collect();
                 prop_assert_eq!(&bulk, &single);
             }
         }

@@ -3,10 +3,12 @@
 //! Input: packed numbers or integers. Output: integers before their transform, and floats of
 //! decimals. Invariant: every CPU makes the same bits.
 
-use crate::bitpack::Block;
-use crate::decimal::{MAX_FUSED_SCALE, POW10, RECIPROCAL};
-use crate::limits::MAX_DICTIONARY;
+use crate::bitpack::{Aligned, Block};
+use crate::decimal::{self, MAX_FUSED_SCALE, POW10, RECIPROCAL};
+use crate::limits::{BLOCK_SAMPLES, MAX_DICTIONARY};
+use crate::sealed::from_ordered;
 use crate::sequence::Transform;
+use crate::varint::unzigzag;
 
 /// Numbers of one width, packed.
 #[derive(Debug, Clone, Copy)]
@@ -84,6 +86,7 @@ impl Undo {
     }
 
     /// Replaces what the transform made of integers by those.
+    #[inline(always)]
     pub(crate) fn apply(&mut self, values: &mut [i64]) {
         match self.transform {
             Transform::Plain => {}
@@ -111,14 +114,11 @@ pub(crate) fn prefix_sum(values: &mut [i64], start: i64) -> i64 {
     })
 }
 
-/// See [`crate::simd::Level::to_f64`]. `FUSED`: the CPU has fused multiply-add. `MAGIC`: it has no vector
-/// conversion of 64-bit integers, so those below 2^51 are converted by adding a magic number.
+/// Writes the values of the decimals (`ints`, `scale`) to `out`, as many as both have. `FUSED`: the
+/// CPU has fused multiply-add. `MAGIC`: it has no vector conversion of 64-bit integers, so those
+/// below 2^51 are converted by adding a magic number.
 #[inline(always)]
-pub(crate) fn to_f64<const FUSED: bool, const MAGIC: bool>(
-    ints: &[i64],
-    scale: u8,
-    out: &mut [f64],
-) {
+fn to_f64<const FUSED: bool, const MAGIC: bool>(ints: &[i64], scale: u8, out: &mut [f64]) {
     if MAGIC {
         let widest = ints.iter().fold(0, |all, &int| all | (int ^ int >> 63));
         if widest >> 51 == 0 {
@@ -174,4 +174,107 @@ pub(crate) fn rises(values: &[i64]) -> bool {
     pairs.fold(0, |falls, (before, after)| {
         falls | u64::from(before >= after)
     }) == 0
+}
+
+/// See [`crate::simd::Level::extend_f64`]; `unpack` as [`crate::simd::Level::unpack`].
+#[inline(always)]
+pub(crate) fn extend_f64<const FUSED: bool>(
+    unpack: impl Fn(Packed<'_>, usize, &mut Block),
+    source: &Source<'_>,
+    undo: &mut Undo,
+    count: usize,
+    form: &Form<'_>,
+    out: &mut Vec<f64>,
+) -> bool {
+    let mut scratch = Aligned([0; BLOCK_SAMPLES]);
+    let ints = block(unpack, source, undo, count, &mut scratch.0);
+    match *form {
+        Form::Decimal(scale) => {
+            let start = out.len();
+            out.resize(start + ints.len(), 0.0);
+            to_f64::<FUSED, true>(ints, scale, out.get_mut(start..).unwrap_or_default());
+        }
+        Form::Ordered => out.extend(ints.iter().map(|&int| from_ordered(int))),
+        Form::Lookup { table, count } => {
+            out.extend(ints.iter().map(|&int| table[usize::from(int as u8)]));
+            let beyond = ints
+                .iter()
+                .map(|&int| u64::from(int as u64 >= count as u64));
+            return beyond.sum::<u64>() == 0;
+        }
+    }
+    true
+}
+
+/// See [`crate::simd::Level::extend_i64`].
+#[inline(always)]
+pub(crate) fn extend_i64(
+    unpack: impl Fn(Packed<'_>, usize, &mut Block),
+    source: &Source<'_>,
+    undo: &mut Undo,
+    count: usize,
+    out: &mut Vec<i64>,
+) {
+    let mut scratch = Aligned([0; BLOCK_SAMPLES]);
+    out.extend_from_slice(block(unpack, source, undo, count, &mut scratch.0));
+}
+
+/// See [`crate::simd::Level::add_ulps`].
+#[inline(always)]
+pub(crate) fn add_ulps(
+    unpack: impl Fn(Packed<'_>, usize, &mut Block),
+    source: &Source<'_>,
+    undo: &mut Undo,
+    places: &mut [f64],
+) {
+    let mut scratch = Aligned([0; BLOCK_SAMPLES]);
+    let ints = block(unpack, source, undo, places.len(), &mut scratch.0);
+    for (place, &ulps) in places.iter_mut().zip(ints) {
+        *place = decimal::add_ulps(*place, ulps);
+    }
+}
+
+/// The `count` integers of `source`, after `undo`, in `scratch`.
+#[inline(always)]
+fn block<'b>(
+    unpack: impl Fn(Packed<'_>, usize, &mut Block),
+    source: &Source<'_>,
+    undo: &mut Undo,
+    count: usize,
+    scratch: &'b mut Block,
+) -> &'b [i64] {
+    match &source.block {
+        Some(block) => scratch.copy_from_slice(&**block),
+        None => {
+            unpack(source.packed, count, scratch);
+            patch(source, scratch);
+        }
+    }
+    let values = scratch.get_mut(..count).unwrap_or_default();
+    undo.apply(values);
+    values
+}
+
+/// Adds the patches of `source` to what was unpacked of it.
+#[inline(always)]
+fn patch(source: &Source<'_>, out: &mut Block) {
+    let (bytes, width) = (source.codes.bytes, usize::from(source.codes.width));
+    let mask = (1u64 << width) - 1;
+    let (mut map, mut bit) = (source.map, 0);
+    while map != 0 {
+        let rest = bytes.get(bit / 8..).unwrap_or_default();
+        let word = match rest.first_chunk() {
+            Some(word) => u64::from_le_bytes(*word),
+            None => rest
+                .iter()
+                .rev()
+                .fold(0, |word, &byte| word << 8 | u64::from(byte)),
+        };
+        let high = unzigzag(word >> (bit % 8) & mask) << source.packed.width;
+        if let Some(place) = out.get_mut(map.trailing_zeros() as usize) {
+            *place = place.wrapping_add(high.wrapping_mul(source.packed.affine.0));
+        }
+        map &= map - 1;
+        bit += width;
+    }
 }

@@ -185,8 +185,8 @@ fn to_floats(values: &mut [f64], scale: u8) {
     }
 }
 
-/// Reads codes: differences of differences that are not zero into `times`; into `values` the bits of the last float
-/// or, among integers, the last integer.
+/// Reads codes: differences of differences that are not zero into `times`; into `values` the bits
+/// of the last float or, among integers, the last integer.
 #[inline(always)]
 fn read_codes<const FLOATING: bool>(
     ahead: &mut Ahead<'_>,

@@ -9,15 +9,13 @@
 //! for the idea; here on the plain horizontal layout).
 
 use crate::bitpack::{self, Aligned, Block, MAX_WIDTH};
-use crate::decimal::{MAX_FUSED_SCALE, POW10, RECIPROCAL, add_ulps};
+use crate::decimal::{MAX_FUSED_SCALE, POW10, RECIPROCAL};
 use crate::limits::BLOCK_SAMPLES;
-use crate::portable::{Form, Packed, Source, Undo, rises, to_f64};
+use crate::portable::{self, Form, Packed, Source, Undo, rises};
 use crate::replay;
-use crate::sealed::from_ordered;
 use crate::state::State;
 use crate::stats::Stats;
 use crate::summary::stats_of;
-use crate::varint::unzigzag;
 
 /// What instructions the kernels may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,21 +111,14 @@ impl Level {
             // SAFETY: the level is only made where the CPU has the features.
             return unsafe { x86::extend_f64_avx512(source, undo, count, form, out) };
         }
-        let mut scratch = Aligned([0; BLOCK_SAMPLES]);
-        let ints = self.block(source, undo, count, &mut scratch.0);
-        match *form {
-            Form::Decimal(scale) => {
-                let start = out.len();
-                out.resize(start + ints.len(), 0.0);
-                self.to_f64(ints, scale, out.get_mut(start..).unwrap_or_default());
-            }
-            Form::Ordered => out.extend(ints.iter().map(|&int| from_ordered(int))),
-            Form::Lookup { table, count } => {
-                out.extend(ints.iter().map(|&int| table[usize::from(int as u8)]));
-                return ints.iter().all(|&int| (int as u64) < count as u64);
-            }
+        #[cfg(target_arch = "x86_64")]
+        if self == Level::Avx2 {
+            // SAFETY: as above.
+            return unsafe { x86::extend_f64_avx2(source, undo, count, form, out) };
         }
-        true
+        const FUSED: bool = cfg!(target_arch = "aarch64");
+        let unpack = bitpack::unpack_portable;
+        portable::extend_f64::<FUSED>(unpack, source, undo, count, form, out)
     }
 
     /// Appends the `count` (at most 128) integers of `source`, after `undo`, to `out`.
@@ -144,8 +135,12 @@ impl Level {
             // SAFETY: the level is only made where the CPU has the features.
             return unsafe { x86::extend_i64_avx512(source, undo, count, out) };
         }
-        let mut scratch = Aligned([0; BLOCK_SAMPLES]);
-        out.extend_from_slice(self.block(source, undo, count, &mut scratch.0));
+        #[cfg(target_arch = "x86_64")]
+        if self == Level::Avx2 {
+            // SAFETY: as above.
+            return unsafe { x86::extend_i64_avx2(source, undo, count, out) };
+        }
+        portable::extend_i64(bitpack::unpack_portable, source, undo, count, out);
     }
 
     /// Appends `count` times `value` to `out`.
@@ -167,48 +162,12 @@ impl Level {
             // SAFETY: the level is only made where the CPU has the features.
             return unsafe { x86::add_ulps_avx512(source, undo, places) };
         }
-        let mut scratch = Aligned([0; BLOCK_SAMPLES]);
-        let ints = self.block(source, undo, places.len(), &mut scratch.0);
-        for (place, &ulps) in places.iter_mut().zip(ints) {
-            *place = add_ulps(*place, ulps);
+        #[cfg(target_arch = "x86_64")]
+        if self == Level::Avx2 {
+            // SAFETY: as above.
+            return unsafe { x86::add_ulps_avx2(source, undo, places) };
         }
-    }
-
-    /// The `count` integers of `source`, after `undo`, in `scratch`.
-    fn block<'b>(
-        self,
-        source: &Source<'_>,
-        undo: &mut Undo,
-        count: usize,
-        scratch: &'b mut Block,
-    ) -> &'b [i64] {
-        match &source.block {
-            Some(block) => scratch.copy_from_slice(&**block),
-            None => {
-                self.unpack(source.packed, count, scratch);
-                self.patch(source, scratch);
-            }
-        }
-        let values = scratch.get_mut(..count).unwrap_or_default();
-        undo.apply(values);
-        values
-    }
-
-    /// Adds the patches of `source` to what was unpacked of it.
-    fn patch(self, source: &Source<'_>, out: &mut Block) {
-        let mut map = source.map;
-        if map == 0 {
-            return;
-        }
-        let mut codes = Aligned([0; BLOCK_SAMPLES]);
-        self.unpack(source.codes, map.count_ones() as usize, &mut codes.0);
-        for &code in codes.0.iter().take(map.count_ones() as usize) {
-            let high = unzigzag(code as u64) << source.packed.width;
-            if let Some(place) = out.get_mut(map.trailing_zeros() as usize) {
-                *place = place.wrapping_add(high.wrapping_mul(source.packed.affine.0));
-            }
-            map &= map.wrapping_sub(1);
-        }
+        portable::add_ulps(bitpack::unpack_portable, source, undo, places);
     }
 
     /// As [`Stats::of`].
@@ -257,18 +216,21 @@ impl Level {
         }
     }
 
-    /// Writes the values of the decimals (`ints`, `scale`) to `out`, as many as both have places.
-    #[inline]
-    pub(crate) fn to_f64(self, ints: &[i64], scale: u8, out: &mut [f64]) {
-        match self {
-            Level::Portable => to_f64::<{ cfg!(target_arch = "aarch64") }, true>(ints, scale, out),
-            // SAFETY: the level is only made where the CPU has the features.
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => unsafe { x86::to_f64_avx2(ints, scale, out) },
-            // SAFETY: as above.
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => unsafe { x86::to_f64_avx512(ints, scale, out) },
+    /// The values of the decimals (`ints`, `scale`), made block by block.
+    #[cfg(test)]
+    pub(crate) fn decimals(self, ints: &[i64], scale: u8) -> Vec<f64> {
+        let mut out = Vec::new();
+        for part in ints.chunks(BLOCK_SAMPLES) {
+            let mut block = Box::new([0; BLOCK_SAMPLES]);
+            block[..part.len()].copy_from_slice(part);
+            let source = Source {
+                block: Some(block),
+                ..Source::zeros()
+            };
+            let form = Form::Decimal(scale);
+            self.extend_f64(&source, &mut Undo::plain(), part.len(), &form, &mut out);
         }
+        out
     }
 }
 
@@ -626,7 +588,36 @@ mod x86 {
         });
     }
 
-    #[target_feature(enable = "avx2,fma")]
+    #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn extend_f64_avx2(
+        source: &Source<'_>,
+        undo: &mut Undo,
+        count: usize,
+        form: &Form<'_>,
+        out: &mut Vec<f64>,
+    ) -> bool {
+        let unpack = |packed: Packed<'_>, count, out: &mut Block| unpack_avx2(packed, count, out);
+        portable::extend_f64::<true>(unpack, source, undo, count, form, out)
+    }
+
+    #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn extend_i64_avx2(
+        source: &Source<'_>,
+        undo: &mut Undo,
+        count: usize,
+        out: &mut Vec<i64>,
+    ) {
+        let unpack = |packed: Packed<'_>, count, out: &mut Block| unpack_avx2(packed, count, out);
+        portable::extend_i64(unpack, source, undo, count, out);
+    }
+
+    #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn add_ulps_avx2(source: &Source<'_>, undo: &mut Undo, places: &mut [f64]) {
+        let unpack = |packed: Packed<'_>, count, out: &mut Block| unpack_avx2(packed, count, out);
+        portable::add_ulps(unpack, source, undo, places);
+    }
+
+    #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
     pub(super) fn unpack_avx2(packed: Packed<'_>, count: usize, out: &mut Block) {
         let Packed {
             bytes,
@@ -653,15 +644,28 @@ mod x86 {
         });
         // SAFETY: `shifts` has eight places of eight bytes.
         let shifts = [0, 4].map(|at| unsafe { _mm256_loadu_si256(shifts.as_ptr().add(at).cast()) });
-        let mut last = [0u8; 64];
-        let groups = out.as_chunks_mut::<8>().0.iter_mut();
-        for (group, places) in groups.take(count.div_ceil(8)).enumerate() {
-            let mut rest = bytes.get(group * width..).unwrap_or_default();
-            if rest.len() < 64 {
-                last.fill(0);
-                last[..rest.len()].copy_from_slice(rest);
-                rest = &last;
+        // What the last group reads; where there is less, the numbers are copied with room behind.
+        let groups = count.min(BLOCK_SAMPLES).div_ceil(8);
+        let read = (groups.max(1) - 1) * width + 64;
+        let mut padded;
+        let bytes = match bytes.get(..read) {
+            Some(bytes) => bytes,
+            None => {
+                padded = [0u8; BLOCK_SAMPLES / 8 * MAX_WIDTH as usize + 64];
+                padded[..bytes.len()].copy_from_slice(bytes);
+                &padded[..read]
             }
+        };
+        for (group, places) in out
+            .as_chunks_mut::<8>()
+            .0
+            .iter_mut()
+            .enumerate()
+            .take(groups)
+        {
+            let Some(rest) = bytes.get(group * width..).filter(|rest| rest.len() >= 64) else {
+                return;
+            };
             for half in 0..2 {
                 let (low, high) = (pairs[2 * half], pairs[2 * half + 1]);
                 // SAFETY: pairs begin at byte 42 or before, and `rest` has 64 bytes.
@@ -685,11 +689,6 @@ mod x86 {
                 *value = value.wrapping_mul(unit).wrapping_add(start);
             }
         }
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma,bmi2,popcnt")]
-    pub(super) fn to_f64_avx512(ints: &[i64], scale: u8, out: &mut [f64]) {
-        to_f64::<true, false>(ints, scale, out);
     }
 
     #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
@@ -721,11 +720,6 @@ mod x86 {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma,bmi2,popcnt")]
     pub(super) fn stats_avx512(values: &[f64]) -> Stats {
         stats_of(values)
-    }
-
-    #[target_feature(enable = "avx2,fma")]
-    pub(super) fn to_f64_avx2(ints: &[i64], scale: u8, out: &mut [f64]) {
-        to_f64::<true, true>(ints, scale, out);
     }
 }
 

@@ -1,8 +1,11 @@
 //! Every level against plain loops, bit for bit.
 
 use super::*;
+use crate::decimal::add_ulps;
 use crate::limits::MAX_DICTIONARY;
+use crate::sealed::from_ordered;
 use crate::sequence::Transform;
+use crate::varint::unzigzag;
 
 /// SplitMix64 (G. Steele et al., 2014).
 fn mix(state: &mut u64) -> u64 {
@@ -35,8 +38,7 @@ fn every_level_divides_as_a_division_does() {
         }
         ints.extend(ints.clone().iter().map(|int| int.wrapping_neg()));
         for level in Level::all() {
-            let mut out = vec![0.0; ints.len()];
-            level.to_f64(&ints, scale, &mut out);
+            let out = level.decimals(&ints, scale);
             for (&int, found) in ints.iter().zip(out) {
                 let expected = (int as f64 / divisor).to_bits();
                 assert_eq!(found.to_bits(), expected, "{level:?} {int} {scale}");
