@@ -143,17 +143,12 @@ class Bits:
 
 def sequence(data, count):
     head = data.byte()
-    need(head < 16, "an unknown head of a sequence")
+    need(head < 32, "an unknown head of a sequence")
     transform = head & 3
     unit = data.varint() if head & 4 else 1
     origin = data.zigzag() if head & 8 else 0
     step = data.zigzag() if transform >= 2 else 0
-    residuals = []
-    base = 0
-    while len(residuals) < count:
-        filled = min(BLOCK, count - len(residuals))
-        base, block = packed_block(data, filled, base)
-        residuals += block
+    residuals = coded(data, count) if head & 16 else packed_blocks(data, count)
     out = []
     last, slope = origin, unit * step
     for index, residual in enumerate(residuals):
@@ -170,23 +165,116 @@ def sequence(data, count):
     return out
 
 
+def packed_blocks(data, count):
+    out = []
+    base = 0
+    while len(out) < count:
+        filled = min(BLOCK, count - len(out))
+        base, block = packed_block(data, filled, base)
+        out += block
+    return out
+
+
 def packed_block(data, count, base):
     head = data.byte()
     width = head & 63
     need(width <= 56, "a width beyond 56 bits")
     if head & 64:
         base += data.zigzag()
-    positions, patches = b"", []
+    form, positions, patches = 0, [], []
     if head & 128:
-        patch_count, patch_width = data.byte(), data.byte()
-        need(1 <= patch_width <= 64, "a width of patches beyond 64 bits")
-        positions = data.take(patch_count)
-        patches = data.packed(patch_count, patch_width)
+        patch_count, form = data.byte(), data.byte()
+        need(1 <= form & 127 <= 64, "a width of patches beyond 64 bits")
+        positions = patch_positions(data, patch_count, count) if form & 128 else data.take(patch_count)
+        patches = data.packed(patch_count, form & 127)
     block = [base + field for field in data.packed(count, width)]
     for position, patch in zip(positions, patches):
         need(position < count, "a patch beyond its block")
-        block[position] = base + unzigzag(patch)
+        if form & 128:
+            block[position] += unzigzag(patch) << width
+        else:
+            block[position] = base + unzigzag(patch)
     return base, block
+
+
+def patch_positions(data, patch_count, count):
+    if (7 * patch_count + 7) // 8 <= (count + 7) // 8:
+        positions = data.packed(patch_count, 7)
+    else:
+        flags = data.packed(count, 1)
+        positions = [position for position, flag in enumerate(flags) if flag]
+    need(len(positions) == patch_count, "patches without a position")
+    need(all(a < b for a, b in zip(positions, positions[1:])), "positions that do not rise")
+    return positions
+
+
+# Entropy-coded sequences.
+
+
+def coded(data, count):
+    bits = Bits(data.data[data.at :])
+    size = bits.take(4)
+    need(4 <= size <= 10, "an unknown number of states")
+    bins = coded_bins(bits, 1 << size)
+    table = coded_states(bins, size)
+    states = [bits.take(size), bits.take(size)]
+    out = []
+    for index in range(count):
+        low, width, more, base = table[states[index % 2]]
+        out.append(low + bits.take(width))
+        states[index % 2] = base + bits.take(more)
+    padding = bits.left % 8
+    need(bits.take(padding) == 0, "padding that is not zero")
+    data.at = len(data.data) - bits.left // 8
+    return out
+
+
+def coded_bins(bits, total):
+    """(lower end, width, weight) of each bin."""
+    count = gamma(bits) + 1
+    need(count <= 256, "more bins than a table has")
+    low = unzigzag(bits.take(bits.take(7)))
+    width, rest = 0, total
+    bins = []
+    for index in range(count):
+        if index:
+            low += gamma(bits)
+        width += unzigzag(gamma(bits))
+        need(0 <= width <= 46, "a bin beyond 46 bits")
+        weight = gamma(bits) + 1 if index < count - 1 else rest
+        rest -= weight
+        bins.append((low, width, weight))
+        low += 1 << width
+        need(weight >= 1 and rest >= 0, "weights beyond the states")
+    return bins
+
+
+def coded_states(bins, size):
+    """(lower end, width, bits to read, base) of each state."""
+    total = 1 << size
+    owners = [0] * total
+    position = 0
+    for index, (_, _, weight) in enumerate(bins):
+        for _ in range(weight):
+            owners[position] = index
+            position = (position + 5 * (1 << (size - 3)) + 3) % total
+    seen = [weight for _, _, weight in bins]
+    table = []
+    for owner in owners:
+        number = seen[owner]
+        seen[owner] += 1
+        more = size - (number.bit_length() - 1)
+        low, width, _ = bins[owner]
+        table.append((low, width, more, (number << more) - total))
+    return table
+
+
+def gamma(bits):
+    zeros = 0
+    while not bits.take(1):
+        zeros += 1
+        need(zeros < 64, "a gamma code beyond 64 bits")
+    return (1 << zeros | bits.take(zeros)) - 1
 
 
 # Sealed value columns: lists of bits.
@@ -288,6 +376,47 @@ def patched(data, count, nested):
     return out
 
 
+def decimal_32(data, count, nested):
+    scale = data.byte()
+    corrected = scale & 128
+    scale &= 127
+    need(scale <= 22, "a decimal scale out of range")
+    integers = sequence(data, count)
+    ulps = sequence(data, count) if corrected else [0] * count
+    return [widened(narrowed(quotient(m, scale)) + u & 0xFFFFFFFF) for m, u in zip(integers, ulps)]
+
+
+def narrowed(bits):
+    """The bits of the f32 that is nearest to an f64."""
+    try:
+        return struct.unpack("<I", struct.pack("<f", from_bits(bits)))[0]
+    except OverflowError:
+        return 0xFF800000 if bits >> 63 else 0x7F800000
+
+
+def widened(word):
+    """The bits of an f32 as an f64; NaNs keep their payload and become quiet."""
+    sign, exponent, mantissa = word >> 31, word >> 23 & 255, word & 0x7FFFFF
+    if exponent == 255:
+        quiet = 1 << 51 if mantissa else 0
+        return sign << 63 | 0x7FF << 52 | mantissa << 29 | quiet
+    if exponent == 0:
+        return sign << 63 | to_bits(mantissa * 2.0**-149)
+    return sign << 63 | exponent + 896 << 52 | mantissa << 29
+
+
+def split(data, count, nested):
+    tail = data.byte()
+    need(36 <= tail <= 56, "tails of an unknown length")
+    distinct = data.varint()
+    need(distinct <= 256, "a dictionary of too many fronts")
+    fronts = sequence(data, distinct)
+    indexes = sequence(data, count)
+    need(all(0 <= index < distinct for index in indexes), "an index beyond its dictionary")
+    tails = data.packed(count, tail)
+    return [(fronts[i] << tail | rest) & MASK for i, rest in zip(indexes, tails)]
+
+
 READERS = {
     0: raw,
     1: constant,
@@ -297,6 +426,8 @@ READERS = {
     5: dictionary,
     6: ordered,
     7: patched,
+    8: decimal_32,
+    9: split,
 }
 
 

@@ -7,7 +7,8 @@ use treering_codec::varint::{Reader, put_i64, put_u64};
 use treering_codec::{
     M3TimeUnit, MAX_CHUNK_SAMPLES, MAX_M3TSZ_SAMPLES_PER_BYTE, MAX_STREAM_SAMPLES_PER_BYTE, Stats,
     StreamEncoder, StreamReader, decode_m3tsz, decode_stream, decode_timestamps, decode_values,
-    decode_values_range, encode_timestamps, encode_values, summarize_timestamps,
+    decode_values_range, encode_timestamps, encode_values, encode_values_cold,
+    summarize_timestamps,
 };
 
 use crate::plain::{self, Read};
@@ -159,6 +160,12 @@ pub fn codec_plain(data: &[u8]) {
     let mut chunk = Vec::new();
     encode_values(&values, &mut chunk);
     compare(plain::values(&chunk, values.len()), Some(bits(&values)));
+    chunk.clear();
+    encode_values_cold(&values, &mut chunk);
+    compare(plain::values(&chunk, values.len()), Some(bits(&values)));
+    let mut back = Vec::new();
+    decode_values(&chunk, values.len(), &mut back).expect("just encoded");
+    assert_eq!(bits(&back), bits(&values));
 }
 
 fn compare<T: PartialEq + std::fmt::Debug>(plain: Read<T>, ours: Option<Vec<T>>) {

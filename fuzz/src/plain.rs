@@ -53,7 +53,7 @@ fn has_unknown(data: &[u8]) -> bool {
     };
     let mut bytes = Bytes(rest);
     match (tag >> 5, tag & 31) {
-        (1, 8..=30) => true,
+        (1, 10..=30) => true,
         (1, 7) => skip_patches(&mut bytes).is_some() && has_unknown(bytes.0),
         (1, 5) => inner_of_dictionary(&mut bytes).is_some_and(|(_, inner)| has_unknown(inner)),
         _ => false,
@@ -107,6 +107,8 @@ fn column(data: &[u8], count: usize, depth: u8) -> Option<Vec<u64>> {
                 .collect()
         }
         7 if depth >= 2 => patched(&mut bytes, count)?,
+        8 => decimal_32(&mut bytes, count)?,
+        9 => split(&mut bytes, count)?,
         _ => return None,
     };
     bytes.0.is_empty().then_some(out)
@@ -141,6 +143,43 @@ fn patched(bytes: &mut Bytes<'_>, count: usize) -> Option<Vec<u64>> {
     Some(out)
 }
 
+fn decimal_32(bytes: &mut Bytes<'_>, count: usize) -> Option<Vec<u64>> {
+    let scale = bytes.byte()?;
+    let (is_corrected, scale) = (scale & 128 != 0, u32::from(scale & 127));
+    if scale > 22 {
+        return None;
+    }
+    let ints = sequence(bytes, count)?;
+    let ulps = match is_corrected {
+        true => sequence(bytes, count)?,
+        false => vec![0; count],
+    };
+    let pairs = ints.into_iter().zip(ulps);
+    let near = pairs.map(|(int, ulps)| {
+        let single = f64::from_bits(quotient(int, scale)) as f32;
+        f64::from(f32::from_bits(single.to_bits().wrapping_add(ulps as u32))).to_bits()
+    });
+    Some(near.collect())
+}
+
+fn split(bytes: &mut Bytes<'_>, count: usize) -> Option<Vec<u64>> {
+    let tail = u32::from(bytes.byte()?);
+    let distinct = bytes.varint()?;
+    if !(36..=56).contains(&tail) || distinct > 256 {
+        return None;
+    }
+    let fronts = sequence(bytes, distinct as usize)?;
+    let indexes = sequence(bytes, count)?;
+    let tails = bytes.packed(count, tail)?;
+    let pairs = indexes.into_iter().zip(tails);
+    pairs
+        .map(|(index, rest)| {
+            let front = *fronts.get(usize::try_from(index).ok()?)?;
+            Some((front as u64) << tail | rest)
+        })
+        .collect()
+}
+
 fn xor(bytes: &mut Bytes<'_>, count: usize) -> Option<Vec<u64>> {
     let mut bits = Bits::new(bytes.0);
     let (mut out, mut low, mut width) = (Vec::new(), 0, 0);
@@ -173,7 +212,7 @@ fn quotient(int: i64, scale: u32) -> u64 {
 
 fn sequence(bytes: &mut Bytes<'_>, count: usize) -> Option<Vec<i64>> {
     let head = bytes.byte()?;
-    if head > 15 {
+    if head > 31 {
         return None;
     }
     let unit = if head & 4 != 0 {
@@ -183,12 +222,10 @@ fn sequence(bytes: &mut Bytes<'_>, count: usize) -> Option<Vec<i64>> {
     };
     let origin = if head & 8 != 0 { bytes.zigzag()? } else { 0 };
     let step = if head & 2 != 0 { bytes.zigzag()? } else { 0 };
-    let mut residuals = Vec::new();
-    let mut base = 0;
-    while residuals.len() < count {
-        let filled = BLOCK.min(count - residuals.len());
-        residuals.extend(block(bytes, filled, &mut base)?);
-    }
+    let residuals = match head & 16 {
+        0 => blocks(bytes, count)?,
+        _ => coded(bytes, count)?,
+    };
     let (mut last, mut slope) = (origin, unit.wrapping_mul(step));
     let mut out = Vec::new();
     for (index, residual) in (0i64..).zip(residuals) {
@@ -210,6 +247,16 @@ fn sequence(bytes: &mut Bytes<'_>, count: usize) -> Option<Vec<i64>> {
     Some(out)
 }
 
+fn blocks(bytes: &mut Bytes<'_>, count: usize) -> Option<Vec<i64>> {
+    let mut out = Vec::new();
+    let mut base = 0;
+    while out.len() < count {
+        let filled = BLOCK.min(count - out.len());
+        out.extend(block(bytes, filled, &mut base)?);
+    }
+    Some(out)
+}
+
 fn block(bytes: &mut Bytes<'_>, count: usize, base: &mut i64) -> Option<Vec<i64>> {
     let head = bytes.byte()?;
     let width = u32::from(head & 63);
@@ -217,14 +264,23 @@ fn block(bytes: &mut Bytes<'_>, count: usize, base: &mut i64) -> Option<Vec<i64>
         *base = base.wrapping_add(bytes.zigzag()?);
     }
     let mut patches = Vec::new();
+    let mut form = 0;
     if head & 128 != 0 {
-        let (patch_count, patch_width) = (usize::from(bytes.byte()?), bytes.byte()?);
-        if !(1..=64).contains(&patch_width) {
+        let patch_count = usize::from(bytes.byte()?);
+        form = bytes.byte()?;
+        if patch_count > count || !(1..=64).contains(&(form & 127)) {
             return None;
         }
-        let positions = bytes.take(patch_count)?;
-        let packed = bytes.packed(patch_count, patch_width.into())?;
-        patches = positions.iter().copied().zip(packed).collect();
+        let positions = match form & 128 {
+            0 => bytes
+                .take(patch_count)?
+                .iter()
+                .map(|&at| at.into())
+                .collect(),
+            _ => positions(bytes, patch_count, count)?,
+        };
+        let packed = bytes.packed(patch_count, u32::from(form & 127))?;
+        patches = positions.into_iter().zip(packed).collect();
     }
     if width > 56 {
         return None;
@@ -234,9 +290,119 @@ fn block(bytes: &mut Bytes<'_>, count: usize, base: &mut i64) -> Option<Vec<i64>
         .map(|field| base.wrapping_add(field as i64))
         .collect();
     for (position, patch) in patches {
-        *out.get_mut(usize::from(position))? = base.wrapping_add(unzigzag(patch));
+        let value = out.get_mut(usize::try_from(position).ok()?)?;
+        *value = match form & 128 {
+            0 => base.wrapping_add(unzigzag(patch)),
+            _ => value.wrapping_add(unzigzag(patch) << width),
+        };
     }
     Some(out)
+}
+
+/// Positions of patches that rise: a list, or a bit for every value.
+fn positions(bytes: &mut Bytes<'_>, patches: usize, count: usize) -> Option<Vec<u64>> {
+    let out: Vec<u64> = match (patches * 7).div_ceil(8) <= count.div_ceil(8) {
+        true => bytes.packed(patches, 7)?,
+        false => {
+            let flags = bytes.packed(count.next_multiple_of(8), 1)?;
+            (0..)
+                .zip(flags)
+                .filter(|(_, flag)| *flag == 1)
+                .map(|(at, _)| at)
+                .collect()
+        }
+    };
+    (out.len() == patches && out.is_sorted_by(|a, b| a < b)).then_some(out)
+}
+
+/// What a state of an entropy-coded sequence means.
+#[derive(Clone, Copy)]
+struct State {
+    low: i64,
+    width: u32,
+    /// Bits to read for the next state, and what they are added to.
+    more: u32,
+    base: usize,
+}
+
+fn coded(bytes: &mut Bytes<'_>, count: usize) -> Option<Vec<i64>> {
+    let mut bits = Bits::new(bytes.0);
+    let size = bits.take(4)? as u32;
+    if !(4..=10).contains(&size) {
+        return None;
+    }
+    let table = coded_states(&coded_bins(&mut bits, 1 << size)?, size);
+    let mut states = [bits.take(size)? as usize, bits.take(size)? as usize];
+    let mut out = Vec::new();
+    for index in 0..count {
+        let state = &mut states[index % 2];
+        let State {
+            low,
+            width,
+            more,
+            base,
+        } = table[*state];
+        out.push(low.wrapping_add(bits.take(width)? as i64));
+        *state = base + bits.take(more)? as usize;
+    }
+    bytes.0 = bits.rest();
+    Some(out)
+}
+
+/// Lower end, width and weight of each bin.
+fn coded_bins(bits: &mut Bits<'_>, states: u64) -> Option<Vec<(i64, u32, u64)>> {
+    let count = bits.gamma()? + 1;
+    let length = bits.take(7)? as u32;
+    if count > 256 || length > 64 {
+        return None;
+    }
+    let mut low = unzigzag(bits.take(length)?);
+    let (mut width, mut left) = (0i64, states);
+    let mut bins = Vec::new();
+    for index in 1..=count {
+        if index > 1 {
+            low = low.wrapping_add(bits.gamma()? as i64);
+        }
+        width = width.wrapping_add(unzigzag(bits.gamma()?));
+        let weight = if index < count {
+            bits.gamma()? + 1
+        } else {
+            left
+        };
+        if !(0..=46).contains(&width) || weight == 0 || weight > left {
+            return None;
+        }
+        left -= weight;
+        bins.push((low, width as u32, weight));
+        low = low.wrapping_add(1 << width);
+    }
+    Some(bins)
+}
+
+fn coded_states(bins: &[(i64, u32, u64)], size: u32) -> Vec<State> {
+    let total = 1usize << size;
+    let mut owners = vec![0; total];
+    let mut position = 0;
+    for (index, &(_, _, weight)) in bins.iter().enumerate() {
+        for _ in 0..weight {
+            owners[position] = index;
+            position = (position + 5 * (total >> 3) + 3) % total;
+        }
+    }
+    let mut numbers: Vec<u64> = bins.iter().map(|&(_, _, weight)| weight).collect();
+    let state = |owner: usize| {
+        let number = numbers[owner];
+        numbers[owner] += 1;
+        let more = size - number.ilog2();
+        let (low, width, _) = bins[owner];
+        State {
+            low,
+            width,
+            more,
+            base: ((number as usize) << more) - total,
+        }
+    };
+    owners.into_iter().map(state).collect()
 }
 
 fn times_of(data: &[u8]) -> Option<Vec<i64>> {
@@ -365,6 +531,16 @@ impl<'a> Bits<'a> {
             self.position += 1;
         }
         Some(field)
+    }
+
+    fn gamma(&mut self) -> Option<u64> {
+        let mut zeros = 0;
+        while self.take(1)? == 0 {
+            zeros += 1;
+        }
+        // The codec reads longer ones as some number; no encoder writes them.
+        (zeros <= 56).then_some(())?;
+        Some((self.take(zeros)? | 1 << zeros) - 1)
     }
 
     /// The bytes of which no bit was read.

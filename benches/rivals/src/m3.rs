@@ -70,7 +70,10 @@ impl Codec for M3tsz {
 }
 
 /// Both columns one behind the other, as an exported chunk has them.
-pub(crate) struct Columns;
+#[derive(Default)]
+pub(crate) struct Columns {
+    values: ours::Values,
+}
 
 impl Codec for Columns {
     fn name(&self) -> &'static str {
@@ -84,7 +87,7 @@ impl Codec for Columns {
         ours::Times.encode(column, out);
         let length = (out.len() - start - 2) as u16;
         out[start..start + 2].copy_from_slice(&length.to_le_bytes());
-        ours::Values.encode(column, out);
+        self.values.encode(column, out);
     }
 
     fn decode(&mut self, bytes: &[u8], count: usize, out: &mut Decoded) {
@@ -93,6 +96,6 @@ impl Codec for Columns {
         };
         let (times, values) = rest.split_at(usize::from(u16::from_le_bytes(*length)));
         ours::Times.decode(times, count, out);
-        ours::Values.decode(values, count, out);
+        self.values.decode(values, count, out);
     }
 }

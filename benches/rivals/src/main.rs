@@ -96,7 +96,8 @@ struct Bench<'a> {
 fn entries() -> Result<Vec<Entry>> {
     let (values, times) = (Holds::Values, Holds::Times(false));
     Ok(vec![
-        Entry::new(ours::Values, values),
+        Entry::new(ours::Values::default(), values),
+        Entry::new(ours::Cold::default(), values),
         Entry::new(gorilla::Values, values),
         Entry::new(crates::Pco::new("pco4", 4, false), values),
         Entry::new(crates::Pco::new("pco8", 8, false), values),
@@ -217,6 +218,12 @@ impl<'a> Bench<'a> {
         )?;
         self.tell(corpus, "decode_gorilla", longer(gorilla))?;
         self.tell(corpus, "decode_pco8", longer(pco8))?;
+        let cold = find("cold", Holds::Values)?;
+        let times = pco8.size.whole / cold.size.whole;
+        self.tell(corpus, "cold_720", cold.size.whole)?;
+        self.tell(corpus, "cold_pco8_720", times)?;
+        self.tell(corpus, "cold_encode", median(&cold.speed.encode))?;
+        self.tell(corpus, "cold_decode", median(&cold.speed.decode))?;
         self.tell(corpus, "decode", median(&values.speed.decode))?;
         self.tell(corpus, "encode", median(&values.speed.encode))
     }
@@ -227,7 +234,7 @@ impl<'a> Bench<'a> {
         let chunks = corpus.cut(LENGTHS[1]);
         let columns: Vec<Column<'_>> = chunks.iter().map(|chunk| corpus.column(chunk)).collect();
         let mut entries = [
-            Entry::new(m3::Columns, Holds::Samples(true)),
+            Entry::new(m3::Columns::default(), Holds::Samples(true)),
             Entry::new(ours::Head, Holds::Samples(true)),
             Entry::new(m3::M3tsz, Holds::Samples(true)),
             Entry::new(prometheus::XorChunk, Holds::Samples(false)),
@@ -267,7 +274,7 @@ impl<'a> Bench<'a> {
                     values,
                 })
                 .collect();
-            let mut entries = [Entry::new(ours::Values, Holds::Values)];
+            let mut entries = [Entry::new(ours::Values::default(), Holds::Values)];
             let speed = speeds(&mut entries, &columns, self.rounds())?;
             let nanos = median(&speed[0].decode);
             println!("{what}: {} chunks, {nanos:.2} ns a value", columns.len());

@@ -3,14 +3,16 @@
 //! Input: a chunk. Output: the bytes that a block or the head holds of it.
 
 use treering_codec::{
-    StreamEncoder, decode_stream, decode_timestamps, decode_values, encode_timestamps,
-    encode_values,
+    Encoder, StreamEncoder, decode_stream, decode_timestamps, decode_values, encode_timestamps,
 };
 
 use crate::codec::{Codec, Column, Decoded};
 
-/// A sealed value column.
-pub(crate) struct Values;
+/// A sealed value column, by an encoder that keeps its memory from chunk to chunk as a flush does.
+#[derive(Default)]
+pub(crate) struct Values {
+    encoder: Encoder,
+}
 
 impl Codec for Values {
     fn name(&self) -> &'static str {
@@ -18,7 +20,27 @@ impl Codec for Values {
     }
 
     fn encode(&mut self, column: Column<'_>, out: &mut Vec<u8>) {
-        encode_values(column.values, out);
+        self.encoder.encode(column.values, out);
+    }
+
+    fn decode(&mut self, bytes: &[u8], count: usize, out: &mut Decoded) {
+        decode_values(bytes, count, &mut out.values).expect("our own bytes");
+    }
+}
+
+/// The same with the entropy stage on.
+#[derive(Default)]
+pub(crate) struct Cold {
+    encoder: Encoder,
+}
+
+impl Codec for Cold {
+    fn name(&self) -> &'static str {
+        "cold"
+    }
+
+    fn encode(&mut self, column: Column<'_>, out: &mut Vec<u8>) {
+        self.encoder.encode_cold(column.values, out);
     }
 
     fn decode(&mut self, bytes: &[u8], count: usize, out: &mut Decoded) {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use treering_codec::{
     StreamEncoder, decode_stream, decode_timestamps, decode_values, encode_timestamps,
-    encode_values,
+    encode_values, encode_values_cold,
 };
 
 /// Random columns of each kind.
@@ -139,6 +139,9 @@ fn any_columns_hold_the_same_for_a_second_reader() {
         let floats = values().new_tree(&mut runner).unwrap().current();
         let mut bytes = Vec::new();
         encode_values(&floats, &mut bytes);
+        questions.ask_values(&bytes, floats.len());
+        bytes.clear();
+        encode_values_cold(&floats, &mut bytes);
         questions.ask_values(&bytes, floats.len());
 
         let times = timestamps().new_tree(&mut runner).unwrap().current();
