@@ -53,6 +53,7 @@ fn main() -> std::io::Result<()> {
             &[&[0, 0], &column[..]].concat(),
         )?;
     }
+    write_golden()?;
     write_m3()?;
     for mode in 1..4u8 {
         let dense: Vec<u8> = (0..200u8).map(|i| i.wrapping_mul(37) >> 2).collect();
@@ -73,6 +74,22 @@ fn main() -> std::io::Result<()> {
     write("index_open", "empty", &index(0))?;
     write("index_open", "one", &index(1))?;
     write("index_open", "hundred", &index(100))
+}
+
+/// The golden value columns, one of each encoding: 40 values raw, 300 of the others.
+fn write_golden() -> std::io::Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../codec/tests/golden");
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        if let Some(encoding) = name.strip_prefix("values_") {
+            let count: u16 = if encoding == "raw" { 40 } else { 300 };
+            let seed = [&count.to_le_bytes()[..], &std::fs::read(&path)?].concat();
+            write("codec_values", &format!("golden-{encoding}"), &seed)?;
+            write("codec_plain", &format!("golden-{encoding}"), &seed)?;
+        }
+    }
+    Ok(())
 }
 
 /// Two of the real blocks, and the start of one without integer optimisation.

@@ -119,11 +119,6 @@ impl<'a> BitReader<'a> {
         self.fill -= used;
         ones
     }
-
-    /// The whole byte at which the next bit is.
-    pub(crate) fn byte(&self) -> usize {
-        self.next - (self.fill / 8) as usize
-    }
 }
 
 /// Fewer than 8 bytes, with zeros behind them.
@@ -156,6 +151,5 @@ mod tests {
             assert_eq!(reader.take(bits), value);
         }
         assert_eq!(reader.ones(5), 3);
-        assert_eq!(reader.byte(), bytes.len());
     }
 }

@@ -10,7 +10,6 @@ use pco::wrapped::{FileCompressor, FileDecompressor};
 use tsz::stream::{BufferedReader, BufferedWriter};
 use tsz::{DataPoint, Decode, Encode, StdDecoder, StdEncoder};
 
-use crate::bitstream::{BitReader, BitWriter};
 use crate::codec::{Codec, Column, Decoded};
 
 /// pco over values or timestamps.
@@ -219,13 +218,11 @@ fn encode_classic(values: &[f64], out: &mut Vec<u8>) {
     out.extend_from_slice(&[0, exponents.e, exponents.f, width as u8]);
     out.extend_from_slice(&(positions.len() as u16).to_le_bytes());
     out.extend_from_slice(&low.to_le_bytes());
-    if width > 0 {
-        let mut writer = BitWriter::new(out);
-        for int in ints {
-            writer.put(int.wrapping_sub(low) as u64, width);
-        }
-        writer.finish();
-    }
+    pack(
+        ints.iter().map(|int| int.wrapping_sub(low) as u64),
+        width,
+        out,
+    );
     for (position, exception) in positions.iter().zip(exceptions) {
         out.extend_from_slice(&(*position as u16).to_le_bytes());
         out.extend_from_slice(&exception.to_bits().to_le_bytes());
@@ -243,12 +240,8 @@ fn decode_classic(bytes: &[u8], count: usize, ints: &mut Vec<i64>, out: &mut Vec
     let packed = (count * width as usize).div_ceil(8);
     let (packed, rest) = bytes[13..].split_at(packed);
     ints.clear();
-    if width == 0 {
-        ints.resize(count, low);
-    } else {
-        let mut reader = BitReader::new(packed);
-        ints.extend((0..count).map(|_| low.wrapping_add(reader.take(width) as i64)));
-    }
+    let fields = (0..count).map(|index| field(packed, width, index));
+    ints.extend(fields.map(|field| low.wrapping_add(field as i64)));
     let start = out.len();
     out.resize(start + count, 0.0);
     alp::decode_into::<f64>(ints, exponents, &mut out[start..]);
@@ -259,7 +252,7 @@ fn decode_classic(bytes: &[u8], count: usize, ints: &mut Vec<i64>, out: &mut Vec
     }
 }
 
-/// 1, width of the right parts, codes, the codes (2 each), exceptions (2), packed left parts,
+/// 1, widths of the right and the left parts, codes, the codes (2 each), exceptions (2), packed left parts,
 /// packed right parts, exceptions as (2, 2) bytes.
 fn encode_split(values: &[f64], out: &mut Vec<u8>) {
     if values.is_empty() {
@@ -273,16 +266,9 @@ fn encode_split(values: &[f64], out: &mut Vec<u8>) {
     }
     let exceptions = split.left_exceptions();
     out.extend_from_slice(&(exceptions.len() as u16).to_le_bytes());
-    let mut writer = BitWriter::new(out);
-    for &left in split.left_parts() {
-        if left_width > 0 {
-            writer.put(u64::from(left), left_width.into());
-        }
-    }
-    for &right in split.right_parts() {
-        writer.put(right, right_width.into());
-    }
-    writer.finish();
+    let left_parts = split.left_parts().iter().copied();
+    pack(left_parts.map(u64::from), left_width.into(), out);
+    pack(split.right_parts().iter().copied(), right_width.into(), out);
     for (position, left) in exceptions.positions().iter().zip(exceptions.values()) {
         out.extend_from_slice(&(*position as u16).to_le_bytes());
         out.extend_from_slice(&left.to_le_bytes());
@@ -297,18 +283,15 @@ fn decode_split(bytes: &[u8], count: usize, out: &mut Vec<f64>) {
     let (codes, rest) = rest.split_at(usize::from(codes) * 2);
     let dictionary: Vec<u16> = codes.chunks_exact(2).map(half).collect();
     let exceptions = usize::from(half(rest));
-    let mut reader = BitReader::new(&rest[2..]);
-    let left_bits = u32::from(left_width);
+    let len = |width: u8| (count * usize::from(width)).div_ceil(8);
+    let (left, rest) = rest[2..].split_at(len(left_width));
+    let (right, pairs) = rest.split_at(len(right_width));
     let left: Vec<u16> = (0..count)
-        .map(|_| match left_bits {
-            0 => 0,
-            bits => reader.take(bits) as u16,
-        })
+        .map(|index| field(left, left_width.into(), index) as u16)
         .collect();
     let right: Vec<u64> = (0..count)
-        .map(|_| reader.take(right_width.into()))
+        .map(|index| field(right, right_width.into(), index))
         .collect();
-    let pairs = &rest[2 + reader.byte()..];
     let (positions, values): (Vec<u64>, Vec<u16>) = pairs
         .chunks_exact(4)
         .take(exceptions)
@@ -317,4 +300,61 @@ fn decode_split(bytes: &[u8], count: usize, out: &mut Vec<f64>) {
     let decoded =
         alp::alp_rd_decode::<f64>(&left, &dictionary, right_width, &right, &positions, &values);
     out.extend_from_slice(&decoded);
+}
+
+/// Packs fields side by side from the least significant bit on, to a whole byte.
+fn pack(fields: impl Iterator<Item = u64>, width: u32, out: &mut Vec<u8>) {
+    let (mut word, mut fill) = (0u128, 0);
+    for field in fields {
+        word |= u128::from(field) << fill;
+        fill += width;
+        if fill >= 64 {
+            out.extend_from_slice(&(word as u64).to_le_bytes());
+            word >>= 64;
+            fill -= 64;
+        }
+    }
+    let bytes = fill.div_ceil(8) as usize;
+    out.extend_from_slice(&word.to_le_bytes()[..bytes]);
+}
+
+/// One of the fields that [`pack`] wrote.
+#[inline]
+fn field(packed: &[u8], width: u32, index: usize) -> u64 {
+    let bit = index * width as usize;
+    let rest = packed.get(bit / 8..).unwrap_or_default();
+    let mask = u64::MAX.checked_shr(64 - width).unwrap_or(0);
+    match rest.first_chunk::<8>() {
+        Some(word) if width <= 57 => (u64::from_le_bytes(*word) >> (bit % 8)) & mask,
+        _ => far_field(rest, (bit % 8) as u32) & mask,
+    }
+}
+
+/// A field near the end, or a very wide one.
+#[cold]
+fn far_field(rest: &[u8], shift: u32) -> u64 {
+    let mut word = [0; 16];
+    let len = rest.len().min(16);
+    word[..len].copy_from_slice(&rest[..len]);
+    (u128::from_le_bytes(word) >> shift) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_all_widths_come_back() {
+        for width in 0..=64u32 {
+            let mask = u64::MAX.checked_shr(64 - width).unwrap_or(0);
+            let fields: Vec<u64> = (1..50u64)
+                .map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) & mask)
+                .collect();
+            let mut packed = Vec::new();
+            pack(fields.iter().copied(), width, &mut packed);
+            assert_eq!(packed.len(), (49 * width as usize).div_ceil(8));
+            let found: Vec<u64> = (0..49).map(|index| field(&packed, width, index)).collect();
+            assert_eq!(found, fields);
+        }
+    }
 }

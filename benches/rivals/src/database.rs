@@ -45,10 +45,10 @@ impl Figures {
     }
 }
 
-/// Puts a corpus into a database with default options, flushes, compacts, reads everything back.
-pub(crate) fn of_corpus(all: &[CorpusSeries]) -> Result<Figures> {
+/// Puts a corpus into a database, flushes, compacts, reads everything back.
+pub(crate) fn of_corpus(all: &[CorpusSeries], options: Options) -> Result<Figures> {
     let folder = tempfile::tempdir()?;
-    let db = Db::open(folder.path().join("db"), Options::default())?;
+    let db = Db::open(folder.path().join("db"), options)?;
     let mut batch = Batch::with_capacity(BATCH_SAMPLES);
     for series in all {
         let labels = Labels::from_pairs(series.labels.iter().map(|(n, v)| (n, v)))?;
@@ -85,7 +85,7 @@ pub(crate) fn of_constants() -> Result<Figures> {
             .collect(),
         values: vec![values[index as usize % values.len()]; CONSTANT_SAMPLES as usize],
     });
-    of_corpus(&series.collect::<Vec<_>>())
+    of_corpus(&series.collect::<Vec<_>>(), Options::default())
 }
 
 /// How many samples the database holds, when they are those of the corpus, the last of several at

@@ -19,6 +19,7 @@ mod table;
 
 use std::path::{Path, PathBuf};
 
+use treering::Options;
 use treering_benches::Result;
 use treering_benches::corpus;
 use treering_benches::report::{Report, Wish};
@@ -142,13 +143,18 @@ impl<'a> Bench<'a> {
         for length in LENGTHS {
             self.length(&corpus, length)?;
         }
-        let figures = database::of_corpus(&corpus.series)?;
-        println!(
-            "  database after compaction: timestamps {:.4}, values {:.4}, directory {:.4}, all {:.4}",
-            figures.timestamps, figures.values, figures.directory, figures.all
-        );
+        let figures = database::of_corpus(&corpus.series, Options::default())?;
+        let options = Options::default().entropy_coding(true);
+        let cold = database::of_corpus(&corpus.series, options)?;
+        for (which, figures) in [("database", figures), ("cold database", cold)] {
+            println!(
+                "  {which} after compaction: timestamps {:.4}, values {:.4}, directory {:.4}, all {:.4}",
+                figures.timestamps, figures.values, figures.directory, figures.all
+            );
+        }
         self.tell(name, "chunks", figures.chunks())?;
         self.tell(name, "database", figures.all)?;
+        self.tell(name, "cold_chunks", cold.chunks())?;
         if corpus.is_scraped() {
             self.scraped_bytes += figures.chunks() * figures.samples as f64;
             self.scraped_samples += figures.samples as f64;
