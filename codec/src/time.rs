@@ -336,8 +336,14 @@ fn decode(head: Head<'_>, range: Range<usize>, out: &mut Vec<i64>) -> Result<()>
 
 /// The head may be used without the body, so a body that disagrees with it is damage.
 fn check(column: &[i64], range: &Range<usize>, summary: &TimeSummary) -> Result<()> {
+    let unlike = Err(Error::Malformed {
+        offset: 0,
+        what: "a timestamp column unlike its head",
+    });
     let (Some(&first), Some(&last)) = (column.first(), column.last()) else {
-        return Ok(());
+        // No timestamps rise, as one does.
+        let told = summary.count > 0 || summary.increasing;
+        return if told { Ok(()) } else { unlike };
     };
     let starts = range.start > 0 || first == summary.first;
     let ends = range.end < summary.count || last == summary.last;
@@ -345,11 +351,9 @@ fn check(column: &[i64], range: &Range<usize>, summary: &TimeSummary) -> Result<
     // A part may rise where the whole does not.
     let whole = range.len() == summary.count;
     let increasing = rising == summary.increasing || (rising && !whole);
-    if !(starts && ends && increasing) {
-        return Err(Error::Malformed {
-            offset: 0,
-            what: "a timestamp column unlike its head",
-        });
+    if starts && ends && increasing {
+        Ok(())
+    } else {
+        unlike
     }
-    Ok(())
 }

@@ -6,9 +6,9 @@
 use treering_codec::varint::{Reader, put_i64, put_u64};
 use treering_codec::{
     M3TimeUnit, MAX_CHUNK_SAMPLES, MAX_M3TSZ_SAMPLES_PER_BYTE, MAX_STREAM_SAMPLES_PER_BYTE, Stats,
-    StreamEncoder, StreamReader, decode_m3tsz, decode_stream, decode_timestamps, decode_values,
-    decode_values_range, encode_timestamps, encode_values, encode_values_cold,
-    summarize_timestamps,
+    StreamEncoder, StreamReader, aggregate_values, decode_m3tsz, decode_stream, decode_timestamps,
+    decode_timestamps_range, decode_values, decode_values_range, encode_timestamps, encode_values,
+    encode_values_cold, is_stale, summarize_timestamps,
 };
 
 use crate::plain::{self, Read};
@@ -61,7 +61,32 @@ pub fn codec_values(data: &[u8]) {
     let part = count / 3..count - count / 4;
     let mut middle = Vec::new();
     decode_values_range(chunk, count, part.clone(), &mut middle).expect("the whole was decoded");
-    assert_eq!(bits(&middle), bits(&values[1..][part]));
+    assert_eq!(bits(&middle), bits(&values[1..][part.clone()]));
+    let mut scratch = Vec::new();
+    let stats = aggregate_values(chunk, count, part, &mut scratch).expect("the whole was decoded");
+    assert_eq!(stats, Stats::of(&middle));
+    check_stats(&stats, &middle);
+}
+
+/// Statistics against plain folds over the values.
+fn check_stats(stats: &Stats, values: &[f64]) {
+    let present = || values.iter().copied().filter(|value| !is_stale(*value));
+    assert_eq!(stats.count as usize, present().count());
+    assert_eq!(stats.stale as usize, values.len() - present().count());
+    assert_eq!(stats.has_nan, present().any(f64::is_nan));
+    let word = |value: Option<f64>| value.map(f64::to_bits);
+    if let Some(first) = present().next() {
+        assert_eq!(stats.first.to_bits(), first.to_bits());
+        assert_eq!(word(Some(stats.last)), word(present().last()));
+    }
+    // The earlier of equals, so that -0.0 and 0.0 are told apart.
+    let numbers = || present().filter(|value| !value.is_nan());
+    let least = numbers().reduce(|least, value| if value < least { value } else { least });
+    let most = numbers().reduce(|most, value| if value > most { value } else { most });
+    if let (Some(least), Some(most)) = (least, most) {
+        assert_eq!(stats.min.to_bits(), least.to_bits());
+        assert_eq!(stats.max.to_bits(), most.to_bits());
+    }
 }
 
 /// Timestamp columns: the summary agrees with what is decoded.
@@ -84,6 +109,11 @@ pub fn codec_timestamps(data: &[u8]) {
     if summary.increasing {
         assert!(column.is_sorted_by(|a, b| a < b));
     }
+    let part = column.len() / 3..column.len() - column.len() / 4;
+    let mut middle = vec![7];
+    decode_timestamps_range(data, part.clone(), &mut middle).expect("the whole was decoded");
+    assert_eq!(middle[0], 7);
+    assert_eq!(middle[1..], column[part]);
 }
 
 /// Statistics: what is read is written again and read as the same.
