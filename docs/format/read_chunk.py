@@ -417,6 +417,16 @@ def split(data, count, nested):
     return [(fronts[i] << tail | rest) & MASK for i, rest in zip(indexes, tails)]
 
 
+def quotients(data, count, nested):
+    head = data.varint()
+    divisor = head >> 1
+    need(1 <= divisor < 1 << 32, "a divisor out of range")
+    integers = sequence(data, count)
+    ulps = sequence(data, count) if head & 1 else [0] * count
+    bits = [to_bits(float(integer) / float(divisor)) for integer in integers]
+    return [(word + ulp) & MASK for word, ulp in zip(bits, ulps)]
+
+
 READERS = {
     0: raw,
     1: constant,
@@ -428,6 +438,7 @@ READERS = {
     7: patched,
     8: decimal_32,
     9: split,
+    10: quotients,
 }
 
 
