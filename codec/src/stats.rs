@@ -126,7 +126,7 @@ impl Stats {
 
     /// Statistics of both, where `next` follows in time; a reset across the seam counts.
     ///
-    /// Sums are added plainly: whoever merges many keeps a [`CompensatedSum`] beside.
+    /// Sums are added plainly: whoever merges many keeps a [`crate::CompensatedSum`] beside.
     #[must_use]
     pub fn merge(&self, next: &Stats) -> Stats {
         let stale = self.stale.saturating_add(next.stale);
