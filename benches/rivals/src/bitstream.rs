@@ -20,7 +20,7 @@ impl<'a> BitWriter<'a> {
     }
 
     /// The low `bits` (1 to 64) bits of `value`; the others are ignored.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put(&mut self, value: u64, bits: u32) {
         let value = value & (u64::MAX >> (64 - bits));
         let free = 64 - self.fill;
@@ -66,7 +66,7 @@ impl<'a> BitReader<'a> {
     }
 
     /// Fills the word to 56 bits or more.
-    #[inline]
+    #[inline(always)]
     fn refill(&mut self) {
         let rest = self.bytes.get(self.next..).unwrap_or_default();
         let ahead = match rest.first_chunk::<8>() {
@@ -80,7 +80,7 @@ impl<'a> BitReader<'a> {
     }
 
     /// The next `bits` (1 to 64) bits.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self, bits: u32) -> u64 {
         if bits > 56 {
             let high = self.take(32);
@@ -96,14 +96,14 @@ impl<'a> BitReader<'a> {
     }
 
     /// The next `bits` bits as a signed number.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn signed(&mut self, bits: u32) -> i64 {
         (self.take(bits) << (64 - bits)) as i64 >> (64 - bits)
     }
 
     /// The ones that come next, at most `most` (below 8), and the zero behind them if there are
     /// fewer.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn ones(&mut self, most: u32) -> u32 {
         if self.fill < 8 {
             self.refill();

@@ -28,11 +28,8 @@ impl Codec for Values {
     fn decode(&mut self, bytes: &[u8], count: usize, out: &mut Decoded) {
         let mut reader = BitReader::new(bytes);
         let mut window = Window::default();
-        out.values.reserve(count);
-        for index in 0..count {
-            let bits = window.take(&mut reader, index == 0);
-            out.values.push(f64::from_bits(bits));
-        }
+        let bits = (0..count).map(|index| window.take(&mut reader, index == 0));
+        out.values.extend(bits.map(f64::from_bits));
     }
 }
 
@@ -45,7 +42,7 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put(&mut self, writer: &mut BitWriter<'_>, bits: u64, is_first: bool) {
         if is_first {
             self.bits = bits;
@@ -69,7 +66,7 @@ impl Window {
         writer.put(xor >> xor.trailing_zeros(), len);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self, reader: &mut BitReader<'_>, is_first: bool) -> u64 {
         if is_first {
             self.bits = reader.take(64);
