@@ -34,6 +34,9 @@ pub(crate) fn record(run: &Run<'_>) -> Outcome {
     let path = root().join(FILE);
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
     let is_new = !path.exists();
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
     let mut file = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
