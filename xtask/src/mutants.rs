@@ -35,7 +35,7 @@ pub(crate) fn run(mut args: Args) -> Outcome {
     if mutants.is_empty() {
         return Err(format!("no patch in {FOLDER} has {wanted:?} in its name"));
     }
-    let tree = target().join("mutants");
+    let tree = shell::target().join("mutants");
     let mut rows = Vec::new();
     for mutant in &mutants {
         copy_tree(&tree)?;
@@ -95,12 +95,6 @@ fn mutants() -> Outcome<Vec<Mutant>> {
     }
     mutants.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(mutants)
-}
-
-/// Where cargo puts what it builds.
-fn target() -> PathBuf {
-    let set = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    root().join(set.unwrap_or_else(|| "target".into()))
 }
 
 /// Makes `tree` what is committed or added here. Files that are the same stay as they are, so that

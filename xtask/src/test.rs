@@ -3,7 +3,6 @@
 //! Input: the checkout and the data variables. Output: success of every step. What cannot run
 //! here is printed with the reason; cargo's own lines tell the counts.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use crate::shell::{self, cargo, root};
@@ -29,12 +28,10 @@ pub(crate) fn run() -> Outcome {
 
 /// The engine on the locks of a model checker, in a build of its own.
 fn schedules() -> Outcome {
-    let set = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = root().join(set.unwrap_or_else(|| "target".into()));
     let words = ["test", "--locked", "-p", "treering", "--test", "schedules"];
     let mut command = cargo(&words);
     command.env("RUSTFLAGS", "--cfg shuttle");
-    shell::run(command.env("CARGO_TARGET_DIR", target.join("shuttle")))
+    shell::run(command.env("CARGO_TARGET_DIR", shell::target().join("shuttle")))
 }
 
 fn quickstart() -> Outcome {
