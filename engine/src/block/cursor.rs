@@ -200,6 +200,7 @@ struct Series {
 /// The chunks of the current columns that overlap a range of time.
 #[derive(Debug)]
 struct Window {
+    columns: Vec<u32>,
     first: i64,
     last: i64,
     /// Index of the first of them.
@@ -275,7 +276,10 @@ impl Lookup<'_> {
         cursor.series.columns.clear();
         cursor.series.expected = 0;
         cursor.series.constant = None;
-        cursor.window = None;
+        if cursor.seed != Some(self.pages.seed()) {
+            // Another block's columns are other columns.
+            cursor.window = None;
+        }
         let mut reader = Reader::new(&cursor.bytes);
         let values = reader.varint();
         cursor.series.values =
@@ -296,15 +300,15 @@ impl Lookup<'_> {
         let here = cursor.base + cursor.at as u64;
         let damage = |error| Error::codec(self.pages.path(), here, error);
         let mut reader = Reader::new(cursor.bytes.get(cursor.at..).unwrap_or_default());
-        if cursor.series.read_columns(&mut reader).map_err(damage)? {
-            cursor.window = None;
-        }
-        if let Some((first, last)) = wanted
-            && cursor
+        cursor.series.read_columns(&mut reader).map_err(damage)?;
+        let same = |held: &Window| held.columns == cursor.series.columns;
+        if let Some(range) = wanted
+            && !cursor
                 .window
                 .as_ref()
-                .is_none_or(|held| (held.first, held.last) != (first, last))
+                .is_some_and(|held| (held.first, held.last) == range && same(held))
         {
+            let (first, last) = range;
             cursor.window = Some(self.overlap(&cursor.series.columns, first, last)?);
         }
         let entries = Entries {
@@ -342,6 +346,7 @@ impl Lookup<'_> {
             spans.push(span);
         }
         Ok(Window {
+            columns: columns.to_vec(),
             first,
             last,
             start,
@@ -361,14 +366,14 @@ impl Lookup<'_> {
 }
 
 impl Series {
-    /// Reads the columns of the next series; whether they differ from those before.
-    fn read_columns(&mut self, reader: &mut Reader<'_>) -> treering_codec::Result<bool> {
+    /// Reads the columns of the next series.
+    fn read_columns(&mut self, reader: &mut Reader<'_>) -> treering_codec::Result<()> {
         // Every chunk has an entry of at least one byte.
         let chunks = reader.length(reader.remaining(), "more chunks than the group has bytes")?;
         if chunks == 0 {
             return match self.columns.is_empty() {
                 true => Err(malformed(reader, "a series without columns")),
-                false => Ok(false),
+                false => Ok(()),
             };
         }
         self.columns.clear();
@@ -388,7 +393,7 @@ impl Series {
             self.columns.extend((first..=u32::MAX).take(run));
             self.expected = i64::from(first) + run as i64;
         }
-        Ok(true)
+        Ok(())
     }
 }
 

@@ -1,8 +1,9 @@
 //! Makes written frames durable: one fsync serves every append that was written before it began.
 //!
 //! Input: positions written. Output: the position up to which all is fsynced. Whoever waits for a
-//! position and finds nobody syncing syncs for everyone; the others find their position covered
-//! when it is their turn. A failed fsync is never retried: the caller poisons the database.
+//! position and finds nobody syncing syncs for everyone; all others wait until it is through, and
+//! one of those that it did not cover syncs next. A failed fsync is never retried: the caller
+//! poisons the database.
 
 use std::io;
 use std::sync::Arc;
@@ -10,21 +11,54 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::writer::Written;
-use crate::sync::Mutex;
+use crate::sync::{Condvar, Mutex};
 use crate::vfs::File;
 
 /// See the head of this file.
 #[derive(Debug)]
 pub(crate) struct Syncer {
-    /// Held while an fsync runs; holds the first one that failed, after which none is tried again:
-    /// a later one could succeed with the bytes lost.
-    turn: Mutex<Option<Arc<str>>>,
+    state: Mutex<State>,
+    /// Told when an fsync is through: whoever it covers goes on, one of the others syncs next.
+    through: Condvar,
     tail: Mutex<Tail>,
     synced: AtomicU64,
     /// Sequence of the last frame before `synced`.
     synced_sequence: AtomicU64,
     /// Monotonic nanoseconds at which the oldest unsynced frame was written; `NONE` when none.
     oldest: AtomicU64,
+}
+
+/// Who syncs, and whether that goes on.
+#[derive(Debug, Default)]
+struct State {
+    /// Somebody has the turn. No lock is held while an fsync runs: who is covered by one goes on
+    /// without waiting for the next.
+    taken: bool,
+    /// The first fsync that failed, after which none is tried again: a later one could succeed with
+    /// the bytes lost.
+    failed: Option<Arc<str>>,
+}
+
+/// The turn to sync, given back however it ends.
+struct Turn<'a> {
+    syncer: &'a Syncer,
+}
+
+impl Turn<'_> {
+    /// Notes what the turn came to and gives it back.
+    fn end(self, outcome: io::Result<()>) -> io::Result<()> {
+        if let Err(error) = &outcome {
+            self.syncer.state.lock().failed = Some(error.to_string().into());
+        }
+        outcome
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.syncer.state.lock().taken = false;
+        self.syncer.through.notify_all();
+    }
 }
 
 /// What is written and perhaps not synced.
@@ -45,7 +79,8 @@ impl Syncer {
     /// written.
     pub(crate) fn new(file: Arc<dyn File>, position: u64, sequence: u64) -> Self {
         Self {
-            turn: Mutex::new(None),
+            state: Mutex::default(),
+            through: Condvar::new(),
             tail: Mutex::new(Tail {
                 files: vec![file],
                 written: position,
@@ -105,24 +140,38 @@ impl Syncer {
         if self.synced() >= position {
             return Ok(());
         }
-        let mut failed = self.turn.lock();
-        if self.synced() >= position {
+        let Some(turn) = self.turn_unless(|| self.synced() >= position)? else {
             return Ok(());
+        };
+        turn.end(self.sync_files())
+    }
+
+    /// Waits for the turn to sync; none when `is_done` holds before it comes.
+    fn turn_unless(&self, is_done: impl Fn() -> bool) -> io::Result<Option<Turn<'_>>> {
+        let mut state = self.state.lock();
+        loop {
+            if is_done() {
+                return Ok(None);
+            }
+            refuse_after(&state.failed)?;
+            if !state.taken {
+                state.taken = true;
+                return Ok(Some(Turn { syncer: self }));
+            }
+            self.through.wait(&mut state);
         }
-        refuse_after(&failed)?;
+    }
+
+    /// Makes what was written before now durable, for whose turn it is.
+    fn sync_files(&self) -> io::Result<()> {
         // A frame written from here on counts as unsynced since its own write.
         self.oldest.store(NONE, Ordering::Release);
         let (files, written, sequence) = {
             let tail = self.tail.lock();
             (tail.files.clone(), tail.written, tail.sequence)
         };
-        for file in &files {
-            // Makes the frames up to `written` durable, in order of file.
-            if let Err(error) = file.sync() {
-                *failed = Some(error.to_string().into());
-                return Err(error);
-            }
-        }
+        // Makes the frames up to `written` durable, in order of file.
+        files.iter().try_for_each(|file| file.sync())?;
         self.synced.store(written, Ordering::Release);
         self.synced_sequence.store(sequence, Ordering::Release);
         self.tail.lock().files.drain(..files.len() - 1);
@@ -132,13 +181,10 @@ impl Syncer {
     /// Cuts `file` back to `len`, durably. Never beside another fsync: the system tells of a failed
     /// write once, and the one told must be the one that counts it.
     pub(crate) fn cut_back(&self, file: &dyn File, len: u64) -> io::Result<()> {
-        let mut failed = self.turn.lock();
-        refuse_after(&failed)?;
-        let cut = file.set_len(len).and_then(|()| file.sync());
-        if let Err(error) = &cut {
-            *failed = Some(error.to_string().into());
-        }
-        cut
+        let Some(turn) = self.turn_unless(|| false)? else {
+            return Ok(());
+        };
+        turn.end(file.set_len(len).and_then(|()| file.sync()))
     }
 
     /// Waits until everything written so far is durable.
