@@ -127,6 +127,7 @@ pub struct Options {
     pub(crate) reads: Reads,
     pub(crate) maintenance: Maintenance,
     pub(crate) query: QueryLimits,
+    pub(crate) query_threads: usize,
     pub(crate) vfs: Arc<dyn Vfs>,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -149,6 +150,7 @@ impl Default for Options {
             reads: Reads::Mmap,
             maintenance: Maintenance::Background,
             query: QueryLimits::default(),
+            query_threads: std::thread::available_parallelism().map_or(1, usize::from),
             vfs: Arc::new(DiskVfs::new()),
             clock: Arc::new(SystemClock::new()),
         }
@@ -271,6 +273,15 @@ impl Options {
     #[must_use]
     pub fn query_limits(mut self, limits: QueryLimits) -> Self {
         self.query = limits;
+        self
+    }
+
+    /// Most threads that one query uses, the one that asks included; small ones use no other. A sum
+    /// over many series is added up in another order by more threads, so that its last bits may
+    /// differ. Default: as many as the machine gives the process. At least one.
+    #[must_use]
+    pub fn query_threads(mut self, threads: usize) -> Self {
+        self.query_threads = threads.max(1);
         self
     }
 

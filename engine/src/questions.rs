@@ -10,7 +10,7 @@ use treering_codec::Sample;
 use treering_index::{Labels, Selector};
 
 use crate::db::bounds;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::options::QueryLimits;
 use crate::query::aggregate::{Aggregate, AggregatedSeries, aggregate};
 use crate::query::guard::{Buffers, CancelToken, Guard};
@@ -20,6 +20,7 @@ use crate::query::run::SeriesRuns;
 use crate::query::select::{Reach, SeriesSet, select};
 use crate::shared::Core;
 use crate::space::Space;
+use crate::sync::side_by_side;
 use crate::view::View;
 
 /// A query being set up; made by `Db::query`.
@@ -79,38 +80,38 @@ impl<'a> Query<'a> {
     ) -> Result<Vec<AggregatedSeries>> {
         let range = bounds(&range);
         what.check(range)?;
-        let mut series = self.plan(selector, range, Reach::Steps)?;
+        let series = self.plan(selector, range, Reach::Steps)?;
         let Some((first, last)) = range else {
             return Ok(Vec::new());
         };
-        let (mut guard, since) = (series.guard(), series.first());
-        aggregate(
-            std::iter::from_fn(|| series.next_runs()),
-            what,
-            (first, last),
-            since,
-            &mut guard,
-        )
+        let threads = self.core.options.query_threads;
+        let (guard, since) = (series.guard(), series.first());
+        let runs = series.runs(threads);
+        aggregate(runs, threads, what, (first, last), since, &guard)
     }
 
     /// The newest sample in `range` of each series of `selector`.
     pub fn latest(&self, selector: &Selector, range: impl RangeBounds<i64>) -> Result<Vec<Latest>> {
         let range = bounds(&range);
-        let mut series = self.plan(selector, range, Reach::Samples)?;
+        let series = self.plan(selector, range, Reach::Samples)?;
         let Some((_, last)) = range else {
             return Ok(Vec::new());
         };
+        let threads = self.core.options.query_threads;
         // What is before has expired.
-        let first = series.first();
-        let mut newest = Newest::new(Buffers::new(&series.guard()));
-        let mut found = Vec::new();
-        while let Some(runs) = series.next_runs() {
-            let SeriesRuns { labels, runs } = runs?;
-            if let Some(sample) = newest.of(&runs, first, last)? {
-                found.push(Latest { labels, sample });
+        let (guard, first) = (series.guard(), series.first());
+        let parts = side_by_side(series.runs(threads), threads, |runs| {
+            let mut newest = Newest::new(Buffers::new(&guard));
+            let mut found = Vec::new();
+            for runs in runs {
+                let SeriesRuns { labels, runs } = runs?;
+                if let Some(sample) = newest.of(&runs, first, last)? {
+                    found.push(Latest { labels, sample });
+                }
             }
-        }
-        Ok(found)
+            Ok::<Vec<Latest>, Error>(found)
+        })?;
+        Ok(parts.into_iter().flatten().collect())
     }
 
     /// See `Db::series_labels`.

@@ -12,6 +12,7 @@ pub(crate) use model::{Condvar, Mutex, MutexGuard, RwLock};
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 /// Starts a named thread of the engine.
@@ -23,4 +24,69 @@ where
     std::thread::Builder::new()
         .name(format!("treering-{name}"))
         .spawn(body)
+}
+
+/// Does `work` with each of `parts` on at most `threads` threads, the caller's among them; the
+/// results in the order of the parts, or an error of one of them, after which no other is begun.
+#[expect(clippy::disallowed_methods, reason = "the one door for threads")]
+pub(crate) fn side_by_side<P, R, E>(
+    parts: Vec<P>,
+    threads: usize,
+    work: impl Fn(P) -> Result<R, E> + Sync,
+) -> Result<Vec<R>, E>
+where
+    P: Send,
+    R: Send,
+    E: Send,
+{
+    // A model checker has threads of its own.
+    if threads < 2 || parts.len() < 2 || cfg!(shuttle) {
+        return parts.into_iter().map(work).collect();
+    }
+    let threads = threads.min(parts.len());
+    let waiting = Mutex::new(parts.into_iter().enumerate());
+    let mut done = Mutex::new(Vec::new());
+    let failed = AtomicBool::new(false);
+    let take_part = || {
+        while !failed.load(Ordering::Relaxed) {
+            let next = waiting.lock().next();
+            let Some((number, part)) = next else { break };
+            let result = work(part);
+            failed.fetch_or(result.is_err(), Ordering::Relaxed);
+            done.lock().push((number, result));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            let thread = std::thread::Builder::new().name("treering-query".to_owned());
+            // Where no thread can be had, those that there are do it.
+            if thread.spawn_scoped(scope, take_part).is_err() {
+                break;
+            }
+        }
+        take_part();
+    });
+    let mut done = std::mem::take(done.get_mut());
+    done.sort_unstable_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_done_by_several_threads_come_in_order_and_an_error_ends_them() {
+        let parts: Vec<u64> = (0..1000).collect();
+        for threads in [1, 2, 7] {
+            let squares = side_by_side(parts.clone(), threads, |part| Ok::<_, ()>(part * part));
+            let wanted: Vec<u64> = parts.iter().map(|part| part * part).collect();
+            assert_eq!(squares.unwrap(), wanted);
+            let refused = side_by_side(parts.clone(), threads, |part| match part {
+                500.. => Err(part),
+                _ => Ok(part),
+            });
+            assert!(refused.is_err_and(|part| part >= 500));
+        }
+    }
 }

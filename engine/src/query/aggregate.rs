@@ -30,6 +30,7 @@ use super::guard::Guard;
 use super::run::SeriesRuns;
 use super::window::Windows;
 use crate::error::{Error, Result};
+use crate::sync::side_by_side;
 
 /// What to compute over the samples of a window. Stale markers are no samples to any of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -234,89 +235,76 @@ pub struct AggregatedSeries {
 }
 
 /// Computes `aggregate` over `first..=last` (nanoseconds) of `series`, which come in the order of
-/// their labels, each once. What is before `since` is passed over; it does not move the windows. The answer is in the order of labels; series and groups without
-/// samples are left out.
-pub(crate) fn aggregate(
-    series: impl Iterator<Item = Result<SeriesRuns>>,
+/// their labels, each once, in parts for at most `threads` threads. What is before `since` is passed
+/// over; it does not move the windows. The answer is in the order of labels; series and groups
+/// without samples are left out.
+pub(crate) fn aggregate<S>(
+    series: Vec<S>,
+    threads: usize,
     aggregate: &Aggregate,
     (first, last): (i64, i64),
     since: i64,
-    guard: &mut Guard,
-) -> Result<Vec<AggregatedSeries>> {
+    guard: &Guard,
+) -> Result<Vec<AggregatedSeries>>
+where
+    S: Iterator<Item = Result<SeriesRuns>> + Send,
+{
     let windows = Windows::new(first, last, aggregate.step, aggregate.window)?.kept(since);
     if windows.count() == 0 {
         return Ok(Vec::new());
     }
     let query = Query {
-        series,
+        threads,
         grouping: &aggregate.grouping,
         windows: &windows,
         guard,
     };
     match aggregate.function {
-        Function::Count => query.run(|Count(count)| count as f64),
-        Function::Sum => query.run(|sum: Sum| number(sum.value())),
-        Function::Avg => query.run(|sum: Sum| number(sum.average())),
-        Function::Min => query.run(|Extreme::<false>(value)| number(value)),
-        Function::Max => query.run(|Extreme::<true>(value)| number(value)),
-        Function::First => query.run(|edge: Edge<false>| edge.value),
-        Function::Last => query.run(|edge: Edge<true>| edge.value),
-        Function::Stddev => query.run(|moments: Moments| number(moments.deviation())),
-        Function::Quantile(q) => query.run(|values: Values| number(values.quantile(q))),
-        Function::Increase => query.run(|increase: Increase| number(increase.value())),
-        Function::Rate => {
-            query.run(|increase: Increase| number(increase.value() / windows.seconds()))
-        }
+        Function::Count => query.run(series, |Count(count)| count as f64),
+        Function::Sum => query.run(series, |sum: Sum| number(sum.value())),
+        Function::Avg => query.run(series, |sum: Sum| number(sum.average())),
+        Function::Min => query.run(series, |Extreme::<false>(value)| number(value)),
+        Function::Max => query.run(series, |Extreme::<true>(value)| number(value)),
+        Function::First => query.run(series, |edge: Edge<false>| edge.value),
+        Function::Last => query.run(series, |edge: Edge<true>| edge.value),
+        Function::Stddev => query.run(series, |moments: Moments| number(moments.deviation())),
+        Function::Quantile(q) => query.run(series, |values: Values| number(values.quantile(q))),
+        Function::Increase => query.run(series, |increase: Increase| number(increase.value())),
+        Function::Rate => query.run(series, |increase: Increase| {
+            number(increase.value() / windows.seconds())
+        }),
     }
 }
 
 /// An aggregate under way.
-struct Query<'a, S> {
-    series: S,
+struct Query<'a> {
+    threads: usize,
     grouping: &'a Grouping,
     windows: &'a Windows,
-    guard: &'a mut Guard,
+    guard: &'a Guard,
 }
 
-impl<S: Iterator<Item = Result<SeriesRuns>>> Query<'_, S> {
+impl Query<'_> {
     /// Folds every series into accumulators and makes points of them with `finish`.
-    fn run<A: Accumulator>(self, finish: impl Fn(A) -> f64) -> Result<Vec<AggregatedSeries>> {
-        let Self {
-            series,
-            grouping,
-            windows,
-            guard,
-        } = self;
+    fn run<S, A>(
+        &self,
+        series: Vec<S>,
+        finish: impl Fn(A) -> f64 + Sync,
+    ) -> Result<Vec<AggregatedSeries>>
+    where
+        S: Iterator<Item = Result<SeriesRuns>> + Send,
+        A: Accumulator,
+    {
         let point = |(window, cell): (u64, A)| Point {
-            timestamp: windows.end(window),
+            timestamp: self.windows.end(window),
             value: finish(cell),
         };
-        let (mut fold, mut groups) = (
-            Fold::new(windows, *grouping != Grouping::Series),
-            Groups::new(),
-        );
-        let mut answer = Vec::new();
-        for runs in series {
-            guard.check()?;
-            let SeriesRuns { labels, runs } = runs?;
-            fold.series(&runs, guard)?;
-            let approximate = fold.approximate;
-            // What an approximate series lacks, its group lacks too.
-            if fold.cells.is_empty() && !(approximate && *grouping != Grouping::Series) {
-                continue;
-            }
-            let cells = fold.cells.close();
-            if *grouping == Grouping::Series {
-                guard.bytes((cells.len() * size_of::<Point>() + SERIES_BYTES) as u64)?;
-                answer.push(AggregatedSeries {
-                    labels,
-                    points: cells.map(&point).collect(),
-                    approximate,
-                });
-            } else {
-                groups.pool(grouping.labels(&labels), cells, approximate, guard)?;
-            }
-            fold.cells.release(guard);
+        let parts = side_by_side(series, self.threads, |series| self.part(series, &point))?;
+        let (mut answer, mut groups) = (Vec::new(), Groups::new());
+        let mut guard = self.guard.clone();
+        for (mut series, own) in parts {
+            answer.append(&mut series);
+            groups.absorb(own, &mut guard)?;
         }
         for (labels, cells, approximate) in groups.finish() {
             guard.check()?;
@@ -327,8 +315,41 @@ impl<S: Iterator<Item = Result<SeriesRuns>>> Query<'_, S> {
                 approximate,
             });
         }
-        answer.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(answer)
+    }
+
+    /// The answers for some series, or the groups that they make.
+    fn part<A: Accumulator>(
+        &self,
+        series: impl Iterator<Item = Result<SeriesRuns>>,
+        point: &impl Fn((u64, A)) -> Point,
+    ) -> Result<(Vec<AggregatedSeries>, Groups<A>)> {
+        let (grouping, mut guard) = (self.grouping, self.guard.clone());
+        let mut fold = Fold::new(self.windows, *grouping != Grouping::Series);
+        let (mut answer, mut groups) = (Vec::new(), Groups::new());
+        for runs in series {
+            guard.check()?;
+            let SeriesRuns { labels, runs } = runs?;
+            fold.series(&runs, &mut guard)?;
+            let approximate = fold.approximate;
+            // What an approximate series lacks, its group lacks too.
+            if fold.cells.is_empty() && !(approximate && *grouping != Grouping::Series) {
+                continue;
+            }
+            let cells = fold.cells.close();
+            if *grouping == Grouping::Series {
+                guard.bytes((cells.len() * size_of::<Point>() + SERIES_BYTES) as u64)?;
+                answer.push(AggregatedSeries {
+                    labels,
+                    points: cells.map(point).collect(),
+                    approximate,
+                });
+            } else {
+                groups.pool(grouping.labels(&labels), cells, approximate, &mut guard)?;
+            }
+            fold.cells.release(&mut guard);
+        }
+        Ok((answer, groups))
     }
 }
 

@@ -83,6 +83,25 @@ impl<A: Accumulator> Groups<A> {
         }
     }
 
+    /// Pools the groups of series that come later in the order of labels.
+    pub(crate) fn absorb(&mut self, later: Self, guard: &mut Guard) -> Result<()> {
+        if self.groups.is_empty() {
+            *self = later;
+            return Ok(());
+        }
+        let mut groups = later.groups;
+        for (labels, at) in later.found {
+            if let Some(group) = groups.get_mut(at) {
+                let (cells, approximate) = (group.take(), group.approximate);
+                // What they take is counted anew where they go.
+                let heap: usize = cells.iter().map(|(_, part)| part.heap_bytes()).sum();
+                guard.release((cells.len() * size_of::<(u64, A)>() + heap) as u64);
+                self.pool(labels, cells.into_iter(), approximate, guard)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The groups with windows, in the order of their labels: the windows in order, and whether they
     /// are approximate.
     pub(crate) fn finish(self) -> impl Iterator<Item = (Labels, Vec<(u64, A)>, bool)> {

@@ -224,6 +224,16 @@ impl Held {
         Ok(())
     }
 
+    /// A holder of its own for `bytes` of them.
+    pub(crate) fn split_off(&mut self, bytes: u64) -> Held {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Held {
+            guard: self.guard.clone(),
+            bytes,
+        }
+    }
+
     /// Gives all of them back.
     fn free(&mut self) {
         self.guard.release(std::mem::take(&mut self.bytes));

@@ -4,6 +4,7 @@
 //! runs in order of sequence. The plan names each series in each block and head; chunks are looked
 //! up and heads copied when a series' turn comes, so what is never asked for is never read.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use treering_index::{Labels, Selector};
@@ -29,10 +30,10 @@ pub struct SeriesSet {
     reach: Reach,
     /// What the plan takes of the query's memory.
     held: Held,
-    places: std::iter::Peekable<std::vec::IntoIter<Place>>,
+    places: VecDeque<Place>,
     /// Where the last series was found in the directory of each block.
     cursors: Vec<Cursor>,
-    hiding: Hiding,
+    hiding: Arc<Hiding>,
     /// Those that the live head had seen when it was planned.
     deletes: Deletes,
 }
@@ -155,12 +156,18 @@ fn plan(
         last,
         reach,
         held,
-        places: places.into_iter().peekable(),
+        places: places.into(),
         cursors,
-        hiding,
+        hiding: Arc::new(hiding),
         deletes,
     })
 }
+
+/// Samples that are worth a thread: half a millisecond, several times what one takes to start.
+const WORK_OF_A_THREAD: u64 = 1 << 18;
+
+/// What a series costs by itself, in samples.
+const WORK_OF_A_SERIES: u64 = 256;
 
 /// Estimate of what one place of the plan takes, labels included.
 const PLACE_BYTES: u64 = 256;
@@ -253,28 +260,121 @@ impl Plan<'_> {
 impl SeriesSet {
     /// No series at all.
     pub(crate) fn empty(view: Arc<View>, guard: Guard) -> Self {
-        let places = Vec::new().into_iter().peekable();
         Self {
             view,
             first: 0,
             last: 0,
             reach: Reach::Samples,
             held: guard.hold(),
-            places,
+            places: VecDeque::new(),
             cursors: Vec::new(),
-            hiding: Hiding::default(),
+            hiding: Arc::default(),
             deletes: Deletes::default(),
         }
+    }
+
+    /// The runs of each series, in parts for as many threads as the work is worth, at most `most`.
+    pub(crate) fn runs(self, most: usize) -> Vec<impl Iterator<Item = Result<SeriesRuns>> + Send> {
+        let threads = usize::try_from(self.work() / WORK_OF_A_THREAD).unwrap_or(most);
+        self.split_runs(match threads.min(most) {
+            0 | 1 => 1,
+            // A thread that the machine holds up leaves some of them to the others.
+            threads => threads * 4,
+        })
+    }
+
+    /// The runs of each series, in so many parts, or fewer.
+    pub(crate) fn split_runs(
+        self,
+        parts: usize,
+    ) -> Vec<impl Iterator<Item = Result<SeriesRuns>> + Send> {
+        let parts = match parts {
+            0 | 1 => vec![self],
+            _ => self.split(parts),
+        };
+        let runs = |mut part: Self| std::iter::from_fn(move || part.next_runs());
+        parts.into_iter().map(runs).collect()
+    }
+
+    /// Roughly how many samples there are to go through.
+    fn work(&self) -> u64 {
+        let mut series = vec![0; self.view.blocks.len()];
+        for place in &self.places {
+            if let Source::Block(number, _) = place.source {
+                series[number as usize] += 1;
+            }
+        }
+        let all = self.places.len() as u64 * WORK_OF_A_SERIES;
+        let blocks = self.view.blocks.iter().zip(series);
+        let samples = blocks.map(|(live, series): (_, u64)| {
+            let info = live.block.info();
+            let (min, max) = (info.min_time, info.max_time);
+            let span = max.abs_diff(min).max(1) as f64;
+            let asked = self
+                .last
+                .min(max)
+                .saturating_sub(self.first.max(min))
+                .max(0);
+            let each = info.samples as f64 / info.series.max(1) as f64;
+            (each * series as f64 * (asked as f64 / span).min(1.0)) as u64
+        });
+        samples.fold(all, u64::saturating_add)
+    }
+
+    /// In so many parts, or fewer, of about as many series each, in their order.
+    fn split(self, parts: usize) -> Vec<Self> {
+        let Self {
+            view,
+            first,
+            last,
+            reach,
+            mut held,
+            places: mut rest,
+            cursors,
+            hiding,
+            deletes,
+        } = self;
+        let size = rest.len().div_ceil(parts.max(1)).max(1);
+        let mut sets = Vec::new();
+        while !rest.is_empty() {
+            let is_new = |at: &usize| {
+                rest.get(*at - 1)
+                    .zip(rest.get(*at))
+                    .is_none_or(|(a, b)| a.labels != b.labels)
+            };
+            let end = (size..rest.len()).find(is_new).unwrap_or(rest.len());
+            let after = rest.split_off(end);
+            sets.push(Self {
+                view: Arc::clone(&view),
+                first,
+                last,
+                reach,
+                held: held.split_off(rest.len() as u64 * PLACE_BYTES),
+                places: rest,
+                cursors: cursors.iter().map(|_| Cursor::default()).collect(),
+                hiding: Arc::clone(&hiding),
+                deletes: deletes.clone(),
+            });
+            rest = after;
+        }
+        sets
     }
 
     /// The next series with its runs; those without any run in the range are passed over.
     pub(crate) fn next_runs(&mut self) -> Option<Result<SeriesRuns>> {
         loop {
-            let place = self.places.next()?;
+            let place = self.places.pop_front()?;
             let mut runs = Vec::new();
             let mut found = self.add_runs(&place, &mut runs);
             let mut in_heads = matches!(place.source, Source::Heads(_));
-            while let Some(same) = self.places.next_if(|next| next.labels == place.labels) {
+            while self
+                .places
+                .front()
+                .is_some_and(|next| next.labels == place.labels)
+            {
+                let Some(same) = self.places.pop_front() else {
+                    break;
+                };
                 found = found.and_then(|()| self.add_runs(&same, &mut runs));
                 in_heads |= matches!(same.source, Source::Heads(_));
             }

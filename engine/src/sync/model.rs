@@ -107,6 +107,13 @@ impl Condvar {
         self.0.notify_all();
     }
 
+    pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
+        if let Some(held) = guard.held.take() {
+            let held = self.0.wait(held);
+            guard.held = Some(held.unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
     pub(crate) fn wait_for<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>, _: Duration) {
         guard.held = None;
         yield_now();

@@ -8,7 +8,7 @@
 use treering_codec::{CompensatedSum, Stats};
 
 /// What one window holds, as far as one function needs it. It has seen one sample at least.
-pub(crate) trait Accumulator: Clone {
+pub(crate) trait Accumulator: Clone + Send {
     /// Whether appending costs the same however much was taken in. Otherwise statistics never
     /// answer for a chunk.
     const CONSTANT: bool = true;

@@ -123,7 +123,8 @@ fn ask_within(
         labels: labels.clone(),
         runs: runs.clone(),
     });
-    aggregate(series.map(Ok), asked, range, range.0, &mut guard(limits))
+    let series = vec![series.map(Ok)];
+    aggregate(series, 1, asked, range, range.0, &guard(limits))
 }
 
 fn ask(
@@ -323,12 +324,12 @@ fn limits_and_cancelling_end_a_query() {
     let token = CancelToken::new();
     token.cancel();
     let (clock, pool) = (Arc::new(SystemClock::new()), Arc::new(Pool::new(u64::MAX)));
-    let mut guard = Guard::new(QueryLimits::default(), token, clock, pool);
+    let guard = Guard::new(QueryLimits::default(), token, clock, pool);
     let one = SeriesRuns {
         labels: Labels::empty(),
         runs: runs(Kind::Samples, &ramp(1)),
     };
-    let refused = aggregate([Ok(one)].into_iter(), &asked, (0, 100), 0, &mut guard);
+    let refused = aggregate(vec![[Ok(one)].into_iter()], 1, &asked, (0, 100), 0, &guard);
     assert!(matches!(refused, Err(Error::Cancelled)));
 }
 

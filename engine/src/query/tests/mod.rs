@@ -200,10 +200,10 @@ fn check_aggregate(
     if first > last {
         return Ok(());
     }
-    let mut series = world.select(selector, (first, last));
-    let mut guard = series.guard();
-    let runs = std::iter::from_fn(|| series.next_runs());
-    let found = aggregate(runs, asked, (first, last), first, &mut guard).unwrap();
+    let series = world.select(selector, (first, last));
+    let guard = series.guard();
+    let runs = series.split_runs(3);
+    let found = aggregate(runs, 2, asked, (first, last), first, &guard).unwrap();
     let plain = world.expected(selector, (first, last)).into_iter();
     let plain = plain.map(|(labels, samples)| {
         let samples = samples.into_iter();
@@ -211,7 +211,8 @@ fn check_aggregate(
         let runs = Run::of_samples(samples.collect()).into_iter().collect();
         Ok(SeriesRuns { labels, runs })
     });
-    let expected = aggregate(plain, asked, (first, last), first, &mut world.guard()).unwrap();
+    let guard = world.guard();
+    let expected = aggregate(vec![plain], 1, asked, (first, last), first, &guard).unwrap();
     let bits = |answer: &[crate::AggregatedSeries]| -> Vec<_> {
         let points = |one: &crate::AggregatedSeries| -> Vec<_> {
             let points = one.points.iter();
