@@ -16,8 +16,9 @@ use crate::query::aggregate::{Aggregate, AggregatedSeries, aggregate};
 use crate::query::guard::{Buffers, CancelToken, Guard};
 use crate::query::labels::{Listing, list};
 use crate::query::newest::Newest;
+use crate::query::plan::{Reach, select};
 use crate::query::run::SeriesRuns;
-use crate::query::select::{Reach, SeriesSet, select};
+use crate::query::select::SeriesSet;
 use crate::shared::Core;
 use crate::space::Space;
 use crate::sync::side_by_side;
@@ -86,7 +87,9 @@ impl<'a> Query<'a> {
         };
         let threads = self.core.options.query_threads;
         let (guard, since) = (series.guard(), series.first());
-        let runs = series.runs(threads);
+        let summing = what.summing((first, last), since)?;
+        let work = series.work_of_samples();
+        let runs = series.summed(Arc::new(summing)).runs(threads, work);
         aggregate(runs, threads, what, (first, last), since, &guard)
     }
 
@@ -100,7 +103,8 @@ impl<'a> Query<'a> {
         let threads = self.core.options.query_threads;
         // What is before has expired.
         let (guard, first) = (series.guard(), series.first());
-        let parts = side_by_side(series.runs(threads), threads, |runs| {
+        let work = series.work_of_series();
+        let parts = side_by_side(series.runs(threads, work), threads, |runs| {
             let mut newest = Newest::new(Buffers::new(&guard));
             let mut found = Vec::new();
             for runs in runs {

@@ -28,7 +28,6 @@ where
 
 /// Does `work` with each of `parts` on at most `threads` threads, the caller's among them; the
 /// results in the order of the parts, or an error of one of them, after which no other is begun.
-#[expect(clippy::disallowed_methods, reason = "the one door for threads")]
 pub(crate) fn side_by_side<P, R, E>(
     parts: Vec<P>,
     threads: usize,

@@ -6,13 +6,13 @@
 
 use treering_codec::{Encoder, Stats, is_stale};
 
+use super::chunk_ref::{ChunkRef, READ_AS_ONE, Values};
 use super::columns::ColumnSet;
-use super::cursor::{ChunkRef, Values};
 use super::directory::{DirectoryWriter, Entry};
 use super::paged::PagedWriter;
 use super::read::Block;
 use super::summaries::{self, Fold, samples};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Chunks of fewer samples carry no statistics: decoding them costs no more than reading those.
 const SUMMED_SAMPLES: usize = 32;
@@ -35,9 +35,10 @@ pub(super) struct ChunkWriter {
     encoded: Vec<u8>,
     /// The values of a chunk that is encoded anew.
     decoded: Vec<f64>,
-    /// Column and entry of each chunk of the series at hand.
+    /// Column, entry, first and last timestamp of each chunk of the series at hand.
     series_columns: Vec<u32>,
     entries: Vec<Entry>,
+    times: Vec<(i64, i64)>,
 }
 
 /// What was written so far.
@@ -74,6 +75,7 @@ impl ChunkWriter {
             decoded: Vec::new(),
             series_columns: Vec::new(),
             entries: Vec::new(),
+            times: Vec::new(),
         }
     }
 
@@ -112,6 +114,7 @@ impl ChunkWriter {
             (Values::Constant(value), stats) => {
                 Entry::Constant(stats.unwrap_or_else(|| Stats::of_constant(value, chunk.count)))
             }
+            (Values::Summed, _) => return Err(Error::corrupt(block.path(), 0, READ_AS_ONE)),
             (Values::Encoded { offset, bytes }, stats) => {
                 let summaries = chunk.summaries;
                 let all = u64::from(bytes) + u64::from(summaries);
@@ -153,9 +156,10 @@ impl ChunkWriter {
         if self.entries.is_empty() {
             return Ok(false);
         }
-        directory.add(&self.series_columns, &self.entries)?;
+        directory.add(&self.series_columns, &self.entries, &self.times)?;
         self.counts.series += 1;
         self.series_columns.clear();
+        self.times.clear();
         self.entries.clear();
         Ok(true)
     }
@@ -163,6 +167,7 @@ impl ChunkWriter {
     fn add(&mut self, column: u32, entry: Entry, (first, last): (i64, i64), samples: usize) {
         self.series_columns.push(column);
         self.entries.push(entry);
+        self.times.push((first, last));
         self.counts.min_time = self.counts.min_time.min(first);
         self.counts.max_time = self.counts.max_time.max(last);
         self.counts.samples += samples as u64;

@@ -8,53 +8,13 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use treering_codec::varint::Reader;
-use treering_codec::{MAX_CHUNK_SAMPLES, Stats};
 
+use super::chunk_ref::{ChunkRef, Suffices};
 use super::columns::Columns;
-use super::format::{
-    BlockInfo, GROUP_BYTES, KIND_BITS, KIND_CONSTANT, KIND_PLAIN, KIND_STEPPED, KIND_SUMMED,
-    STRIDDEN_CHUNKS, STRIDE_CHUNKS, Sections, length,
-};
+use super::entries::{Entries, Series, Span, Window};
+use super::format::{BlockInfo, GROUP_BYTES, Sections, length};
 use super::paged::PagedReader;
 use crate::error::{Error, Result};
-
-/// One chunk of a series, not yet decoded.
-#[derive(Debug, Clone)]
-pub(crate) struct ChunkRef {
-    /// Timestamp of the first sample.
-    pub(crate) min_time: i64,
-    /// Timestamp of the last sample.
-    pub(crate) max_time: i64,
-    /// Samples in it, stale markers included.
-    pub(crate) count: u32,
-    /// Its timestamp column.
-    pub(crate) column: u32,
-    /// Where its values are.
-    pub(crate) values: Values,
-    /// Bytes behind the values that sum up the steps.
-    pub(super) summaries: u32,
-    /// Statistics; `None` for a chunk of few samples, which is as quickly decoded.
-    pub(crate) stats: Option<Stats>,
-    /// Nanoseconds of a step, or 0. Each row of a stepped chunk is the last sample of its step, and
-    /// the statistics are those of all samples: these reach back from `min_time` to the start of
-    /// the step window (left-open, right-closed, a multiple of the step since the epoch) that it
-    /// lies in. Rows of one sample each make a chunk without steps.
-    pub(crate) step: i64,
-}
-
-/// Where the values of a chunk are.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Values {
-    /// All of them are this one, bit for bit.
-    Constant(f64),
-    /// Encoded, at this offset of the file.
-    Encoded {
-        /// Offset of the first byte.
-        offset: u64,
-        /// Length in bytes.
-        bytes: u32,
-    },
-}
 
 /// The directory of a block, from which cursors are made.
 #[derive(Debug)]
@@ -186,50 +146,18 @@ pub(super) struct Lookup<'a> {
     pub(super) directory: &'a Directory,
 }
 
-/// What carries over from one series of a group to the next.
-#[derive(Debug, Default)]
-struct Series {
-    columns: Vec<u32>,
-    expected: i64,
-    /// Offset in the values section of the next chunk.
-    values: u64,
-    /// Where in the group the statistics of the last constant chunk are.
-    constant: Option<usize>,
-}
-
-/// The chunks of the current columns that overlap a range of time.
-#[derive(Debug)]
-struct Window {
-    columns: Vec<u32>,
-    first: i64,
-    last: i64,
-    /// Index of the first of them.
-    start: usize,
-    spans: Vec<Span>,
-}
-
-/// What the column of a chunk tells.
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    min_time: i64,
-    max_time: i64,
-    count: u32,
-    column: u32,
-}
-
-impl Window {
-    fn span(&self, index: usize) -> Option<Span> {
-        self.spans.get(index.checked_sub(self.start)?).copied()
-    }
-
-    fn chunks(&self) -> Range<usize> {
-        self.start..self.start + self.spans.len()
-    }
+/// What is wanted of a series.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// First and last timestamp.
+    pub(super) range: (i64, i64),
+    /// Whether several chunks may come as one sum of them.
+    pub(super) suffices: Option<&'a dyn Suffices>,
 }
 
 impl Lookup<'_> {
-    /// Appends the chunks of series `ordinal` that overlap `first..=last`, ascending in time, and
-    /// leaves `cursor` behind that series. A cursor of another block is moved to this one.
+    /// Appends the wanted chunks of series `ordinal`, which overlap the range, ascending in time,
+    /// and leaves `cursor` behind that series. A cursor of another block is moved to this one.
     ///
     /// [`Error::Corrupt`] when the directory is damaged or there is no such series; the cursor
     /// stays usable.
@@ -237,10 +165,10 @@ impl Lookup<'_> {
         &self,
         cursor: &mut Cursor,
         ordinal: u32,
-        (first, last): (i64, i64),
+        wanted: Wanted<'_>,
         out: &mut Vec<ChunkRef>,
     ) -> Result<()> {
-        let found = self.find(cursor, ordinal, (first, last), out);
+        let found = self.find(cursor, ordinal, wanted, out);
         if found.is_err() {
             cursor.ahead = 0..0;
         }
@@ -251,7 +179,7 @@ impl Lookup<'_> {
         &self,
         cursor: &mut Cursor,
         ordinal: u32,
-        wanted: (i64, i64),
+        wanted: Wanted<'_>,
         out: &mut Vec<ChunkRef>,
     ) -> Result<()> {
         if cursor.seed != Some(self.pages.seed()) || !cursor.ahead.contains(&ordinal) {
@@ -294,7 +222,7 @@ impl Lookup<'_> {
     fn read_series(
         &self,
         cursor: &mut Cursor,
-        wanted: Option<(i64, i64)>,
+        wanted: Option<Wanted<'_>>,
         out: &mut Vec<ChunkRef>,
     ) -> Result<()> {
         let here = cursor.base + cursor.at as u64;
@@ -302,7 +230,7 @@ impl Lookup<'_> {
         let mut reader = Reader::new(cursor.bytes.get(cursor.at..).unwrap_or_default());
         cursor.series.read_columns(&mut reader).map_err(damage)?;
         let same = |held: &Window| held.columns == cursor.series.columns;
-        if let Some(range) = wanted
+        if let Some(range) = wanted.map(|wanted| wanted.range)
             && !cursor
                 .window
                 .as_ref()
@@ -317,6 +245,7 @@ impl Lookup<'_> {
             step: self.directory.step,
             base: cursor.at,
             window: cursor.window.as_ref().filter(|_| wanted.is_some()),
+            suffices: wanted.and_then(|wanted| wanted.suffices),
         };
         let chunks = cursor.series.columns.len();
         entries
@@ -362,202 +291,5 @@ impl Lookup<'_> {
             count: summary.count as u32,
             column,
         })
-    }
-}
-
-impl Series {
-    /// Reads the columns of the next series.
-    fn read_columns(&mut self, reader: &mut Reader<'_>) -> treering_codec::Result<()> {
-        // Every chunk has an entry of at least one byte.
-        let chunks = reader.length(reader.remaining(), "more chunks than the group has bytes")?;
-        if chunks == 0 {
-            return match self.columns.is_empty() {
-                true => Err(malformed(reader, "a series without columns")),
-                false => Ok(()),
-            };
-        }
-        self.columns.clear();
-        while self.columns.len() < chunks {
-            let left = chunks - self.columns.len();
-            let first = self.expected.checked_add(reader.varint_i64()?);
-            let first = first
-                .and_then(|first| u32::try_from(first).ok())
-                .ok_or_else(|| malformed(reader, "a column number out of range"))?;
-            let run = match left {
-                1 => 1,
-                _ => reader.length(left, "a run of columns longer than the series")?,
-            };
-            if run == 0 {
-                return Err(malformed(reader, "an empty run of columns"));
-            }
-            self.columns.extend((first..=u32::MAX).take(run));
-            self.expected = i64::from(first) + run as i64;
-        }
-        Ok(())
-    }
-}
-
-/// What an entry tells.
-struct Entry {
-    values: Values,
-    summaries: u32,
-    stats: Option<Stats>,
-    is_stepped: bool,
-}
-
-/// The entries of one series.
-struct Entries<'a> {
-    /// The whole group.
-    group: &'a [u8],
-    /// The values section.
-    values: &'a Range<u64>,
-    /// Nanoseconds of a step, or 0.
-    step: i64,
-    /// Where the series begins in the group.
-    base: usize,
-    /// Which chunks are wanted, if any.
-    window: Option<&'a Window>,
-}
-
-impl Entries<'_> {
-    /// Reads past the entries of `chunks` chunks; appends the wanted ones.
-    fn read(
-        &self,
-        reader: &mut Reader<'_>,
-        chunks: usize,
-        series: &mut Series,
-        out: &mut Vec<ChunkRef>,
-    ) -> treering_codec::Result<()> {
-        if chunks < STRIDDEN_CHUNKS {
-            return self.read_some(reader, 0..chunks, series, out);
-        }
-        let wanted = self.window.map_or(0..0, Window::chunks);
-        for start in (0..chunks).step_by(STRIDE_CHUNKS) {
-            let stride = start..chunks.min(start + STRIDE_CHUNKS);
-            let bytes = reader.length(reader.remaining(), "a stride leaves its group")?;
-            let values = reader.varint()?;
-            let after = series.values.saturating_add(values);
-            let end = reader.remaining().saturating_sub(bytes);
-            series.constant = None;
-            if stride.end <= wanted.start || stride.start >= wanted.end {
-                reader.take(bytes)?;
-            } else {
-                self.read_some(reader, stride, series, out)?;
-                if reader.remaining() != end || series.values != after {
-                    return Err(malformed(reader, "a stride is not as long as it says"));
-                }
-            }
-            series.values = after;
-        }
-        series.constant = None;
-        Ok(())
-    }
-
-    fn read_some(
-        &self,
-        reader: &mut Reader<'_>,
-        chunks: Range<usize>,
-        series: &mut Series,
-        out: &mut Vec<ChunkRef>,
-    ) -> treering_codec::Result<()> {
-        for index in chunks {
-            let span = self.window.and_then(|window| window.span(index));
-            // The count of a chunk that is passed over is not known; any does to find its end.
-            let samples = span.map_or(MAX_CHUNK_SAMPLES as u32, |span| span.count);
-            let entry = self.read_entry(reader, samples, series)?;
-            if let Some(span) = span {
-                out.push(ChunkRef {
-                    min_time: span.min_time,
-                    max_time: span.max_time,
-                    count: span.count,
-                    column: span.column,
-                    values: entry.values,
-                    summaries: entry.summaries,
-                    stats: entry.stats,
-                    step: if entry.is_stepped { self.step } else { 0 },
-                });
-            }
-        }
-        Ok(())
-    }
-
-    fn read_entry(
-        &self,
-        reader: &mut Reader<'_>,
-        samples: u32,
-        series: &mut Series,
-    ) -> treering_codec::Result<Entry> {
-        let tag = reader.varint()?;
-        let (kind, number) = (tag & ((1 << KIND_BITS) - 1), tag >> KIND_BITS);
-        let mut summaries = 0;
-        let stats = match kind {
-            KIND_CONSTANT => {
-                let stats = self.read_constant(reader, samples, number, series)?;
-                return Ok(Entry {
-                    values: Values::Constant(stats.first),
-                    summaries,
-                    stats: Some(stats),
-                    is_stepped: false,
-                });
-            }
-            KIND_SUMMED => Some(Stats::decode(reader, samples)?),
-            KIND_PLAIN => None,
-            KIND_STEPPED if self.step > 0 => {
-                let most = usize::try_from(number).unwrap_or(usize::MAX);
-                let what = "step summaries longer than their chunk";
-                summaries = reader.length(most.min(u32::MAX as usize), what)? as u32;
-                let what = "more samples than a chunk can count";
-                let samples = reader.length(u32::MAX as usize, what)? as u32;
-                Some(Stats::decode(reader, samples)?)
-            }
-            _ => return Err(malformed(reader, "an unknown kind of chunk entry")),
-        };
-        let end = series
-            .values
-            .checked_add(number)
-            .filter(|end| *end <= length(self.values));
-        let (end, bytes) = end
-            .zip(u32::try_from(number).ok())
-            .ok_or_else(|| malformed(reader, "a chunk leaves the values section"))?;
-        let offset = self.values.start + series.values;
-        series.values = end;
-        let bytes = bytes - summaries;
-        Ok(Entry {
-            values: Values::Encoded { offset, bytes },
-            summaries,
-            stats,
-            is_stepped: kind == KIND_STEPPED,
-        })
-    }
-
-    fn read_constant(
-        &self,
-        reader: &mut Reader<'_>,
-        samples: u32,
-        number: u64,
-        series: &mut Series,
-    ) -> treering_codec::Result<Stats> {
-        let stats = match (number, series.constant) {
-            (0, _) => {
-                series.constant = Some(self.base + reader.offset());
-                Stats::decode(reader, samples)?
-            }
-            (1, Some(at)) => {
-                let before = self.group.get(at..).unwrap_or_default();
-                Stats::decode(&mut Reader::new(before), samples)?
-            }
-            _ => return Err(malformed(reader, "a constant without a value")),
-        };
-        if stats.stale != 0 {
-            return Err(malformed(reader, "a constant with stale markers"));
-        }
-        Ok(stats)
-    }
-}
-
-fn malformed(reader: &Reader<'_>, what: &'static str) -> treering_codec::Error {
-    treering_codec::Error::Malformed {
-        offset: reader.offset(),
-        what,
     }
 }

@@ -11,7 +11,7 @@ use super::format::{
     GROUP_BYTES, KIND_BITS, KIND_CONSTANT, KIND_PLAIN, KIND_STEPPED, KIND_SUMMED, STRIDDEN_CHUNKS,
     STRIDE_CHUNKS,
 };
-use super::summaries::samples;
+use super::summaries::{Fold, samples, step_window};
 use crate::error::{Error, Result};
 
 /// Most series in a group: a look-up of one reads past the others.
@@ -65,7 +65,13 @@ struct GroupState {
 
 impl DirectoryWriter {
     /// Adds the next series; `columns` and `entries` have one element for each chunk.
-    pub(super) fn add(&mut self, columns: &[u32], entries: &[Entry]) -> Result<()> {
+    /// So have `times`: its first and last timestamp.
+    pub(super) fn add(
+        &mut self,
+        columns: &[u32],
+        entries: &[Entry],
+        times: &[(i64, i64)],
+    ) -> Result<()> {
         let full = self.bytes.len() - self.group_start >= GROUP_FULL_BYTES;
         if self.series == 0 || self.group_series >= GROUP_SERIES || full {
             self.begin_group()?;
@@ -76,8 +82,13 @@ impl DirectoryWriter {
                 self.values += self.state.put_entry(entry, &mut self.bytes);
             }
         } else {
-            for entries in entries.chunks(STRIDE_CHUNKS) {
-                self.put_stride(entries);
+            let mut rest = entries;
+            let mut times = times;
+            while !rest.is_empty() {
+                let (stride, after) = rest.split_at(stride_length(times).min(rest.len()));
+                times = times.get(stride.len()..).unwrap_or_default();
+                rest = after;
+                self.put_stride(stride);
             }
             self.state.constant.clear();
         }
@@ -104,7 +115,8 @@ impl DirectoryWriter {
         Ok(())
     }
 
-    /// A stride begins with its length and that of its values, so that it can be skipped.
+    /// A stride begins with its length and that of its values, so that it can be skipped, and with
+    /// statistics of all of it, so that it need not be read.
     fn put_stride(&mut self, entries: &[Entry]) {
         self.stride.clear();
         self.state.constant.clear();
@@ -112,11 +124,56 @@ impl DirectoryWriter {
         for entry in entries {
             values += self.state.put_entry(entry, &mut self.stride);
         }
+        let sum = sum(entries);
+        let is_summed = u64::from(sum.is_some());
+        put_u64(&mut self.bytes, (entries.len() as u64) << 1 | is_summed);
         put_u64(&mut self.bytes, self.stride.len() as u64);
         put_u64(&mut self.bytes, values);
+        if let Some(sum) = sum {
+            sum.encode(&mut self.bytes);
+        }
         self.bytes.extend_from_slice(&self.stride);
         self.values += values;
     }
+}
+
+/// How many chunks the next stride has: up to the end of a day, if they are enough to be worth
+/// statistics of their own, or of an hour, so that windows of days and of hours hold whole strides.
+fn stride_length(times: &[(i64, i64)]) -> usize {
+    let most = times.len().min(STRIDE_CHUNKS);
+    let ends = |chunks: usize| {
+        let (Some(last), Some(next)) = (times.get(chunks - 1), times.get(chunks)) else {
+            return false;
+        };
+        let apart = |nanos: i64| step_window(last.1, nanos) != step_window(next.0, nanos);
+        chunks >= DAY_CHUNKS && apart(DAY) || chunks >= HOUR_CHUNKS && apart(DAY / 24)
+    };
+    (1..most).find(|&chunks| ends(chunks)).unwrap_or(most)
+}
+
+/// Chunks from which on a stride ends with its day.
+const DAY_CHUNKS: usize = 8;
+
+/// Chunks from which on a stride ends with its hour.
+const HOUR_CHUNKS: usize = 16;
+
+/// Nanoseconds of a day.
+const DAY: i64 = 86_400_000_000_000;
+
+/// The statistics of a stride, where all of its chunks have some and reading them costs more.
+fn sum(entries: &[Entry]) -> Option<Stats> {
+    if entries.len() < STRIDDEN_CHUNKS {
+        return None;
+    }
+    let mut fold = Fold::default();
+    for entry in entries {
+        match entry {
+            Entry::Values { stats, .. } => fold.add(&(*stats)?),
+            Entry::Constant(stats) => fold.add(stats),
+            Entry::Stepped { .. } => return None,
+        }
+    }
+    Some(fold.stats())
 }
 
 impl GroupState {

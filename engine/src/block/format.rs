@@ -50,8 +50,8 @@ pub(super) const ROW_BYTES: usize = 8 + 2 * ROW_COLUMNS;
 /// Length of one row of the group table in bytes: first ordinal and offset, 4 bytes each.
 pub(super) const GROUP_BYTES: usize = 8;
 
-/// Chunks of one series that can be skipped together.
-pub(super) const STRIDE_CHUNKS: usize = 8;
+/// Most chunks of one series that can be skipped, and summed up, together.
+pub(super) const STRIDE_CHUNKS: usize = 32;
 
 /// A series of fewer chunks is not divided into strides.
 pub(super) const STRIDDEN_CHUNKS: usize = 4;

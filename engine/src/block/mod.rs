@@ -5,11 +5,13 @@
 //! for bit, or an error that names file and offset. `docs/format/block.md` is the format.
 
 mod cache;
+mod chunk_ref;
 mod chunks;
 mod columns;
 mod cursor;
 mod cut;
 mod directory;
+mod entries;
 mod format;
 mod index;
 mod outputs;
@@ -23,7 +25,8 @@ mod verify;
 mod write;
 
 pub(crate) use cache::BlockCache;
-pub(crate) use cursor::{ChunkRef, Cursor, Values};
+pub(crate) use chunk_ref::{ChunkRef, READ_AS_ONE, Suffices, Values};
+pub(crate) use cursor::Cursor;
 pub(crate) use format::{BlockInfo, BlockMeta};
 pub(crate) use index::{BlockIndex, BlockLabels};
 pub(crate) use outputs::{Outputs, block_path, is_temporary_name, parse_block_name};

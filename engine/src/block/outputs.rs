@@ -10,7 +10,7 @@ use std::sync::Arc;
 use treering_codec::Stats;
 use treering_index::Labels;
 
-use super::cursor::ChunkRef;
+use super::chunk_ref::ChunkRef;
 use super::format::{BlockInfo, BlockMeta};
 use super::read::Block;
 use super::write::BlockWriter;

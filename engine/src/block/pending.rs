@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use treering_codec::Stats;
 
+use super::chunk_ref::ChunkRef;
 use super::chunks::ChunkWriter;
-use super::cursor::ChunkRef;
 use super::cut::chunk_end;
 use super::read::Block;
 use crate::error::Result;

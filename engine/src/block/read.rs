@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use treering_codec::{Stats, decode_values};
 
 use super::cache::{BlockCache, BlockThings};
+use super::chunk_ref::{ChunkRef, READ_AS_ONE, Suffices, Values};
 use super::columns::Columns;
-use super::cursor::{ChunkRef, Cursor, Directory, Lookup, Values};
+use super::cursor::{Cursor, Directory, Lookup, Wanted};
 use super::format::{BlockInfo, FOOTER_BYTES, Footer, HEADER_BYTES};
 use super::index::IndexPlace;
 use super::paged::{Layout, PagedReader, Source};
@@ -200,12 +201,25 @@ impl Block {
         last: i64,
         out: &mut Vec<ChunkRef>,
     ) -> Result<()> {
+        self.chunks_or_sums(cursor, ordinal, (first, last), None, out)
+    }
+
+    /// As [`Block::chunks_with`]; where all samples of several chunks lie in the range and
+    /// `suffices` says so, their sum in place of them.
+    pub(crate) fn chunks_or_sums(
+        &self,
+        cursor: &mut Cursor,
+        ordinal: u32,
+        range: (i64, i64),
+        suffices: Option<&dyn Suffices>,
+        out: &mut Vec<ChunkRef>,
+    ) -> Result<()> {
         let lookup = Lookup {
             pages: &self.pages,
             columns: &self.columns,
             directory: &self.directory,
         };
-        lookup.chunks(cursor, ordinal, (first, last), out)
+        lookup.chunks(cursor, ordinal, Wanted { range, suffices }, out)
     }
 
     /// Appends all chunks of one series, which follow each other in time.
@@ -262,6 +276,7 @@ impl Block {
                 decode_values(&encoded, chunk.count as usize, values)
                     .map_err(|error| Error::codec(self.path(), offset, error))
             }
+            Values::Summed => Err(self.wrong(READ_AS_ONE)),
         }
     }
 

@@ -15,7 +15,7 @@ use treering_index::{Labels, Selector};
 
 use super::format::MAX_STEP_SECONDS;
 use super::outputs::publish;
-use super::{Block, BlockInfo, BlockMeta, BlockWriter, ChunkRef, Cursor};
+use super::{Block, BlockInfo, BlockMeta, BlockWriter, ChunkRef, Cursor, Suffices, Values};
 use crate::error::{Error, Result};
 use crate::limits::CHUNK_SAMPLES;
 use crate::options::Reads;
@@ -339,6 +339,74 @@ fn a_cursor_answers_in_any_order() {
     block
         .chunks_with(&mut cursor, 5, START, i64::MAX, &mut chunks)
         .unwrap();
+}
+
+#[test]
+fn days_come_as_sums_where_those_will_do() {
+    const DAY: i64 = 86_400 * SECOND;
+    let start = START - START % DAY;
+    let days = grid(start + 10 * SECOND, 10 * SECOND, 3 * 8640);
+    let mut series: Vec<_> = (0..3)
+        .map(|host| {
+            plain(host, days.clone(), |index| {
+                (index * 31 % (97 + host)) as f64
+            })
+        })
+        .collect();
+    series.push(plain(3, days[..100].to_vec(), |index| index as f64));
+    let vfs = store();
+    write(&vfs, path(), META, &series).unwrap();
+    let block = Block::open(&vfs, path(), Reads::Pread).unwrap();
+    block.verify().unwrap();
+    let mut cursor = Cursor::default();
+    let mut ask = |ordinal: usize, range: (i64, i64), most: i64| {
+        let mut found = Vec::new();
+        let short = Short(most);
+        let asked: Option<&dyn Suffices> = Some(&short);
+        block
+            .chunks_or_sums(&mut cursor, ordinal as u32, range, asked, &mut found)
+            .unwrap();
+        found
+    };
+    for (ordinal, one) in series.iter().take(3).enumerate() {
+        let sums = ask(ordinal, (i64::MIN, i64::MAX), DAY);
+        assert_eq!(sums.len(), 3);
+        for (day, sum) in sums.iter().enumerate() {
+            assert!(matches!(sum.values, Values::Summed));
+            let own = day * 8640..(day + 1) * 8640;
+            let ends = (one.timestamps[own.start], one.timestamps[own.end - 1]);
+            assert_eq!((sum.min_time, sum.max_time), ends);
+            let (stats, wanted) = (sum.stats.unwrap(), Stats::of(&one.values[own]));
+            assert_eq!(
+                stats,
+                Stats {
+                    sum: stats.sum,
+                    dropped: stats.dropped,
+                    ..wanted
+                }
+            );
+            assert!((stats.sum - wanted.sum).abs() <= 1e-12 * wanted.sum.abs());
+            assert!((stats.dropped - wanted.dropped).abs() <= 1e-12 * wanted.dropped.abs());
+        }
+        // Days of which the range has a part only, and days that will not do, come in chunks.
+        let parts = ask(ordinal, (start + 3 * 3600 * SECOND, i64::MAX), DAY);
+        let chunks = parts
+            .iter()
+            .filter(|part| !matches!(part.values, Values::Summed));
+        assert!(parts.len() - chunks.count() == 2 && parts.len() > 8);
+        assert!(ask(ordinal, (i64::MIN, i64::MAX), 3600 * SECOND).len() >= 36);
+    }
+    assert_eq!(ask(3, (i64::MIN, i64::MAX), DAY).len(), 1);
+}
+
+/// Sums of so many nanoseconds or fewer will do.
+#[derive(Debug)]
+struct Short(i64);
+
+impl Suffices for Short {
+    fn suffices(&self, _: &Stats, first: i64, last: i64) -> bool {
+        last - first <= self.0
+    }
 }
 
 #[test]

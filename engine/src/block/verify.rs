@@ -7,7 +7,8 @@
 use treering_codec::{Stats, crc32, is_stale};
 use treering_index::Labels;
 
-use super::cursor::{ChunkRef, Cursor, Values};
+use super::chunk_ref::{ChunkRef, Suffices, Values};
+use super::cursor::Cursor;
 use super::read::Block;
 use super::summaries::Fold;
 use crate::error::{Error, Result};
@@ -32,6 +33,7 @@ impl Block {
         };
         let mut cursor = Cursor::default();
         let mut chunks = Vec::new();
+        let (mut summing, mut sums) = (Cursor::default(), Vec::new());
         let mut before: Option<Labels> = None;
         let series = u32::try_from(self.info().series).unwrap_or(u32::MAX);
         for ordinal in 0..series {
@@ -43,6 +45,10 @@ impl Block {
             chunks.clear();
             self.all_chunks(&mut cursor, ordinal, &mut chunks)?;
             self.verify_series(&chunks, &mut totals)?;
+            sums.clear();
+            let all = (i64::MIN, i64::MAX);
+            self.chunks_or_sums(&mut summing, ordinal, all, Some(&Always), &mut sums)?;
+            self.verify_sums(&chunks, &sums)?;
         }
         let info = self.info();
         if (
@@ -69,6 +75,33 @@ impl Block {
             totals.chunks += 1;
         }
         Ok(())
+    }
+
+    /// That `sums`, which are chunks or sums of several, tell the same as `chunks`.
+    fn verify_sums(&self, chunks: &[ChunkRef], sums: &[ChunkRef]) -> Result<()> {
+        let mut rest = chunks;
+        for sum in sums {
+            let count = match sum.values {
+                Values::Summed => rest.partition_point(|chunk| chunk.max_time <= sum.max_time),
+                _ => 1,
+            };
+            let (own, after) = rest.split_at(count.min(rest.len()));
+            rest = after;
+            if !matches!(sum.values, Values::Summed) {
+                continue;
+            }
+            let mut fold = Fold::default();
+            own.iter()
+                .flat_map(|chunk| &chunk.stats)
+                .for_each(|stats| fold.add(stats));
+            if sum.stats != Some(fold.stats()) {
+                return Err(self.wrong("the statistics of several chunks are not their own"));
+            }
+        }
+        match rest.is_empty() {
+            true => Ok(()),
+            false => Err(self.wrong("the sums of a series lack some of its chunks")),
+        }
     }
 
     /// The rows of a chunk, once they are what its entry says.
@@ -116,8 +149,18 @@ impl Block {
     fn wrong_chunk(&self, chunk: &ChunkRef, what: &str) -> Error {
         match chunk.values {
             Values::Encoded { offset, .. } => Error::corrupt(self.path(), offset, what),
-            Values::Constant(_) => self.wrong(what),
+            Values::Constant(_) | Values::Summed => self.wrong(what),
         }
+    }
+}
+
+/// Every sum that there is.
+#[derive(Debug)]
+struct Always;
+
+impl Suffices for Always {
+    fn suffices(&self, _: &Stats, _: i64, _: i64) -> bool {
+        true
     }
 }
 

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use treering_codec::{Stats, crc32};
 use treering_index::{IndexWriter, Labels};
 
+use super::chunk_ref::ChunkRef;
 use super::chunks::{ChunkWriter, Counts};
-use super::cursor::ChunkRef;
 use super::directory::DirectoryWriter;
 use super::format::{
     BlockInfo, BlockMeta, Footer, HEADER_BYTES, MAX_STEP_SECONDS, Sections, header,

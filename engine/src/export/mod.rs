@@ -14,15 +14,16 @@ use std::sync::Arc;
 use treering_codec::{encode_timestamps, encode_values, summarize_timestamps};
 use treering_index::{Labels, Selector};
 
-use crate::block::{Block, ChunkRef, Values};
+use crate::block::{Block, ChunkRef, READ_AS_ONE, Values};
 use crate::db::{Db, bounds};
 use crate::error::{Error, Result};
 use crate::limits::CHUNK_SAMPLES;
 use crate::options::QueryLimits;
 use crate::query::guard::{Buffers, CancelToken, Guard};
 use crate::query::merge::{Clusters, Merger};
+use crate::query::plan::{Wanted, select_some};
 use crate::query::run::{Run, RunSource, SeriesRuns};
-use crate::query::select::{SeriesSet, Wanted, select_some};
+use crate::query::select::SeriesSet;
 use crate::query::series::Columns;
 use crate::shared::Shared;
 use crate::space::Space;
@@ -369,5 +370,6 @@ fn copied(block: &Block, chunk: &ChunkRef) -> Result<Vec<u8>> {
             &times,
             &block.encoded_values(offset, u64::from(bytes))?,
         ),
+        Values::Summed => return Err(Error::corrupt(block.path(), 0, READ_AS_ONE)),
     })
 }

@@ -19,6 +19,7 @@ mod tests;
 
 use std::time::Duration;
 
+use treering_codec::Stats;
 use treering_index::Labels;
 
 use self::accumulator::{Accumulator, Count, Edge, Extreme, Increase, Sum};
@@ -29,6 +30,7 @@ use super::group::{Grouping, Groups};
 use super::guard::Guard;
 use super::run::SeriesRuns;
 use super::window::Windows;
+use crate::block::Suffices;
 use crate::error::{Error, Result};
 use crate::sync::side_by_side;
 
@@ -192,9 +194,47 @@ impl Aggregate {
         Ok(())
     }
 
+    /// What of its range is answered by statistics alone.
+    pub(crate) fn summing(&self, (first, last): (i64, i64), since: i64) -> Result<Summing> {
+        Ok(Summing {
+            function: self.function,
+            windows: Windows::new(first, last, self.step, self.window)?.kept(since),
+        })
+    }
+
     /// What it computes.
     pub fn function(&self) -> Function {
         self.function
+    }
+}
+
+/// The samples that an aggregate needs no more than statistics of: they lie in one pane, and what
+/// is to be computed is in the statistics.
+#[derive(Debug)]
+pub(crate) struct Summing {
+    function: Function,
+    windows: Windows,
+}
+
+impl Suffices for Summing {
+    fn suffices(&self, stats: &Stats, min: i64, max: i64) -> bool {
+        fn tells<A: Accumulator>(stats: &Stats, min: i64, max: i64) -> bool {
+            A::of_stats(stats, min, max).is_some()
+        }
+        let tells = match self.function {
+            Function::Count => tells::<Count>,
+            Function::Sum | Function::Avg => tells::<Sum>,
+            Function::Min => tells::<Extreme<false>>,
+            Function::Max => tells::<Extreme<true>>,
+            Function::First => tells::<Edge<false>>,
+            Function::Last => tells::<Edge<true>>,
+            Function::Stddev => tells::<Moments>,
+            Function::Quantile(_) => tells::<Values>,
+            Function::Increase | Function::Rate => tells::<Increase>,
+        };
+        let (first, last) = self.windows.range();
+        let is_whole = self.windows.count() > 0 && first <= min && max <= last;
+        is_whole && self.windows.pane_end(min) >= max && tells(stats, min, max)
     }
 }
 

@@ -1,166 +1,42 @@
-//! Finds the series of a selector in a view, and hands them out one by one, not yet decoded.
+//! Hands the series of a query out one by one, not yet decoded.
 //!
-//! Input: a view, the registry, a selector, a range. Output: series in label order, each with its
-//! runs in order of sequence. The plan names each series in each block and head; chunks are looked
-//! up and heads copied when a series' turn comes, so what is never asked for is never read.
+//! Input: a plan, which names each series in each block and head. Output: series in label order,
+//! each with its runs in order of sequence. Chunks are looked up and heads copied when a series'
+//! turn comes, so what is never asked for is never read.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use treering_index::{Labels, Selector};
+use treering_index::Labels;
 
 use super::guard::{Guard, Held};
-use super::hiding::{CHECK_EVERY, Hiding};
+use super::hiding::Hiding;
 use super::holes::Holes;
+use super::plan::{PLACE_BYTES, Place, Reach, Source};
 use super::run::{Run, SeriesRuns};
 use super::series::Series;
-use crate::block::{Block, Cursor, step_bounds};
+use crate::block::{Cursor, Suffices};
 use crate::error::Result;
 use crate::head::Deletes;
-use crate::registry::Registry;
-use crate::sync::RwLock;
 use crate::view::View;
 
 /// The series of a query, in label order; an iterator of [`Series`].
 #[derive(Debug)]
 pub struct SeriesSet {
-    view: Arc<View>,
-    first: i64,
-    last: i64,
-    reach: Reach,
+    pub(super) view: Arc<View>,
+    pub(super) first: i64,
+    pub(super) last: i64,
+    pub(super) reach: Reach,
     /// What the plan takes of the query's memory.
-    held: Held,
-    places: VecDeque<Place>,
+    pub(super) held: Held,
+    pub(super) places: VecDeque<Place>,
     /// Where the last series was found in the directory of each block.
-    cursors: Vec<Cursor>,
-    hiding: Arc<Hiding>,
+    pub(super) cursors: Vec<Cursor>,
+    pub(super) hiding: Arc<Hiding>,
     /// Those that the live head had seen when it was planned.
-    deletes: Deletes,
-}
-
-/// Which runs a query has use for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// Those with samples in the range.
-    Samples,
-    /// Those too whose rows of steps stand for samples in the range, though they lie after it.
-    Steps,
-}
-
-impl Reach {
-    /// The last timestamp of use in `block`, of a range that ends at `last`.
-    fn last(self, block: &Block, last: i64) -> i64 {
-        let step = block.info().meta.step_nanos();
-        if self == Self::Samples || step == 0 {
-            return last;
-        }
-        step_bounds(last, step).1
-    }
-}
-
-/// One series in one block, or in the heads.
-#[derive(Debug)]
-struct Place {
-    labels: Labels,
-    source: Source,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Source {
-    /// Index into the view's blocks, ordinal in the block.
-    Block(u32, u32),
-    /// Id in the registry.
-    Heads(u32),
-}
-
-/// Plans the series of `selector` that may have samples in `first..=last`, and with
-/// [`Reach::Steps`] those that stand for such samples.
-pub(crate) fn select(
-    view: Arc<View>,
-    registry: &RwLock<Registry>,
-    selector: &Selector,
-    range: (i64, i64),
-    reach: Reach,
-    guard: Guard,
-) -> Result<SeriesSet> {
-    plan(view, registry, selector, range, guard, (reach, None))
-}
-
-/// Which series are wanted, of those that a selector selects.
-pub(crate) type Wanted<'a> = &'a dyn Fn(&Labels) -> bool;
-
-/// As [`select`], without the series that are not wanted: they take no memory.
-pub(crate) fn select_some(
-    view: Arc<View>,
-    registry: &RwLock<Registry>,
-    selector: &Selector,
-    range: (i64, i64),
-    guard: Guard,
-    wanted: Option<Wanted<'_>>,
-) -> Result<SeriesSet> {
-    plan(
-        view,
-        registry,
-        selector,
-        range,
-        guard,
-        (Reach::Samples, wanted),
-    )
-}
-
-fn plan(
-    view: Arc<View>,
-    registry: &RwLock<Registry>,
-    selector: &Selector,
-    (first, last): (i64, i64),
-    guard: Guard,
-    (reach, wanted): (Reach, Option<Wanted<'_>>),
-) -> Result<SeriesSet> {
-    let mut plan = Plan {
-        places: Vec::new(),
-        held: guard.hold(),
-        wanted,
-    };
-    let lasts = view.blocks.iter().map(|live| reach.last(&live.block, last));
-    let hiding = Hiding::of(&view, (first, lasts.fold(last, i64::max)), &guard)?;
-    for (number, live) in view.blocks.iter().enumerate() {
-        let block = &live.block;
-        if block.min_time() > reach.last(block, last) || block.max_time() < first {
-            continue;
-        }
-        let index = block.index()?;
-        let ordinals = index.select(selector.matchers())?;
-        let ordinals = hiding.outside(number, live, ordinals);
-        plan.expect(ordinals.len())?;
-        let mut labels = index.labels()?;
-        for (done, ordinal) in ordinals.iter().enumerate() {
-            if done % CHECK_EVERY == 0 {
-                guard.check()?;
-            }
-            let source = Source::Block(number as u32, ordinal);
-            plan.add(labels.labels(ordinal)?, source)?;
-        }
-    }
-    let (active, deletes) = active(&view, first, last);
-    plan.add_active(&active, registry, selector, &guard)?;
-    let Plan {
-        mut places, held, ..
-    } = plan;
-    places.sort_by(|a, b| a.labels.cmp(&b.labels).then(a.source.cmp(&b.source)));
-    let series = places.chunk_by(|a, b| a.labels == b.labels).count();
-    guard.series(series as u64)?;
-    let cursors = view.blocks.iter().map(|_| Cursor::default()).collect();
-    Ok(SeriesSet {
-        view,
-        first,
-        last,
-        reach,
-        held,
-        places: places.into(),
-        cursors,
-        hiding: Arc::new(hiding),
-        deletes,
-    })
+    pub(super) deletes: Deletes,
+    /// Whether the sum of several chunks will do; samples are wanted without.
+    pub(super) suffices: Option<Arc<dyn Suffices>>,
 }
 
 /// Samples that are worth a thread: half a millisecond, several times what one takes to start.
@@ -168,94 +44,6 @@ const WORK_OF_A_THREAD: u64 = 1 << 18;
 
 /// What a series costs by itself, in samples.
 const WORK_OF_A_SERIES: u64 = 256;
-
-/// Estimate of what one place of the plan takes, labels included.
-const PLACE_BYTES: u64 = 256;
-
-/// The ids of the series with samples in the heads that may lie in `first..=last`, ascending, and
-/// the deletes that came before.
-fn active(view: &View, first: i64, last: i64) -> (Vec<u32>, Deletes) {
-    loop {
-        let before = view.live.deletes();
-        let active = active_now(view, first, last);
-        // A delete in between took series out of some shards and not yet of others.
-        if view.live.deletes().len() == before.len() {
-            return (active, before);
-        }
-    }
-}
-
-fn active_now(view: &View, first: i64, last: i64) -> Vec<u32> {
-    let mut active: Vec<u32> = Vec::new();
-    for head in view.heads() {
-        let range = head.time_range();
-        if range.is_some_and(|(min, max)| min <= last && max >= first) {
-            active.extend(head.active(first, last));
-        }
-    }
-    active.sort_unstable();
-    active.dedup();
-    active
-}
-
-/// The places found so far, and the memory that they take.
-struct Plan<'a> {
-    places: Vec<Place>,
-    held: Held,
-    /// Which series are wanted; all of them without.
-    wanted: Option<Wanted<'a>>,
-}
-
-impl Plan<'_> {
-    /// Counts the memory of `most` places, or leaves it to [`Plan::add`] when not all are wanted.
-    fn expect(&mut self, most: usize) -> Result<()> {
-        match self.wanted {
-            Some(_) => Ok(()),
-            None => self.held.add(most as u64 * PLACE_BYTES),
-        }
-    }
-
-    /// Adds a place, if its series is wanted.
-    fn add(&mut self, labels: Labels, source: Source) -> Result<()> {
-        if let Some(wanted) = self.wanted {
-            if !wanted(&labels) {
-                return Ok(());
-            }
-            self.held.add(PLACE_BYTES)?;
-        }
-        self.places.push(Place { labels, source });
-        Ok(())
-    }
-
-    /// Adds those series of `active` (ids, ascending) that `selector` selects.
-    fn add_active(
-        &mut self,
-        active: &[u32],
-        registry: &RwLock<Registry>,
-        selector: &Selector,
-        guard: &Guard,
-    ) -> Result<()> {
-        if active.is_empty() {
-            return Ok(());
-        }
-        let selected = registry.read().index().select(selector.matchers());
-        self.expect(selected.len().min(active.len()))?;
-        let mut wanted = active.iter().copied().filter(|&id| selected.contains(id));
-        loop {
-            guard.check()?;
-            // Locked anew for so many series: an append that brings a new one waits no longer.
-            let registry = registry.read();
-            for _ in 0..CHECK_EVERY {
-                let Some(id) = wanted.next() else {
-                    return Ok(());
-                };
-                if let Some(labels) = registry.index().labels(id) {
-                    self.add(labels, Source::Heads(id))?;
-                }
-            }
-        }
-    }
-}
 
 impl SeriesSet {
     /// No series at all.
@@ -270,12 +58,25 @@ impl SeriesSet {
             cursors: Vec::new(),
             hiding: Arc::default(),
             deletes: Deletes::default(),
+            suffices: None,
         }
     }
 
-    /// The runs of each series, in parts for as many threads as the work is worth, at most `most`.
-    pub(crate) fn runs(self, most: usize) -> Vec<impl Iterator<Item = Result<SeriesRuns>> + Send> {
-        let threads = usize::try_from(self.work() / WORK_OF_A_THREAD).unwrap_or(most);
+    /// The same series; where `suffices` says so, runs may be sums of several chunks, which have
+    /// statistics and no samples. They overlap no other run, and nothing is deleted from them.
+    pub(crate) fn summed(mut self, suffices: Arc<dyn Suffices>) -> Self {
+        self.suffices = Some(suffices);
+        self
+    }
+
+    /// The runs of each series, in parts for as many threads as `work` samples are worth, at most
+    /// `most`.
+    pub(crate) fn runs(
+        self,
+        most: usize,
+        work: u64,
+    ) -> Vec<impl Iterator<Item = Result<SeriesRuns>> + Send> {
+        let threads = usize::try_from(work / WORK_OF_A_THREAD).unwrap_or(most);
         self.split_runs(match threads.min(most) {
             0 | 1 => 1,
             // A thread that the machine holds up leaves some of them to the others.
@@ -296,15 +97,19 @@ impl SeriesSet {
         parts.into_iter().map(runs).collect()
     }
 
-    /// Roughly how many samples there are to go through.
-    fn work(&self) -> u64 {
+    /// What the series cost by themselves, as so many samples.
+    pub(crate) fn work_of_series(&self) -> u64 {
+        self.places.len() as u64 * WORK_OF_A_SERIES
+    }
+
+    /// Roughly how many samples there are to go through, what the series cost included.
+    pub(crate) fn work_of_samples(&self) -> u64 {
         let mut series = vec![0; self.view.blocks.len()];
         for place in &self.places {
             if let Source::Block(number, _) = place.source {
                 series[number as usize] += 1;
             }
         }
-        let all = self.places.len() as u64 * WORK_OF_A_SERIES;
         let blocks = self.view.blocks.iter().zip(series);
         let samples = blocks.map(|(live, series): (_, u64)| {
             let info = live.block.info();
@@ -318,7 +123,7 @@ impl SeriesSet {
             let each = info.samples as f64 / info.series.max(1) as f64;
             (each * series as f64 * (asked as f64 / span).min(1.0)) as u64
         });
-        samples.fold(all, u64::saturating_add)
+        samples.fold(self.work_of_series(), u64::saturating_add)
     }
 
     /// In so many parts, or fewer, of about as many series each, in their order.
@@ -333,6 +138,7 @@ impl SeriesSet {
             cursors,
             hiding,
             deletes,
+            suffices,
         } = self;
         let size = rest.len().div_ceil(parts.max(1)).max(1);
         let mut sets = Vec::new();
@@ -354,6 +160,7 @@ impl SeriesSet {
                 cursors: cursors.iter().map(|_| Cursor::default()).collect(),
                 hiding: Arc::clone(&hiding),
                 deletes: deletes.clone(),
+                suffices: suffices.clone(),
             });
             rest = after;
         }
@@ -364,34 +171,69 @@ impl SeriesSet {
     pub(crate) fn next_runs(&mut self) -> Option<Result<SeriesRuns>> {
         loop {
             let place = self.places.pop_front()?;
-            let mut runs = Vec::new();
-            let mut found = self.add_runs(&place, &mut runs);
-            let mut in_heads = matches!(place.source, Source::Heads(_));
-            while self
-                .places
-                .front()
-                .is_some_and(|next| next.labels == place.labels)
-            {
-                let Some(same) = self.places.pop_front() else {
+            let mut sources = vec![place.source];
+            while let Some(same) = self.places.pop_front() {
+                if same.labels != place.labels {
+                    self.places.push_front(same);
                     break;
-                };
-                found = found.and_then(|()| self.add_runs(&same, &mut runs));
-                in_heads |= matches!(same.source, Source::Heads(_));
+                }
+                sources.push(same.source);
             }
-            if let Err(error) = found.and_then(|()| self.held.guard().check()) {
-                return Some(Err(error));
-            }
-            if !in_heads {
-                let holes = self.late_holes(&self.deletes, &place.labels);
-                self.hiding.hide(&mut runs, 0, &holes);
-            }
-            if !runs.is_empty() {
-                return Some(Ok(SeriesRuns {
-                    labels: place.labels,
-                    runs,
-                }));
+            let found = self.runs_of(&place.labels, &sources);
+            let checked = found.and_then(|runs| self.held.guard().check().map(|()| runs));
+            match checked {
+                Err(error) => return Some(Err(error)),
+                Ok(runs) if runs.is_empty() => {}
+                Ok(runs) => {
+                    let labels = place.labels;
+                    return Some(Ok(SeriesRuns { labels, runs }));
+                }
             }
         }
+    }
+
+    /// The runs of a series, from where it is.
+    fn runs_of(&mut self, labels: &Labels, sources: &[Source]) -> Result<Vec<Run>> {
+        // The heads first: what they hold decides whether chunks of blocks may come as a sum.
+        let (mut frozen, mut live, mut holes) = (Vec::new(), Vec::new(), None);
+        for source in sources {
+            if let Source::Heads(id) = *source {
+                holes = Some(self.add_head_runs(id, labels, &mut frozen, &mut live));
+            }
+        }
+        let holes = holes.unwrap_or_else(|| self.late_holes(&self.deletes, labels));
+        let mut runs = Vec::new();
+        for source in sources {
+            if let Source::Block(number, ordinal) = *source {
+                let is_alone = || {
+                    let (min, max) = self.span(number);
+                    let heads = frozen.iter().chain(&live);
+                    holes.is_empty()
+                        && heads
+                            .into_iter()
+                            .all(|run| run.max_time < min || run.min_time > max)
+                        && sources.iter().all(|other| match *other {
+                            Source::Block(other, _) if other != number => {
+                                let other = self.span(other);
+                                other.1 < min || other.0 > max
+                            }
+                            _ => true,
+                        })
+                };
+                let suffices = self.suffices.clone().filter(|_| is_alone());
+                self.add_block_runs(number as usize, ordinal, suffices.as_deref(), &mut runs)?;
+            }
+        }
+        runs.append(&mut frozen);
+        self.hiding.hide(&mut runs, 0, &holes);
+        runs.append(&mut live);
+        Ok(runs)
+    }
+
+    /// First and last time of which a block may tell.
+    fn span(&self, number: u32) -> (i64, i64) {
+        let block = &self.view.blocks[number as usize].block;
+        (block.since(), block.max_time())
     }
 
     /// The first timestamp of the range that it is over: what is before has expired or is not asked
@@ -405,35 +247,43 @@ impl SeriesSet {
         self.held.guard().clone()
     }
 
-    fn add_runs(&mut self, place: &Place, runs: &mut Vec<Run>) -> Result<()> {
-        let (first, last) = (self.first, self.last);
-        match place.source {
-            Source::Block(number, ordinal) => {
-                let (number, start) = (number as usize, runs.len());
-                let block = &self.view.blocks[number].block;
-                let mut chunks = Vec::new();
-                let cursor = &mut self.cursors[number];
-                let last = self.reach.last(block, last);
-                block.chunks_with(cursor, ordinal, first, last, &mut chunks)?;
-                runs.extend(chunks.into_iter().map(|chunk| Run::of_chunk(block, chunk)));
-                let holes = self.hiding.in_block(number, ordinal);
-                self.hiding.hide(runs, start, &holes);
-            }
-            Source::Heads(id) => {
-                for (number, head) in self.view.frozen.iter().enumerate() {
-                    let start = runs.len();
-                    head.runs(id, first, last, runs);
-                    let holes = self.hiding.in_head(number, &place.labels);
-                    self.hiding.hide(runs, start, &holes);
-                }
-                let mut live = Vec::new();
-                let deletes = self.view.live.runs(id, first, last, &mut live);
-                let holes = self.late_holes(&deletes, &place.labels);
-                self.hiding.hide(runs, 0, &holes);
-                runs.append(&mut live);
-            }
-        }
+    fn add_block_runs(
+        &mut self,
+        number: usize,
+        ordinal: u32,
+        suffices: Option<&dyn Suffices>,
+        runs: &mut Vec<Run>,
+    ) -> Result<()> {
+        let block = &self.view.blocks[number].block;
+        let holes = self.hiding.in_block(number, ordinal);
+        let suffices = suffices.filter(|_| holes.is_empty());
+        let range = (self.first, self.reach.last(block, self.last));
+        let (start, mut chunks) = (runs.len(), Vec::new());
+        let cursor = &mut self.cursors[number];
+        block.chunks_or_sums(cursor, ordinal, range, suffices, &mut chunks)?;
+        runs.extend(chunks.into_iter().map(|chunk| Run::of_chunk(block, chunk)));
+        self.hiding.hide(runs, start, &holes);
         Ok(())
+    }
+
+    /// Adds the runs of a series in the frozen heads and in the live one; what deletes hide of all
+    /// but the live one.
+    fn add_head_runs(
+        &self,
+        id: u32,
+        labels: &Labels,
+        frozen: &mut Vec<Run>,
+        live: &mut Vec<Run>,
+    ) -> Holes {
+        let (first, last) = (self.first, self.last);
+        for (number, head) in self.view.frozen.iter().enumerate() {
+            let start = frozen.len();
+            head.runs(id, first, last, frozen);
+            let holes = self.hiding.in_head(number, labels);
+            self.hiding.hide(frozen, start, &holes);
+        }
+        let deletes = self.view.live.runs(id, first, last, live);
+        self.late_holes(&deletes, labels)
     }
 
     /// What those of `deletes` hide that came after the view: the live head has lost it already,
@@ -466,81 +316,5 @@ impl Iterator for SeriesSet {
                 Err(error) => return Some(Err(error)),
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
-
-    use treering_index::{LabelLimits, labels};
-
-    use super::*;
-    use crate::clock::Clock;
-    use crate::options::QueryLimits;
-    use crate::query::guard::{CancelToken, Pool};
-    use crate::registry::Limits;
-
-    /// A clock that notes, whenever it is asked, whether the registry can be written to.
-    #[derive(Debug)]
-    struct Witness {
-        registry: Arc<RwLock<Registry>>,
-        free: AtomicUsize,
-        taken: AtomicUsize,
-    }
-
-    impl Clock for Witness {
-        fn now(&self) -> i64 {
-            0
-        }
-
-        fn monotonic(&self) -> Duration {
-            let seen = match self.registry.try_write() {
-                Some(_) => &self.free,
-                None => &self.taken,
-            };
-            seen.fetch_add(1, Ordering::Relaxed);
-            Duration::ZERO
-        }
-    }
-
-    /// A query over all series once held the registry until it had the labels of each, and an
-    /// append with a new series waited for it.
-    #[test]
-    fn a_new_series_waits_for_no_more_than_a_thousand_labels() {
-        let limits = Limits {
-            series: u64::MAX,
-            own_series: u64::MAX,
-            bytes: u64::MAX,
-            labels: LabelLimits::default(),
-        };
-        let mut registry = Registry::new(limits, Arc::default());
-        let series = 2 * CHECK_EVERY + 1;
-        let ids: Vec<u32> = (0..series)
-            .map(|host| {
-                let labels = labels! { "__name__" => "cpu", "host" => host.to_string() };
-                registry.insert(&labels).unwrap()
-            })
-            .collect();
-        let registry = Arc::new(RwLock::new(registry));
-        let clock = Arc::new(Witness {
-            registry: Arc::clone(&registry),
-            free: AtomicUsize::new(0),
-            taken: AtomicUsize::new(0),
-        });
-        let (token, limits) = (CancelToken::new(), QueryLimits::default());
-        let pool = Arc::new(Pool::new(u64::MAX));
-        let guard = Guard::new(limits, token, Arc::clone(&clock) as Arc<dyn Clock>, pool);
-        let mut plan = Plan {
-            places: Vec::new(),
-            held: guard.hold(),
-            wanted: None,
-        };
-        plan.add_active(&ids, &registry, &Selector::metric("cpu"), &guard)
-            .unwrap();
-        assert_eq!(plan.places.len(), series);
-        assert_eq!(clock.taken.load(Ordering::Relaxed), 0);
-        assert!(clock.free.load(Ordering::Relaxed) > series / CHECK_EVERY);
     }
 }

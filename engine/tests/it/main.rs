@@ -22,6 +22,7 @@ mod readers;
 mod regressions;
 mod repair;
 mod snapshots;
+mod sums;
 mod support;
 mod verify;
 mod watch;

@@ -5,6 +5,7 @@ mod views;
 mod world;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -17,8 +18,8 @@ use crate::query::aggregate::{Aggregate, Function, aggregate};
 use crate::query::guard::Buffers;
 use crate::query::labels::{Listing, list};
 use crate::query::newest::Newest;
+use crate::query::plan::{Reach, select};
 use crate::query::run::{Run, SeriesRuns};
-use crate::query::select::{Reach, select};
 
 /// A change of the world.
 #[derive(Debug, Clone)]
@@ -202,6 +203,7 @@ fn check_aggregate(
     }
     let series = world.select(selector, (first, last));
     let guard = series.guard();
+    let series = series.summed(Arc::new(asked.summing((first, last), first).unwrap()));
     let runs = series.split_runs(3);
     let found = aggregate(runs, 2, asked, (first, last), first, &guard).unwrap();
     let plain = world.expected(selector, (first, last)).into_iter();

@@ -1,0 +1,309 @@
+//! Reading the entries of one series in a group of the directory.
+//!
+//! Input: the bytes of a group from the series on, and which chunks are wanted. Output: a
+//! [`ChunkRef`] for each of them, or sums of several where those will do. Invariant: the reader ends
+//! behind the series; a chunk lies inside the values section.
+
+use std::ops::Range;
+
+use treering_codec::varint::Reader;
+use treering_codec::{MAX_CHUNK_SAMPLES, Stats};
+
+use super::chunk_ref::{ChunkRef, Suffices, Values};
+use super::format::{
+    KIND_BITS, KIND_CONSTANT, KIND_PLAIN, KIND_STEPPED, KIND_SUMMED, STRIDDEN_CHUNKS,
+    STRIDE_CHUNKS, length,
+};
+
+/// What carries over from one series of a group to the next.
+#[derive(Debug, Default)]
+pub(super) struct Series {
+    pub(super) columns: Vec<u32>,
+    pub(super) expected: i64,
+    /// Offset in the values section of the next chunk.
+    pub(super) values: u64,
+    /// Where in the group the statistics of the last constant chunk are.
+    pub(super) constant: Option<usize>,
+}
+
+/// The chunks of the current columns that overlap a range of time.
+#[derive(Debug)]
+pub(super) struct Window {
+    pub(super) columns: Vec<u32>,
+    pub(super) first: i64,
+    pub(super) last: i64,
+    /// Index of the first of them.
+    pub(super) start: usize,
+    pub(super) spans: Vec<Span>,
+}
+
+/// What the column of a chunk tells.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub(super) min_time: i64,
+    pub(super) max_time: i64,
+    pub(super) count: u32,
+    pub(super) column: u32,
+}
+
+impl Window {
+    fn span(&self, index: usize) -> Option<Span> {
+        self.spans.get(index.checked_sub(self.start)?).copied()
+    }
+
+    fn chunks(&self) -> Range<usize> {
+        self.start..self.start + self.spans.len()
+    }
+
+    /// Those of `chunks`, if they all overlap the range.
+    fn spans(&self, chunks: &Range<usize>) -> Option<&[Span]> {
+        let start = chunks.start.checked_sub(self.start)?;
+        self.spans.get(start..start + chunks.len())
+    }
+}
+impl Series {
+    /// Reads the columns of the next series.
+    pub(super) fn read_columns(&mut self, reader: &mut Reader<'_>) -> treering_codec::Result<()> {
+        // Every chunk has an entry of at least one byte.
+        let chunks = reader.length(reader.remaining(), "more chunks than the group has bytes")?;
+        if chunks == 0 {
+            return match self.columns.is_empty() {
+                true => Err(malformed(reader, "a series without columns")),
+                false => Ok(()),
+            };
+        }
+        self.columns.clear();
+        while self.columns.len() < chunks {
+            let left = chunks - self.columns.len();
+            let first = self.expected.checked_add(reader.varint_i64()?);
+            let first = first
+                .and_then(|first| u32::try_from(first).ok())
+                .ok_or_else(|| malformed(reader, "a column number out of range"))?;
+            let run = match left {
+                1 => 1,
+                _ => reader.length(left, "a run of columns longer than the series")?,
+            };
+            if run == 0 {
+                return Err(malformed(reader, "an empty run of columns"));
+            }
+            self.columns.extend((first..=u32::MAX).take(run));
+            self.expected = i64::from(first) + run as i64;
+        }
+        Ok(())
+    }
+}
+
+/// What an entry tells.
+struct Entry {
+    values: Values,
+    summaries: u32,
+    stats: Option<Stats>,
+    is_stepped: bool,
+}
+
+/// The entries of one series.
+pub(super) struct Entries<'a> {
+    /// The whole group.
+    pub(super) group: &'a [u8],
+    /// The values section.
+    pub(super) values: &'a Range<u64>,
+    /// Nanoseconds of a step, or 0.
+    pub(super) step: i64,
+    /// Where the series begins in the group.
+    pub(super) base: usize,
+    /// Which chunks are wanted, if any.
+    pub(super) window: Option<&'a Window>,
+    /// Whether the sum of several will do.
+    pub(super) suffices: Option<&'a dyn Suffices>,
+}
+
+impl Entries<'_> {
+    /// Reads past the entries of `chunks` chunks; appends the wanted ones.
+    pub(super) fn read(
+        &self,
+        reader: &mut Reader<'_>,
+        chunks: usize,
+        series: &mut Series,
+        out: &mut Vec<ChunkRef>,
+    ) -> treering_codec::Result<()> {
+        if chunks < STRIDDEN_CHUNKS {
+            return self.read_some(reader, 0..chunks, series, out);
+        }
+        let wanted = self.window.map_or(0..0, Window::chunks);
+        let mut start = 0;
+        while start < chunks {
+            let what = "a stride of more chunks than are left";
+            let head = reader.length(2 * STRIDE_CHUNKS.min(chunks - start) + 1, what)?;
+            if head < 2 {
+                return Err(malformed(reader, "a stride without chunks"));
+            }
+            let stride = start..start + head / 2;
+            start = stride.end;
+            let bytes = reader.length(reader.remaining(), "a stride leaves its group")?;
+            let values = reader.varint()?;
+            let sum = match head & 1 {
+                1 => self.read_sum(reader, &stride)?,
+                _ => None,
+            };
+            let after = series.values.saturating_add(values);
+            let end = reader.remaining().saturating_sub(bytes);
+            series.constant = None;
+            if stride.end <= wanted.start || stride.start >= wanted.end {
+                reader.take(bytes)?;
+            } else if let Some(sum) = sum {
+                out.push(sum);
+                reader.take(bytes)?;
+            } else {
+                self.read_some(reader, stride, series, out)?;
+                if reader.remaining() != end || series.values != after {
+                    return Err(malformed(reader, "a stride is not as long as it says"));
+                }
+            }
+            series.values = after;
+        }
+        series.constant = None;
+        Ok(())
+    }
+
+    /// Reads the statistics of a stride; what they sum up, if that will do.
+    fn read_sum(
+        &self,
+        reader: &mut Reader<'_>,
+        stride: &Range<usize>,
+    ) -> treering_codec::Result<Option<ChunkRef>> {
+        let spans = self.window.zip(self.suffices);
+        let spans = spans.and_then(|(window, _)| window.spans(stride));
+        // The count of a stride that is not wanted is not known; any does to find the end.
+        let all = (stride.len() * MAX_CHUNK_SAMPLES) as u32;
+        let count = spans.map_or(all, |spans| spans.iter().map(|span| span.count).sum());
+        let stats = Stats::decode(reader, count)?;
+        let sum = |(first, last): (&Span, &Span)| ChunkRef {
+            min_time: first.min_time,
+            max_time: last.max_time,
+            count,
+            column: first.column,
+            values: Values::Summed,
+            summaries: 0,
+            stats: Some(stats),
+            step: 0,
+        };
+        let sum = spans
+            .and_then(|spans| spans.first().zip(spans.last()))
+            .map(sum);
+        let is_enough = |sum: &ChunkRef| {
+            let enough = self
+                .suffices
+                .map(|it| it.suffices(&stats, sum.min_time, sum.max_time));
+            enough.unwrap_or(false)
+        };
+        Ok(sum.filter(is_enough))
+    }
+
+    fn read_some(
+        &self,
+        reader: &mut Reader<'_>,
+        chunks: Range<usize>,
+        series: &mut Series,
+        out: &mut Vec<ChunkRef>,
+    ) -> treering_codec::Result<()> {
+        for index in chunks {
+            let span = self.window.and_then(|window| window.span(index));
+            // The count of a chunk that is passed over is not known; any does to find its end.
+            let samples = span.map_or(MAX_CHUNK_SAMPLES as u32, |span| span.count);
+            let entry = self.read_entry(reader, samples, series)?;
+            if let Some(span) = span {
+                out.push(ChunkRef {
+                    min_time: span.min_time,
+                    max_time: span.max_time,
+                    count: span.count,
+                    column: span.column,
+                    values: entry.values,
+                    summaries: entry.summaries,
+                    stats: entry.stats,
+                    step: if entry.is_stepped { self.step } else { 0 },
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn read_entry(
+        &self,
+        reader: &mut Reader<'_>,
+        samples: u32,
+        series: &mut Series,
+    ) -> treering_codec::Result<Entry> {
+        let tag = reader.varint()?;
+        let (kind, number) = (tag & ((1 << KIND_BITS) - 1), tag >> KIND_BITS);
+        let mut summaries = 0;
+        let stats = match kind {
+            KIND_CONSTANT => {
+                let stats = self.read_constant(reader, samples, number, series)?;
+                return Ok(Entry {
+                    values: Values::Constant(stats.first),
+                    summaries,
+                    stats: Some(stats),
+                    is_stepped: false,
+                });
+            }
+            KIND_SUMMED => Some(Stats::decode(reader, samples)?),
+            KIND_PLAIN => None,
+            KIND_STEPPED if self.step > 0 => {
+                let most = usize::try_from(number).unwrap_or(usize::MAX);
+                let what = "step summaries longer than their chunk";
+                summaries = reader.length(most.min(u32::MAX as usize), what)? as u32;
+                let what = "more samples than a chunk can count";
+                let samples = reader.length(u32::MAX as usize, what)? as u32;
+                Some(Stats::decode(reader, samples)?)
+            }
+            _ => return Err(malformed(reader, "an unknown kind of chunk entry")),
+        };
+        let end = series
+            .values
+            .checked_add(number)
+            .filter(|end| *end <= length(self.values));
+        let (end, bytes) = end
+            .zip(u32::try_from(number).ok())
+            .ok_or_else(|| malformed(reader, "a chunk leaves the values section"))?;
+        let offset = self.values.start + series.values;
+        series.values = end;
+        let bytes = bytes - summaries;
+        Ok(Entry {
+            values: Values::Encoded { offset, bytes },
+            summaries,
+            stats,
+            is_stepped: kind == KIND_STEPPED,
+        })
+    }
+
+    fn read_constant(
+        &self,
+        reader: &mut Reader<'_>,
+        samples: u32,
+        number: u64,
+        series: &mut Series,
+    ) -> treering_codec::Result<Stats> {
+        let stats = match (number, series.constant) {
+            (0, _) => {
+                series.constant = Some(self.base + reader.offset());
+                Stats::decode(reader, samples)?
+            }
+            (1, Some(at)) => {
+                let before = self.group.get(at..).unwrap_or_default();
+                Stats::decode(&mut Reader::new(before), samples)?
+            }
+            _ => return Err(malformed(reader, "a constant without a value")),
+        };
+        if stats.stale != 0 {
+            return Err(malformed(reader, "a constant with stale markers"));
+        }
+        Ok(stats)
+    }
+}
+
+fn malformed(reader: &Reader<'_>, what: &'static str) -> treering_codec::Error {
+    treering_codec::Error::Malformed {
+        offset: reader.offset(),
+        what,
+    }
+}

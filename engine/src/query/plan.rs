@@ -1,0 +1,306 @@
+//! Plans a query: which series it is about, and where each of them is.
+//!
+//! Input: a view, the registry, a selector, a range. Output: a [`SeriesSet`] with a place for each
+//! series in each block and in the heads, in the order of labels. What it takes is counted before.
+
+use std::sync::Arc;
+
+use treering_index::{Labels, Selector};
+
+use super::guard::{Guard, Held};
+use super::hiding::{CHECK_EVERY, Hiding};
+use super::select::SeriesSet;
+use crate::block::{Block, Cursor, step_bounds};
+use crate::error::Result;
+use crate::head::Deletes;
+use crate::registry::Registry;
+use crate::sync::RwLock;
+use crate::view::View;
+
+/// Which runs a query has use for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Those with samples in the range.
+    Samples,
+    /// Those too whose rows of steps stand for samples in the range, though they lie after it.
+    Steps,
+}
+
+impl Reach {
+    /// The last timestamp of use in `block`, of a range that ends at `last`.
+    pub(super) fn last(self, block: &Block, last: i64) -> i64 {
+        let step = block.info().meta.step_nanos();
+        if self == Self::Samples || step == 0 {
+            return last;
+        }
+        step_bounds(last, step).1
+    }
+}
+
+/// One series in one block, or in the heads.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) labels: Labels,
+    pub(super) source: Source,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Source {
+    /// Index into the view's blocks, ordinal in the block.
+    Block(u32, u32),
+    /// Id in the registry.
+    Heads(u32),
+}
+
+/// Plans the series of `selector` that may have samples in `first..=last`, and with
+/// [`Reach::Steps`] those that stand for such samples.
+pub(crate) fn select(
+    view: Arc<View>,
+    registry: &RwLock<Registry>,
+    selector: &Selector,
+    range: (i64, i64),
+    reach: Reach,
+    guard: Guard,
+) -> Result<SeriesSet> {
+    plan(view, registry, selector, range, guard, (reach, None))
+}
+
+/// Which series are wanted, of those that a selector selects.
+pub(crate) type Wanted<'a> = &'a dyn Fn(&Labels) -> bool;
+
+/// As [`select`], without the series that are not wanted: they take no memory.
+pub(crate) fn select_some(
+    view: Arc<View>,
+    registry: &RwLock<Registry>,
+    selector: &Selector,
+    range: (i64, i64),
+    guard: Guard,
+    wanted: Option<Wanted<'_>>,
+) -> Result<SeriesSet> {
+    plan(
+        view,
+        registry,
+        selector,
+        range,
+        guard,
+        (Reach::Samples, wanted),
+    )
+}
+
+fn plan(
+    view: Arc<View>,
+    registry: &RwLock<Registry>,
+    selector: &Selector,
+    (first, last): (i64, i64),
+    guard: Guard,
+    (reach, wanted): (Reach, Option<Wanted<'_>>),
+) -> Result<SeriesSet> {
+    let mut plan = Plan {
+        places: Vec::new(),
+        held: guard.hold(),
+        wanted,
+    };
+    let lasts = view.blocks.iter().map(|live| reach.last(&live.block, last));
+    let hiding = Hiding::of(&view, (first, lasts.fold(last, i64::max)), &guard)?;
+    for (number, live) in view.blocks.iter().enumerate() {
+        let block = &live.block;
+        if block.min_time() > reach.last(block, last) || block.max_time() < first {
+            continue;
+        }
+        let index = block.index()?;
+        let ordinals = index.select(selector.matchers())?;
+        let ordinals = hiding.outside(number, live, ordinals);
+        plan.expect(ordinals.len())?;
+        let mut labels = index.labels()?;
+        for (done, ordinal) in ordinals.iter().enumerate() {
+            if done % CHECK_EVERY == 0 {
+                guard.check()?;
+            }
+            let source = Source::Block(number as u32, ordinal);
+            plan.add(labels.labels(ordinal)?, source)?;
+        }
+    }
+    let (active, deletes) = active(&view, first, last);
+    plan.add_active(&active, registry, selector, &guard)?;
+    let Plan {
+        mut places, held, ..
+    } = plan;
+    places.sort_by(|a, b| a.labels.cmp(&b.labels).then(a.source.cmp(&b.source)));
+    let series = places.chunk_by(|a, b| a.labels == b.labels).count();
+    guard.series(series as u64)?;
+    let cursors = view.blocks.iter().map(|_| Cursor::default()).collect();
+    Ok(SeriesSet {
+        view,
+        first,
+        last,
+        reach,
+        held,
+        places: places.into(),
+        cursors,
+        hiding: Arc::new(hiding),
+        deletes,
+        suffices: None,
+    })
+}
+/// Estimate of what one place of the plan takes, labels included.
+pub(super) const PLACE_BYTES: u64 = 256;
+
+/// The ids of the series with samples in the heads that may lie in `first..=last`, ascending, and
+/// the deletes that came before.
+fn active(view: &View, first: i64, last: i64) -> (Vec<u32>, Deletes) {
+    loop {
+        let before = view.live.deletes();
+        let active = active_now(view, first, last);
+        // A delete in between took series out of some shards and not yet of others.
+        if view.live.deletes().len() == before.len() {
+            return (active, before);
+        }
+    }
+}
+
+fn active_now(view: &View, first: i64, last: i64) -> Vec<u32> {
+    let mut active: Vec<u32> = Vec::new();
+    for head in view.heads() {
+        let range = head.time_range();
+        if range.is_some_and(|(min, max)| min <= last && max >= first) {
+            active.extend(head.active(first, last));
+        }
+    }
+    active.sort_unstable();
+    active.dedup();
+    active
+}
+
+/// The places found so far, and the memory that they take.
+struct Plan<'a> {
+    places: Vec<Place>,
+    held: Held,
+    /// Which series are wanted; all of them without.
+    wanted: Option<Wanted<'a>>,
+}
+
+impl Plan<'_> {
+    /// Counts the memory of `most` places, or leaves it to [`Plan::add`] when not all are wanted.
+    fn expect(&mut self, most: usize) -> Result<()> {
+        match self.wanted {
+            Some(_) => Ok(()),
+            None => self.held.add(most as u64 * PLACE_BYTES),
+        }
+    }
+
+    /// Adds a place, if its series is wanted.
+    fn add(&mut self, labels: Labels, source: Source) -> Result<()> {
+        if let Some(wanted) = self.wanted {
+            if !wanted(&labels) {
+                return Ok(());
+            }
+            self.held.add(PLACE_BYTES)?;
+        }
+        self.places.push(Place { labels, source });
+        Ok(())
+    }
+
+    /// Adds those series of `active` (ids, ascending) that `selector` selects.
+    fn add_active(
+        &mut self,
+        active: &[u32],
+        registry: &RwLock<Registry>,
+        selector: &Selector,
+        guard: &Guard,
+    ) -> Result<()> {
+        if active.is_empty() {
+            return Ok(());
+        }
+        let selected = registry.read().index().select(selector.matchers());
+        self.expect(selected.len().min(active.len()))?;
+        let mut wanted = active.iter().copied().filter(|&id| selected.contains(id));
+        loop {
+            guard.check()?;
+            // Locked anew for so many series: an append that brings a new one waits no longer.
+            let registry = registry.read();
+            for _ in 0..CHECK_EVERY {
+                let Some(id) = wanted.next() else {
+                    return Ok(());
+                };
+                if let Some(labels) = registry.index().labels(id) {
+                    self.add(labels, Source::Heads(id))?;
+                }
+            }
+        }
+    }
+}
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use treering_index::{LabelLimits, labels};
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::options::QueryLimits;
+    use crate::query::guard::{CancelToken, Pool};
+    use crate::registry::Limits;
+
+    /// A clock that notes, whenever it is asked, whether the registry can be written to.
+    #[derive(Debug)]
+    struct Witness {
+        registry: Arc<RwLock<Registry>>,
+        free: AtomicUsize,
+        taken: AtomicUsize,
+    }
+
+    impl Clock for Witness {
+        fn now(&self) -> i64 {
+            0
+        }
+
+        fn monotonic(&self) -> Duration {
+            let seen = match self.registry.try_write() {
+                Some(_) => &self.free,
+                None => &self.taken,
+            };
+            seen.fetch_add(1, Ordering::Relaxed);
+            Duration::ZERO
+        }
+    }
+
+    /// A query over all series once held the registry until it had the labels of each, and an
+    /// append with a new series waited for it.
+    #[test]
+    fn a_new_series_waits_for_no_more_than_a_thousand_labels() {
+        let limits = Limits {
+            series: u64::MAX,
+            own_series: u64::MAX,
+            bytes: u64::MAX,
+            labels: LabelLimits::default(),
+        };
+        let mut registry = Registry::new(limits, Arc::default());
+        let series = 2 * CHECK_EVERY + 1;
+        let ids: Vec<u32> = (0..series)
+            .map(|host| {
+                let labels = labels! { "__name__" => "cpu", "host" => host.to_string() };
+                registry.insert(&labels).unwrap()
+            })
+            .collect();
+        let registry = Arc::new(RwLock::new(registry));
+        let clock = Arc::new(Witness {
+            registry: Arc::clone(&registry),
+            free: AtomicUsize::new(0),
+            taken: AtomicUsize::new(0),
+        });
+        let (token, limits) = (CancelToken::new(), QueryLimits::default());
+        let pool = Arc::new(Pool::new(u64::MAX));
+        let guard = Guard::new(limits, token, Arc::clone(&clock) as Arc<dyn Clock>, pool);
+        let mut plan = Plan {
+            places: Vec::new(),
+            held: guard.hold(),
+            wanted: None,
+        };
+        plan.add_active(&ids, &registry, &Selector::metric("cpu"), &guard)
+            .unwrap();
+        assert_eq!(plan.places.len(), series);
+        assert_eq!(clock.taken.load(Ordering::Relaxed), 0);
+        assert!(clock.free.load(Ordering::Relaxed) > series / CHECK_EVERY);
+    }
+}
