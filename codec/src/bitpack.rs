@@ -27,24 +27,62 @@ pub(crate) const fn packed_len(count: usize, width: u8) -> usize {
     (count * width as usize).div_ceil(8)
 }
 
-/// Appends each value, of `width` (0 to 64) bits, to `out`.
-pub(crate) fn pack(values: impl Iterator<Item = u64>, width: u8, out: &mut Vec<u8>) {
+/// Appends what `number` makes of each value, of `width` (0 to 64) bits, to `out`.
+#[inline]
+pub(crate) fn pack<T: Copy>(values: &[T], number: impl Fn(T) -> u64, width: u8, out: &mut Vec<u8>) {
     if width == 0 {
         return;
     }
-    let (mut pending, mut fill) = (0u64, 0u32);
-    for value in values {
-        pending |= value << fill;
-        fill += u32::from(width);
-        if fill >= 64 {
-            out.extend_from_slice(&pending.to_le_bytes());
-            fill -= 64;
-            // What of the value is over: nothing at 0, also where that shifts by all 64 bits.
-            pending = value.checked_shr(u32::from(width) - fill).unwrap_or(0);
+    // So many values end at a whole byte.
+    for block in values.chunks(BLOCK_SAMPLES) {
+        let mut numbers = [0; BLOCK_SAMPLES];
+        for (place, &value) in numbers.iter_mut().zip(block) {
+            *place = number(value);
+        }
+        pack_block(&mut numbers, block.len(), width, out);
+    }
+}
+
+/// Appends the first `count` of `numbers`, after which there are zeros; they are lost.
+fn pack_block(numbers: &mut [u64; BLOCK_SAMPLES], count: usize, width: u8, out: &mut Vec<u8>) {
+    let end = packed_len(count, width);
+    // Neighbours are joined until there are few left to be put one behind the other.
+    let (mut count, mut width) = (count, u32::from(width));
+    while width <= u32::from(MAX_WIDTH) / 2 && count > 1 {
+        count = count.div_ceil(2);
+        for index in 0..count.min(BLOCK_SAMPLES / 2) {
+            numbers[index] = numbers[2 * index] | numbers[2 * index + 1] << width;
+        }
+        // What is left of an odd one's pair.
+        if let Some(after) = numbers.get_mut(count) {
+            *after = 0;
+        }
+        width *= 2;
+    }
+    let mut bytes = [0; 8 * BLOCK_SAMPLES + 8];
+    let (mut at, mut fill) = (0, 0);
+    // What does not fill a byte yet: less than eight bits, so that 56 more fit.
+    let mut rest = 0;
+    for &number in numbers.iter().take(count) {
+        let parts = match width <= u32::from(MAX_WIDTH) {
+            true => [(number, width), (0, 0)],
+            false => [
+                (number & u64::from(u32::MAX), 32),
+                (number >> 32, width - 32),
+            ],
+        };
+        for (part, width) in parts {
+            rest |= part << fill;
+            if let Some(places) = bytes.get_mut(at..).and_then(|all| all.first_chunk_mut()) {
+                *places = u64::to_le_bytes(rest);
+            }
+            fill += width;
+            at += (fill / 8) as usize;
+            rest >>= fill & !7;
+            fill %= 8;
         }
     }
-    let tail = fill.div_ceil(8) as usize;
-    out.extend(pending.to_le_bytes().iter().take(tail));
+    out.extend_from_slice(bytes.get(..end).unwrap_or_default());
 }
 
 /// Takes `count` numbers of `width` (at most [`MAX_WIDTH`]) bits, not yet unpacked, each to be
@@ -181,7 +219,7 @@ mod tests {
             ) {
                 let mask = (1u64 << width) - 1;
                 let mut bytes = Vec::new();
-                pack(values.iter().map(|value| value & mask), width, &mut bytes);
+                pack(&values, |value| value & mask, width, &mut bytes);
                 let packed = bytes.len();
                 prop_assert_eq!(packed, packed_len(values.len(), width));
                 bytes.resize(packed + tail, 0xff);

@@ -41,8 +41,7 @@ fn put_block(values: &[i64], last_base: &mut i64, out: &mut Vec<u8>) {
     if plan.patches > 0 {
         patches::put(values, &plan, out);
     }
-    let body = values.iter().map(|&value| plan.low(value));
-    bitpack::pack(body, plan.width, out);
+    bitpack::pack(values, |value| plan.low(value), plan.width, out);
 }
 
 /// Reads blocks one after the other.

@@ -23,7 +23,7 @@ use crate::{number, split, xor};
 pub(crate) const TRANSFORMS: [Transform; 3] =
     [Transform::Plain, Transform::First, Transform::Second];
 /// Values looked at to find the decimal scale.
-const PROBES: usize = 32;
+pub(crate) const PROBES: usize = 32;
 /// At most one value in so many is patched.
 pub(crate) const PATCH_SHARE: usize = 12;
 /// Bits per value of the best encoding so far above which others are tried: dictionaries, mappings
@@ -48,10 +48,10 @@ pub(crate) type Patch = (usize, f64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Candidate {
     /// At this scale.
-    Decimal(u8),
-    Dictionary,
-    Near(Near),
-    Ordered,
+    Decimal(u8, Transform),
+    Dictionary(Transform),
+    Near(Near, Transform),
+    Ordered(Transform),
     Xor,
     /// With tails of so many bits.
     Split(u8),
@@ -109,10 +109,7 @@ impl Room {
         self.stage = stage;
         self.best.clear();
         let first = column.first().copied().unwrap_or(0.0);
-        if column
-            .iter()
-            .all(|value| value.to_bits() == first.to_bits())
-        {
+        if is_constant(column, first) {
             self.patches.clear();
             self.patches.extend_from_slice(stale);
             return self.offer(Encoding::Constant, |_, out| number::put(out, first));
@@ -150,18 +147,24 @@ impl Room {
             }
             self.misfits.clear();
             match candidate {
-                Candidate::Decimal(scale) => self.try_decimals(column, scale, stale),
-                Candidate::Dictionary => {
-                    self.merge_patches(stale);
-                    self.offer(Encoding::Dictionary, dictionary::put);
+                Candidate::Decimal(scale, transform) => {
+                    self.try_decimals(column, (scale, transform), stale);
                 }
-                Candidate::Near(near) => self.try_near(column, near, stale),
+                Candidate::Dictionary(transform) => {
+                    self.merge_patches(stale);
+                    self.offer(Encoding::Dictionary, |room, out| {
+                        dictionary::put(room, transform, out);
+                    });
+                }
+                Candidate::Near(near, transform) => {
+                    self.try_near(column, (near, transform), stale);
+                }
                 Candidate::Split(tail) => self.try_split(column, tail, stale),
                 Candidate::Xor => {
                     self.merge_patches(stale);
                     self.offer(Encoding::Xor, |_, out| xor::put(column, out));
                 }
-                Candidate::Ordered => self.try_ordered(column, stale),
+                Candidate::Ordered(transform) => self.try_ordered(column, transform, stale),
             }
         }
         candidates.clear();
@@ -214,15 +217,22 @@ impl Room {
         self.trial = bytes;
     }
 
-    /// Appends `values` as a sequence.
-    pub(crate) fn put_sequence(&mut self, values: &[i64], out: &mut Vec<u8>) {
-        self.sequences.put(values, &TRANSFORMS, self.stage, out);
+    /// Appends `values` as a sequence, by the transform that is `known` to be the best.
+    pub(crate) fn put_sequence(
+        &mut self,
+        values: &[i64],
+        known: Option<Transform>,
+        out: &mut Vec<u8>,
+    ) {
+        let transforms = (TRANSFORMS.as_slice(), known);
+        self.sequences.put(values, transforms, self.stage, out);
     }
 
     /// Appends `values` as a sequence without differences.
     pub(crate) fn put_plain(&mut self, values: &[i64], out: &mut Vec<u8>) {
         let transforms = [Transform::Plain];
-        self.sequences.put(values, &transforms, self.stage, out);
+        let transforms = (transforms.as_slice(), None);
+        self.sequences.put(values, transforms, self.stage, out);
     }
 
     /// Sets the patches: `stale` and the misfits, of which a stale marker is what belongs there.
@@ -266,43 +276,60 @@ impl Room {
         };
         self.scale = all;
         for scale in std::iter::once(all).chain((most < all).then_some(most)) {
-            let bits = self.scale_cost(column, scale);
-            self.expect(Candidate::Decimal(scale), bits, sampled(column), column);
+            let (bits, transform) = self.scale_cost(column, scale);
+            let candidate = Candidate::Decimal(scale, transform);
+            self.expect(candidate, bits, sampled(column), column);
         }
     }
 
     /// Offers the column at `scale`, or at a wider one that some values ask for.
-    fn try_decimals(&mut self, column: &[f64], scale: u8, stale: &[Patch]) {
-        let mut wider = self.try_scale(column, scale, stale);
+    fn try_decimals(
+        &mut self,
+        column: &[f64],
+        (scale, transform): (u8, Transform),
+        stale: &[Patch],
+    ) {
+        let mut wider = self.try_scale(column, (scale, transform), stale);
         // One more value may ask for a wider scale each time, but not for ever.
         for _ in 0..2 {
             // There are misfits beyond what patches may hold, or each costs as much as many digits.
-            wider = wider.and_then(|wider| self.try_scale(column, wider, stale));
+            wider = wider.and_then(|wider| self.try_scale(column, (wider, transform), stale));
         }
     }
 
-    /// Bits that a sample of the column takes at `scale`, roughly.
-    fn scale_cost(&mut self, column: &[f64], scale: u8) -> usize {
+    /// Bits that a sample of the column takes at `scale`, roughly, and by which transform.
+    fn scale_cost(&mut self, column: &[f64], scale: u8) -> (usize, Transform) {
+        let parts = parts(column);
         let mut ints = std::mem::take(&mut self.ints);
-        let mut bits = 0;
-        for part in parts(column) {
-            ints.clear();
+        ints.clear();
+        let mut misfits = 0;
+        for part in parts {
+            let start = ints.len();
+            if decimal::extend_ints(part, scale, &mut ints) {
+                continue;
+            }
+            ints.truncate(start);
             let mut last = 0;
             for &value in part {
                 match decimal::to_int(value, scale) {
                     Some(int) => last = int,
-                    None => bits += MISFIT_BITS,
+                    None => misfits += 1,
                 }
                 ints.push(last);
             }
-            bits += self.sequences.cost(&ints, &TRANSFORMS);
         }
+        let (bits, transform) = self.sequences.cost(&ints, parts[0].len(), &TRANSFORMS);
         self.ints = ints;
-        bits
+        (bits + misfits * MISFIT_BITS, transform)
     }
 
     /// Offers the column at `scale`; returns a larger scale that values it refused would fit.
-    fn try_scale(&mut self, column: &[f64], scale: u8, stale: &[Patch]) -> Option<u8> {
+    fn try_scale(
+        &mut self,
+        column: &[f64],
+        (scale, transform): (u8, Transform),
+        stale: &[Patch],
+    ) -> Option<u8> {
         let mut wider = None;
         let mut ints = std::mem::take(&mut self.ints);
         ints.clear();
@@ -333,7 +360,7 @@ impl Room {
         self.merge_patches(stale);
         self.offer(Encoding::Decimal, |room, out| {
             out.push(scale);
-            room.put_sequence(&ints, out);
+            room.put_sequence(&ints, Some(transform), out);
         });
         self.ints = ints;
         wider
@@ -351,93 +378,108 @@ impl Room {
             return;
         }
         self.distinct.sort();
-        let mut bits = 0;
-        for part in parts(self.distinct.indexes()) {
-            bits += self.sequences.cost(part, &TRANSFORMS);
-        }
+        let (mut ints, sample) = (
+            std::mem::take(&mut self.ints),
+            parts(self.distinct.indexes()),
+        );
+        ints.clear();
+        ints.extend(sample.into_iter().flatten());
+        let (bits, transform) = self.sequences.cost(&ints, sample[0].len(), &TRANSFORMS);
+        self.ints = ints;
         let own = self.distinct.found().len() * ENTRY_BITS;
         let own = own * sampled(column) / column.len().max(1);
-        self.expect(Candidate::Dictionary, bits + own, sampled(column), column);
+        let candidate = Candidate::Dictionary(transform);
+        self.expect(candidate, bits + own, sampled(column), column);
     }
 
     /// Looks for fractions that the values are only near to.
     fn expect_near(&mut self, column: &[f64]) {
         let sample = parts(column);
-        let mut best: Option<(usize, Near)> = None;
+        let mut best: Option<(usize, Candidate)> = None;
         for near in Near::candidates(probes(column)) {
-            if let Some(cost) = self.near_cost(near, &sample)
+            if let Some((cost, transform)) = self.near_cost(near, &sample)
                 && best.is_none_or(|best| cost < best.0)
             {
-                best = Some((cost, near));
+                best = Some((cost, Candidate::Near(near, transform)));
             }
         }
         let most = NEAR_FROM * sampled(column);
         if best.is_none_or(|(bits, _)| bits > most)
             && let Some(near) = Near::quotient(probes(column))
-            && let Some(cost) = self.near_cost(near, &sample)
+            && let Some((cost, transform)) = self.near_cost(near, &sample)
             && best.is_none_or(|best| cost < best.0)
         {
-            best = Some((cost, near));
+            best = Some((cost, Candidate::Near(near, transform)));
         }
-        if let Some((bits, near)) = best {
-            self.expect(Candidate::Near(near), bits, sampled(column), column);
+        if let Some((bits, candidate)) = best {
+            self.expect(candidate, bits, sampled(column), column);
         }
     }
 
-    fn try_near(&mut self, column: &[f64], near: Near, stale: &[Patch]) {
+    fn try_near(&mut self, column: &[f64], (near, transform): (Near, Transform), stale: &[Patch]) {
         let mut ints = std::mem::take(&mut self.ints);
         let mut corrections = std::mem::take(&mut self.others);
+        ints.clear();
+        corrections.clear();
         near.map(column, &mut ints, &mut corrections, &mut self.misfits);
         if self.misfits.len() <= column.len() / PATCH_SHARE {
             self.merge_patches(stale);
             self.offer(near.encoding(), |room, out| {
-                near.put(&ints, &corrections, room, out);
+                near.put((&ints, transform), &corrections, room, out);
             });
         }
         (self.ints, self.others) = (ints, corrections);
     }
 
-    /// Bits that the sample takes by `near`; `None` when too little of it is near.
-    fn near_cost(&mut self, near: Near, sample: &[&[f64]; 2]) -> Option<usize> {
-        let mut bits = 0;
+    /// Bits that the sample takes by `near`, and by which transform; `None` when too little of it
+    /// is near.
+    fn near_cost(&mut self, near: Near, sample: &[&[f64]; 2]) -> Option<(usize, Transform)> {
+        self.ints.clear();
+        self.others.clear();
+        let mut misfits = 0;
         for part in sample {
             self.misfits.clear();
             near.map(part, &mut self.ints, &mut self.others, &mut self.misfits);
             if self.misfits.len() > part.len() / PATCH_SHARE {
                 return None;
             }
-            bits += self.sequences.cost(&self.ints, &TRANSFORMS)
-                + self.sequences.cost(&self.others, &[Transform::Plain])
-                + self.misfits.len() * MISFIT_BITS;
+            misfits += self.misfits.len();
         }
-        Some(bits)
+        let cut = sample[0].len();
+        let (bits, transform) = self.sequences.cost(&self.ints, cut, &TRANSFORMS);
+        let (own, _) = self.sequences.cost(&self.others, cut, &[Transform::Plain]);
+        Some((bits + own + misfits * MISFIT_BITS, transform))
     }
 
     /// Looks at what uses the bits of the floats.
     fn expect_bits(&mut self, column: &[f64]) {
         let sample = parts(column);
-        let (mut ordered, mut xor) = (0, 0);
+        let mut xor = 0;
+        self.ints.clear();
         for part in sample {
-            self.ints.clear();
             self.ints
                 .extend(part.iter().map(|&value| to_ordered(value)));
-            ordered += self.sequences.cost(&self.ints, &TRANSFORMS);
             self.trial.clear();
             xor::put(part, &mut self.trial);
             xor += self.trial.len() * 8;
         }
-        self.expect(Candidate::Ordered, ordered, sampled(column), column);
+        let cut = sample[0].len();
+        let (ordered, transform) = self.sequences.cost(&self.ints, cut, &TRANSFORMS);
+        let candidate = Candidate::Ordered(transform);
+        self.expect(candidate, ordered, sampled(column), column);
         self.expect(Candidate::Xor, xor, sampled(column), column);
         let (bits, tail) = split::cost(&sample, column.len());
         self.candidates.push((bits, Candidate::Split(tail)));
     }
 
-    fn try_ordered(&mut self, column: &[f64], stale: &[Patch]) {
+    fn try_ordered(&mut self, column: &[f64], transform: Transform, stale: &[Patch]) {
         self.merge_patches(stale);
         let mut ints = std::mem::take(&mut self.ints);
         ints.clear();
         ints.extend(column.iter().map(|&value| to_ordered(value)));
-        self.offer(Encoding::Ordered, |room, out| room.put_sequence(&ints, out));
+        self.offer(Encoding::Ordered, |room, out| {
+            room.put_sequence(&ints, Some(transform), out);
+        });
         self.ints = ints;
     }
 
@@ -450,6 +492,15 @@ impl Room {
             });
         }
     }
+}
+
+/// Whether all of `column` is `first`, bit for bit.
+fn is_constant(column: &[f64], first: f64) -> bool {
+    let changes = |block: &[f64]| {
+        let differences = block.iter().map(|value| value.to_bits() ^ first.to_bits());
+        differences.fold(0, |all, difference| all | difference)
+    };
+    column.chunks(64).all(|block| changes(block) == 0)
 }
 
 /// Values in the sample that costs are expected by.

@@ -8,6 +8,7 @@ use crate::decimal::{self, MAX_SCALE};
 use crate::limits::MAX_DICTIONARY;
 use crate::residuals;
 use crate::sealed::{Encoding, from_ordered, to_ordered};
+use crate::sequence::Transform;
 use crate::varint::{put_bytes, put_u64};
 
 /// Places of the hash table: at least twice the values.
@@ -97,14 +98,15 @@ impl Distinct {
     }
 }
 
-/// Appends what comes after the tag, of the distinct values that `room` found and sorted.
-pub(crate) fn put(room: &mut Room, out: &mut Vec<u8>) {
+/// Appends what comes after the tag, of the distinct values that `room` found and sorted, their
+/// indexes by `transform`.
+pub(crate) fn put(room: &mut Room, transform: Transform, out: &mut Vec<u8>) {
     let distinct = std::mem::take(&mut room.distinct);
     let ordered = distinct.found();
     let values: Vec<f64> = ordered.iter().map(|&int| from_ordered(int)).collect();
     put_u64(out, values.len() as u64);
     put_bytes(out, &values_of(&values));
-    room.put_sequence(distinct.indexes(), out);
+    room.put_sequence(distinct.indexes(), Some(transform), out);
     room.distinct = distinct;
 }
 

@@ -5,9 +5,10 @@
 //! integers over a count or a time, which is no power of ten. Input: floats. Output: two columns of
 //! integers. Invariant: what is not exactly given back by the decoder's own arithmetic is a misfit.
 
-use crate::choose::{PATCH_SHARE, Patch, Room};
+use crate::choose::{PATCH_SHARE, PROBES, Patch, Room};
 use crate::decimal::{self, MAX_SCALE};
 use crate::sealed::Encoding;
+use crate::sequence::Transform;
 use crate::varint::put_u64;
 
 /// Largest distance that counts as rounding noise, in ulps of an f64 and of an f32.
@@ -47,7 +48,7 @@ impl Near {
                 for value in probes {
                     seen += 1;
                     fit += usize::from(near(scale).int_and_correction(value).is_some());
-                    if (seen - fit) * PATCH_SHARE > 32 {
+                    if (seen - fit) * PATCH_SHARE > PROBES {
                         return false;
                     }
                 }
@@ -66,20 +67,20 @@ impl Near {
     /// The least divisor that nearly all `probes` suit.
     pub(crate) fn quotient(probes: impl Iterator<Item = f64> + Clone) -> Option<Near> {
         let is_fraction = |value: &f64| value.fract() != 0.0 && value.abs() < MAX_PROBE;
-        let probe = probes.clone().find(is_fraction)?;
-        let is_near = |divisor: &u32| {
-            let numerator = probe * f64::from(*divisor);
-            (numerator - numerator.round()).abs() <= numerator.abs() * NEARNESS
-        };
-        (2..=MAX_DIVISOR)
-            .filter(is_near)
-            .map(Near::Quotient)
+        let least = least_divisor(probes.clone().find(is_fraction)?)?;
+        // Other fractions near to the probe lie too far apart: what suits is a multiple.
+        (1..=MAX_DIVISOR / least)
+            .map(|times| Near::Quotient(times * least))
             .find(|near| {
-                let (seen, fit) = probes.clone().fold((0, 0), |(seen, fit), value| {
-                    let fits = near.int_and_correction(value).is_some();
-                    (seen + 1, fit + usize::from(fits))
-                });
-                (seen - fit) * PATCH_SHARE <= seen
+                let (mut seen, mut misfits) = (0, 0);
+                for value in probes.clone() {
+                    seen += 1;
+                    misfits += usize::from(near.int_and_correction(value).is_none());
+                    if misfits * PATCH_SHARE > PROBES {
+                        return false;
+                    }
+                }
+                misfits * PATCH_SHARE <= seen
             })
     }
 
@@ -114,8 +115,8 @@ impl Near {
         }
     }
 
-    /// Fills `ints` and `corrections` with one for each value of `column`, and adds the values
-    /// that are not near to a decimal to `misfits`.
+    /// Adds one for each value of `column` to `ints` and `corrections`, and the values that are not
+    /// near to a decimal to `misfits`.
     pub(crate) fn map(
         self,
         column: &[f64],
@@ -123,8 +124,6 @@ impl Near {
         corrections: &mut Vec<i64>,
         misfits: &mut Vec<Patch>,
     ) {
-        ints.clear();
-        corrections.clear();
         let mut last = 0;
         for (position, &value) in column.iter().enumerate() {
             let (int, correction) = self.int_and_correction(value).unwrap_or_else(|| {
@@ -138,7 +137,13 @@ impl Near {
     }
 
     /// Appends what comes after the tag.
-    pub(crate) fn put(self, ints: &[i64], corrections: &[i64], room: &mut Room, out: &mut Vec<u8>) {
+    pub(crate) fn put(
+        self,
+        (ints, transform): (&[i64], Transform),
+        corrections: &[i64],
+        room: &mut Room,
+        out: &mut Vec<u8>,
+    ) {
         let mut corrected = corrections.iter().any(|&correction| correction != 0);
         match self {
             Near::F64(scale) => {
@@ -148,11 +153,34 @@ impl Near {
             Near::F32(scale) => out.push(scale | if corrected { CORRECTED_FLAG } else { 0 }),
             Near::Quotient(divisor) => put_u64(out, u64::from(divisor) << 1 | u64::from(corrected)),
         }
-        room.put_sequence(ints, out);
+        room.put_sequence(ints, Some(transform), out);
         if corrected {
             room.put_plain(corrections, out);
         }
     }
+}
+
+/// The least divisor of which `probe`, a fraction, is nearly a multiple of the inverse: that of a
+/// convergent of its continued fraction (A. Khinchin, "Continued Fractions", theorem 19).
+fn least_divisor(probe: f64) -> Option<u32> {
+    let is_near = |divisor: f64| {
+        let numerator = probe * divisor;
+        (numerator - numerator.round()).abs() <= numerator.abs() * NEARNESS
+    };
+    let (mut last, mut divisor) = (0.0, 1.0);
+    let mut rest = probe.abs().fract();
+    while rest > 0.0 {
+        let inverse = 1.0 / rest;
+        (last, divisor) = (divisor, inverse.floor() * divisor + last);
+        if divisor > f64::from(MAX_DIVISOR) {
+            return None;
+        }
+        if is_near(divisor) {
+            return Some(divisor as u32);
+        }
+        rest = inverse.fract();
+    }
+    None
 }
 
 /// The f32 that lies `ulps` steps of its bits from the one nearest to `decimal`, as an f64: the

@@ -28,15 +28,25 @@ const MAP_BYTES: usize = BLOCK_SAMPLES / 8;
 pub(crate) fn put(values: &[i64], plan: &Plan, out: &mut Vec<u8>) {
     out.push(plan.patches as u8);
     out.push(plan.patch_width | ADDED_FLAG);
-    let patched = values.iter().map(|&value| plan.high(value) != 0);
-    if listed(plan.patches, values.len()) {
-        let positions = (0u64..).zip(patched).filter(|(_, patched)| *patched);
-        bitpack::pack(positions.map(|(position, _)| position), POSITION_BITS, out);
-    } else {
-        bitpack::pack(patched.map(u64::from), 1, out);
+    let (mut positions, mut codes) = ([0; BLOCK_SAMPLES], [0; BLOCK_SAMPLES]);
+    let mut found = 0;
+    for (position, &value) in (0u8..).zip(values.iter().take(BLOCK_SAMPLES)) {
+        let code = zigzag(plan.high(value));
+        // Without a branch: what needs no patch is overwritten by the next.
+        (positions[found], codes[found]) = (position, code);
+        found += usize::from(code != 0 && found + 1 < BLOCK_SAMPLES);
     }
-    let codes = values.iter().map(|&value| zigzag(plan.high(value)));
-    bitpack::pack(codes.filter(|&code| code != 0), plan.patch_width, out);
+    let positions = positions.get(..plan.patches).unwrap_or_default();
+    if listed(plan.patches, values.len()) {
+        bitpack::pack(positions, u64::from, POSITION_BITS, out);
+    } else {
+        let map = positions
+            .iter()
+            .fold(0, |map, at| map | 1u128 << (at & 127));
+        out.extend(map.to_le_bytes().iter().take(packed_len(values.len(), 1)));
+    }
+    let codes = codes.get(..plan.patches).unwrap_or_default();
+    bitpack::pack(codes, |code| code, plan.patch_width, out);
 }
 
 /// Whether the positions of `patches` of `count` values are a list, not a bit for every value.

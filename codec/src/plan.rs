@@ -6,6 +6,7 @@
 
 use crate::bitpack::MAX_WIDTH;
 use crate::limits::BLOCK_SAMPLES;
+use crate::simd::Level;
 use crate::varint::zigzag;
 
 /// Bits of the head of a block's patches: their number and their width.
@@ -26,20 +27,29 @@ pub(crate) struct Plan {
 impl Plan {
     /// The cheapest plan for a block of at least one value, `last_base` being free.
     pub(crate) fn of(values: &[i64], last_base: i64) -> Plan {
-        let mut plan = Self::with_any_base(values);
-        let kept = plan.rebased(last_base).fitted(values);
-        let change = base_bits(plan.base.wrapping_sub(last_base));
-        if kept.bits(values.len()) <= plan.bits(values.len()) + change {
-            plan = kept;
+        Level::detect().plan(values, last_base)
+    }
+
+    /// What [`Self::of`] does, to be compiled for several CPUs.
+    #[inline(always)]
+    pub(crate) fn search(values: &[i64], last_base: i64) -> Plan {
+        let plan = Self::with_any_base(values);
+        let away = plan.base.wrapping_sub(last_base);
+        // A window that lies beside the best one holds next to nothing.
+        if away == 0 || away.unsigned_abs() >> plan.width != 0 {
+            return plan;
         }
-        plan
+        let kept = plan.rebased(last_base).fitted(values);
+        match kept.bits(values.len()) <= plan.bits(values.len()) + base_bits(away) {
+            true => kept,
+            false => plan,
+        }
     }
 
     /// The cheapest plan, whatever its base costs.
+    #[inline(always)]
     fn with_any_base(values: &[i64]) -> Plan {
-        let ends = values.iter().fold((i64::MAX, i64::MIN), |ends, &value| {
-            (ends.0.min(value), ends.1.max(value))
-        });
+        let ends = ends(values);
         let whole = Plan {
             base: ends.0,
             width: bit_length(ends.1.wrapping_sub(ends.0) as u64),
@@ -65,6 +75,7 @@ impl Plan {
     }
 
     /// Bits of a block of `count` values, its head and base left out.
+    #[inline(always)]
     pub(crate) fn bits(&self, count: usize) -> usize {
         let patches = match self.patches {
             0 => 0,
@@ -77,20 +88,24 @@ impl Plan {
     }
 
     /// What of `value` is above the width: 0 when it needs no patch.
+    #[inline(always)]
     pub(crate) fn high(&self, value: i64) -> i64 {
         value.wrapping_sub(self.base) >> self.width
     }
 
     /// What of `value` is packed.
+    #[inline(always)]
     pub(crate) fn low(&self, value: i64) -> u64 {
         value.wrapping_sub(self.base) as u64 & ((1 << self.width) - 1)
     }
 
+    #[inline(always)]
     fn rebased(self, base: i64) -> Self {
         Self { base, ..self }
     }
 
     /// With the patches that `values` really need.
+    #[inline(always)]
     fn fitted(mut self, values: &[i64]) -> Self {
         let (mut patches, mut all) = (0, 0);
         for &value in values {
@@ -119,36 +134,52 @@ pub(crate) fn cost(values: &[i64]) -> usize {
 
 /// Bits that a block of `values` will take, roughly: by the distances from a middle value.
 pub(crate) fn rough_cost(values: &[i64]) -> usize {
+    Level::detect().rough_cost(values)
+}
+
+/// What [`rough_cost`] does, to be compiled for several CPUs.
+#[inline(always)]
+pub(crate) fn estimate(values: &[i64]) -> usize {
+    const CLASSES: usize = 64;
     let middle = middle(values);
-    let mut classes = [0u8; 65];
-    let mut ends = (i64::MAX, i64::MIN);
-    for &value in values {
+    let ends = ends(values);
+    let ends = (ends.0.wrapping_sub(middle), ends.1.wrapping_sub(middle));
+    // Apart from the counting, so that this is done in vectors.
+    let mut lengths = [0u8; BLOCK_SAMPLES];
+    for (length, &value) in lengths.iter_mut().zip(values) {
         let distance = value.wrapping_sub(middle);
-        ends = (ends.0.min(distance), ends.1.max(distance));
-        let class = 64 - ((distance ^ distance >> 63) as u64).leading_zeros() as usize;
-        if let Some(count) = classes.get_mut(class) {
-            *count += 1;
+        *length = bit_length((distance ^ distance >> 63) as u64);
+    }
+    // Neighbours count apart, so that equal ones do not wait for each other.
+    let mut tables = [[0u8; CLASSES]; 4];
+    for four in lengths.as_chunks::<4>().0 {
+        for (table, &length) in tables.iter_mut().zip(four) {
+            table[usize::from(length) % CLASSES] += 1;
         }
     }
+    let [a, b, c, d] = &tables;
     let count = values.len();
     let far = bit_length(ends.0.unsigned_abs().max(ends.1.unsigned_abs()));
     let mut best = count * usize::from(bit_length(ends.1.wrapping_sub(ends.0) as u64));
-    let mut centred = 0;
-    for (width, class) in (0..=far.min(MAX_WIDTH)).zip(classes) {
+    // Those that there are no values for were counted as near.
+    let mut near = 0usize.wrapping_sub(BLOCK_SAMPLES - count);
+    for width in 0..=usize::from(far.min(MAX_WIDTH)) {
         // A window around the middle holds what is nearer than half its width; one elsewhere may
         // hold up to what is nearer than its width.
-        let class = usize::from(class);
-        let patches = count - centred - class / 2;
-        centred += class;
-        let patch_width = usize::from(far.saturating_sub(width) + 1);
+        let class = usize::from(a[width] + b[width] + c[width] + d[width]);
+        let held = near.wrapping_add(class / 2) as isize;
+        near = near.wrapping_add(class);
+        let patches = count.wrapping_sub(held.max(0) as usize);
+        let patch_width = usize::from(far).saturating_sub(width) + 1;
         let positions = (patches * usize::from(POSITION_BITS)).min(count);
         let patches = PATCH_HEAD + patches * patch_width + positions;
-        best = best.min(count * usize::from(width) + patches);
+        best = best.min(count * width + patches);
     }
     best
 }
 
 /// A value that is not far from most others: the middle one of nine.
+#[inline(always)]
 fn middle(values: &[i64]) -> i64 {
     const PROBES: usize = 9;
     let mut probes = [0; PROBES];
@@ -160,11 +191,13 @@ fn middle(values: &[i64]) -> i64 {
     probes[PROBES / 2]
 }
 
+#[inline(always)]
 fn bit_length(value: u64) -> u8 {
     (64 - value.leading_zeros()) as u8
 }
 
 /// Bits of the varint of a change of the base; none when it stays.
+#[inline(always)]
 fn base_bits(change: i64) -> usize {
     usize::from(bit_length(zigzag(change))).div_ceil(7) * 8
 }
@@ -172,9 +205,18 @@ fn base_bits(change: i64) -> usize {
 /// Bits of the number of buckets that values are counted in.
 const BUCKET_BITS: u8 = 7;
 const BUCKETS: usize = 1 << BUCKET_BITS;
+/// What is counted as lying in no bucket.
+const OUTSIDE: u8 = u8::MAX;
 
-/// How many values are below each bucket's start, and all of them.
-type Below = [u8; BUCKETS + 1];
+/// How many values are in the buckets before each, and before those beyond the last.
+type Below = [u8; 2 * BUCKETS];
+
+/// What windows of 1, 2, 4, ... 64 neighbouring buckets hold.
+struct Windows {
+    below: Below,
+    /// The most of each size.
+    most: [u8; BUCKET_BITS as usize],
+}
 
 /// The search for the best plan, from wide windows to narrow ones.
 struct Search<'a> {
@@ -191,68 +233,46 @@ struct Search<'a> {
 impl Search<'_> {
     /// Counts the values in buckets, tries all windows of whole buckets, and looks closer at the
     /// two fullest neighbours as long as still narrower windows may pay.
+    #[inline(always)]
     fn run(mut self) -> Plan {
         let (mut low, mut width) = (self.ends.0, self.best.width);
         loop {
             let shift = width.saturating_sub(BUCKET_BITS);
-            let below = self.below(low, shift);
-            // What the fullest window of each width holds, and at least takes.
-            let mut windows = [(usize::MAX, 0, 0); BUCKET_BITS as usize];
-            let mut ended = shift == 0;
-            for (width, window) in (shift..width).rev().zip(&mut windows) {
-                let held = most_in(&below, 1 << (width - shift));
-                // Narrower windows hold no more, and what they save on the others they lose again
-                // on the patches, which are as much wider.
-                let patches = self.values.len() - usize::from(held);
-                if patches * usize::from(self.range_bits.max(3) - 1) >= self.bits {
-                    ended = true;
-                    break;
-                }
+            let windows = Windows::of(self.values, low, shift);
+            // What the fullest window of each width at least takes.
+            let mut least = [usize::MAX; BUCKET_BITS as usize];
+            let sizes = least.iter_mut().zip(windows.most).enumerate();
+            for (level, (least, held)) in sizes.take(usize::from(width - shift)) {
+                let width = shift + level as u8;
                 if width <= MAX_WIDTH {
-                    *window = (self.least_bits(held, width), width, held);
+                    *least = self.least_bits(held, width);
                 }
             }
-            windows.sort_unstable();
-            for (least, width, held) in windows {
-                if least >= self.bits {
-                    break;
+            // The most promising one first, and whatever promises clearly less than that has.
+            let promises = least.iter().enumerate();
+            let first = promises.min_by_key(|(_, least)| **least);
+            let first = first.map_or(0, |(level, _)| level);
+            for level in std::iter::once(first).chain(0..least.len()) {
+                let promise = std::mem::replace(&mut least[level], usize::MAX);
+                if promise.saturating_add(promise / 64) < self.bits {
+                    let (first, held) = windows.fullest(level);
+                    let base = low.wrapping_add((first as i64) << shift);
+                    self.offer(base, shift + level as u8, held);
                 }
-                let first = window_of(&below, 1 << (width - shift), held);
-                self.offer(low.wrapping_add((first as i64) << shift), width, held);
             }
-            if ended {
+            // A narrower window lies in two neighbours. That what is in them is one value is the
+            // most that can be hoped for; of little more than now nothing will be left.
+            let hoped = self.least_bits(windows.most[1], 0);
+            if shift == 0 || hoped + hoped / 32 >= self.bits {
                 return self.best;
             }
-            let first = window_of(&below, 2, most_in(&below, 2));
+            let (first, _) = windows.fullest(1);
             (low, width) = (low.wrapping_add((first as i64) << shift), shift + 1);
         }
     }
 
-    /// Counts the values in buckets of 2^`shift` integers from `low` on; others are left out.
-    fn below(&self, low: i64, shift: u8) -> Below {
-        let mut below: Below = [0; BUCKETS + 1];
-        // Neighbours count apart, so that equal ones do not wait for each other.
-        let mut others: Below = [0; BUCKETS + 1];
-        let bucket = |value: i64| (value.wrapping_sub(low) as u64 >> shift) as usize;
-        let count = |below: &mut Below, bucket: usize| {
-            if let Some(count) = below.get_mut(bucket.saturating_add(1)) {
-                *count += 1;
-            }
-        };
-        let pairs = self.values.chunks_exact(2);
-        if let [last] = *pairs.remainder() {
-            count(&mut below, bucket(last));
-        }
-        for pair in pairs {
-            if let [one, other] = *pair {
-                count(&mut below, bucket(one));
-                count(&mut others, bucket(other));
-            }
-        }
-        sums(below, others)
-    }
-
     /// The least bits that a window of `width` bits that holds so many values takes.
+    #[inline(always)]
     fn least_bits(&self, held: u8, width: u8) -> usize {
         let count = self.values.len();
         let patches = count - usize::from(held);
@@ -267,6 +287,7 @@ impl Search<'_> {
         count * usize::from(width) + patches + positions
     }
 
+    #[inline(always)]
     fn offer(&mut self, base: i64, width: u8, held: u8) {
         let mut plan = Plan {
             base,
@@ -288,41 +309,105 @@ impl Search<'_> {
     }
 }
 
-/// The sums of both, added up from the first on: eight at a time, as no sum is above 128.
-fn sums(one: Below, other: Below) -> Below {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let mut below: Below = [0; BUCKETS + 1];
-    let mut carry = 0u64;
-    let (ones, _) = one[1..].as_chunks::<8>();
-    let (others, _) = other[1..].as_chunks::<8>();
-    let (sums, _) = below[1..].as_chunks_mut::<8>();
-    for ((sum, one), other) in sums.iter_mut().zip(ones).zip(others) {
-        let counts = u64::from_le_bytes(*one).wrapping_add(u64::from_le_bytes(*other));
-        let word = counts.wrapping_mul(ONES).wrapping_add(carry);
-        *sum = word.to_le_bytes();
-        carry = (word >> 56).wrapping_mul(ONES);
+impl Windows {
+    /// Counts the values in buckets of 2^`shift` integers from `low` on; others are left out.
+    #[inline(always)]
+    fn of(values: &[i64], low: i64, shift: u8) -> Self {
+        // Apart from the counting, so that this is done in vectors.
+        let mut buckets = [OUTSIDE; BLOCK_SAMPLES];
+        for (bucket, &value) in buckets.iter_mut().zip(values) {
+            let distance = value.wrapping_sub(low) as u64 >> shift;
+            *bucket = distance.min(OUTSIDE.into()) as u8;
+        }
+        // Neighbours count apart, so that equal ones do not wait for each other.
+        let mut tables = [[0u8; 1 + OUTSIDE as usize]; 4];
+        for four in buckets.as_chunks::<4>().0 {
+            for (table, &bucket) in tables.iter_mut().zip(four) {
+                table[usize::from(bucket)] += 1;
+            }
+        }
+        let [a, b, c, d] = &tables;
+        let mut counts = [0; BUCKETS];
+        for (index, count) in counts.iter_mut().enumerate() {
+            *count = a[index] + b[index] + c[index] + d[index];
+        }
+        let below = sums(&counts);
+        let most = [
+            most::<1>(&below),
+            most::<2>(&below),
+            most::<4>(&below),
+            most::<8>(&below),
+            most::<16>(&below),
+            most::<32>(&below),
+            most::<64>(&below),
+        ];
+        Self { below, most }
     }
+
+    /// The first of the fullest windows of 2^`level` buckets, and how many it holds.
+    #[inline(always)]
+    fn fullest(&self, level: usize) -> (usize, u8) {
+        const GROUP: usize = 32;
+        let level = level % self.most.len();
+        let most = self.most[level];
+        let ends = self.below.get(1 << level..).unwrap_or_default();
+        let groups = self.below.chunks_exact(GROUP).zip(ends.chunks_exact(GROUP));
+        for (group, (low, high)) in groups.enumerate() {
+            let held = || low.iter().zip(high).map(|(low, high)| high - low);
+            if held().fold(false, |any, held| any | (held == most)) {
+                let first = held().position(|held| held == most);
+                return (group * GROUP + first.unwrap_or(0), most);
+            }
+        }
+        (0, most)
+    }
+}
+
+/// What is in the buckets before each: eight at a time, as no sum is above 128.
+#[inline(always)]
+fn sums(counts: &[u8; BUCKETS]) -> Below {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let mut below = [0; 2 * BUCKETS];
+    let mut carry = 0u64;
+    let (places, _) = below[1..].as_chunks_mut::<8>();
+    for (place, eight) in places.iter_mut().zip(counts.as_chunks::<8>().0) {
+        let sums = u64::from_le_bytes(*eight)
+            .wrapping_mul(ONES)
+            .wrapping_add(carry);
+        *place = sums.to_le_bytes();
+        carry = (sums >> 56).wrapping_mul(ONES);
+    }
+    below[BUCKETS + 1..].fill(carry as u8);
     below
 }
 
-/// The most values that `size` neighbouring buckets hold.
-fn most_in(below: &Below, size: usize) -> u8 {
-    let ends = below.get(size..).unwrap_or_default();
-    let sums = below.iter().zip(ends).map(|(low, high)| high - low);
-    sums.max().unwrap_or(0)
+/// The most values that `SIZE` neighbouring buckets hold.
+#[inline(always)]
+fn most<const SIZE: usize>(below: &Below) -> u8 {
+    let mut most = 0;
+    for index in 0..BUCKETS {
+        most = most.max(below[index + SIZE] - below[index]);
+    }
+    most
 }
 
-/// The first bucket of those that hold `held` values.
-fn window_of(below: &Below, size: usize, held: u8) -> usize {
-    let ends = below.get(size..).unwrap_or_default();
-    let groups = below.chunks(16).zip(ends.chunks(16)).enumerate();
-    for (group, (low, high)) in groups {
-        let sums = || low.iter().zip(high).map(|(low, high)| high - low);
-        if sums().fold(false, |any, sum| any | (sum == held)) {
-            return group * 16 + sums().position(|sum| sum == held).unwrap_or(0);
+/// The least and the greatest of `values`.
+#[inline(always)]
+fn ends(values: &[i64]) -> (i64, i64) {
+    const LANES: usize = 8;
+    let (mut least, mut greatest) = ([i64::MAX; LANES], [i64::MIN; LANES]);
+    let (groups, rest) = values.as_chunks::<LANES>();
+    for group in groups {
+        for lane in 0..LANES {
+            least[lane] = least[lane].min(group[lane]);
+            greatest[lane] = greatest[lane].max(group[lane]);
         }
     }
-    0
+    let ends = least.into_iter().zip(greatest);
+    ends.chain(rest.iter().map(|&value| (value, value)))
+        .fold((i64::MAX, i64::MIN), |ends, (least, greatest)| {
+            (ends.0.min(least), ends.1.max(greatest))
+        })
 }
 
 #[cfg(test)]

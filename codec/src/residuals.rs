@@ -1,7 +1,7 @@
 //! A column of integers to bytes: which transform leaves the least, and what it leaves.
 //!
 //! Input: any integers. Output: the bytes that [`crate::sequence::SequenceReader`] reads. The
-//! transform is judged by two blocks of a longer column, roughly at first and exactly where that
+//! transform is judged by two parts of a longer column, roughly at first and exactly where that
 //! is not clear. A writer keeps its room from column to column. Invariant: any i64 round-trips.
 
 use crate::bins::Bins;
@@ -37,28 +37,22 @@ pub(crate) struct SequenceWriter {
 }
 
 impl SequenceWriter {
-    /// Appends `values` to `out` by the best of `transforms`.
+    /// Appends `values` to `out` by the best of `transforms`, or by the one `known` to be it.
     pub(crate) fn put(
         &mut self,
         values: &[i64],
-        transforms: &[Transform],
+        (transforms, known): (&[Transform], Option<Transform>),
         stage: Stage,
         out: &mut Vec<u8>,
     ) {
         let unit = Unit::common(values);
         let mut scaled = std::mem::take(&mut self.scaled);
         if unit.value() > 1 {
-            let first = values.first().copied().unwrap_or(0);
-            scaled.clear();
-            scaled.extend(
-                values
-                    .iter()
-                    .map(|&value| unit.divide(value.wrapping_sub(first))),
-            );
+            let first = scale(values, unit, &mut scaled);
             let origin = (unit, first);
-            self.put_scaled(&scaled, origin, transforms, stage, out);
+            self.put_scaled(&scaled, origin, (transforms, known), stage, out);
         } else {
-            self.put_scaled(values, (unit, 0), transforms, stage, out);
+            self.put_scaled(values, (unit, 0), (transforms, known), stage, out);
         }
         self.scaled = scaled;
     }
@@ -67,11 +61,14 @@ impl SequenceWriter {
         &mut self,
         scaled: &[i64],
         (unit, origin): (Unit, i64),
-        transforms: &[Transform],
+        (transforms, known): (&[Transform], Option<Transform>),
         stage: Stage,
         out: &mut Vec<u8>,
     ) {
-        let transform = self.best(scaled, transforms);
+        let transform = match (known, transforms) {
+            (Some(known), _) | (None, &[known]) => known,
+            _ => self.best(&parts(scaled), transforms).1,
+        };
         let (step, start) = self.transform(scaled, transform);
         let start_of = |start: i64| origin.wrapping_add(start.wrapping_mul(unit.value() as i64));
         let head = Head {
@@ -116,63 +113,69 @@ impl SequenceWriter {
         }
     }
 
-    /// Bits that `values` will take in blocks by the best of `transforms`, roughly.
-    pub(crate) fn cost(&mut self, values: &[i64], transforms: &[Transform]) -> usize {
+    /// The best of `transforms` for a column of which `values` are the sample: two [`parts`], of
+    /// which the first has `cut` values; and the bits that those will take in blocks, roughly.
+    pub(crate) fn cost(
+        &mut self,
+        values: &[i64],
+        cut: usize,
+        transforms: &[Transform],
+    ) -> (usize, Transform) {
         let unit = Unit::common(values);
         let mut scaled = std::mem::take(&mut self.scaled);
-        let first = match unit.value() {
-            1 => 0,
-            _ => values.first().copied().unwrap_or(0),
+        let values = match unit.value() {
+            1 => values,
+            _ => {
+                scale(values, unit, &mut scaled);
+                &scaled
+            }
         };
-        scaled.clear();
-        scaled.extend(
-            values
-                .iter()
-                .map(|&value| unit.divide(value.wrapping_sub(first))),
-        );
-        let costs = transforms
-            .iter()
-            .map(|&transform| self.rough_cost(&[&scaled], transform));
-        let cost = costs.min().unwrap_or(0);
+        let (one, other) = values.split_at(cut.min(values.len()));
+        let best = self.best(&[one, other], transforms);
         self.scaled = scaled;
-        cost
+        best
     }
 
-    /// The transform of the least cost: of the whole column when it is short, or of two blocks.
-    fn best(&mut self, scaled: &[i64], transforms: &[Transform]) -> Transform {
+    /// The transform of the least cost for both parts, and its rough cost.
+    fn best(&mut self, parts: &[&[i64]; 2], transforms: &[Transform]) -> (usize, Transform) {
         if let [only] = *transforms {
-            return only;
+            return (self.rough_cost(parts, only), only);
         }
-        let parts = parts(scaled);
         let mut best = (usize::MAX, usize::MAX, Transform::Plain);
         for &transform in transforms {
             // What does not gain from differences gains nothing from more of them.
             if transform == Transform::Second && best.2 == Transform::Plain {
                 break;
             }
-            let cost = self.rough_cost(&parts, transform);
+            let cost = self.rough_cost(parts, transform);
             // Half a bit per value or an eighth is what the rough cost may be wrong by.
             let doubt = best.0 / 32;
             if best.0 == usize::MAX || cost + doubt < best.0 {
                 best = (cost, usize::MAX, transform);
             } else if cost < best.0 + doubt {
                 if best.1 == usize::MAX {
-                    best.1 = self.exact_cost(&parts, best.2);
+                    best.1 = self.exact_cost(parts, best.2);
                 }
-                let exact = self.exact_cost(&parts, transform);
+                let exact = self.exact_cost(parts, transform);
                 if exact < best.1 {
                     best = (cost, exact, transform);
                 }
             }
         }
-        best.2
+        (best.0, best.2)
     }
 
     fn rough_cost(&mut self, parts: &[&[i64]], transform: Transform) -> usize {
         let mut sum = 0;
         for part in parts {
-            self.transform(part, transform);
-            let blocks = self.residuals.chunks(BLOCK_SAMPLES);
+            let residuals: &[i64] = match transform {
+                Transform::Plain => part,
+                _ => {
+                    self.transform(part, transform);
+                    &self.residuals
+                }
+            };
+            let blocks = residuals.chunks(BLOCK_SAMPLES);
             sum += blocks.map(plan::rough_cost).sum::<usize>();
         }
         sum
@@ -239,19 +242,31 @@ impl SequenceWriter {
     }
 }
 
-/// Appends `values` to `out` in blocks, by the best of `transforms`.
-pub(crate) fn put(values: &[i64], transforms: &[Transform], out: &mut Vec<u8>) {
-    SequenceWriter::default().put(values, transforms, Stage::Packed, out);
+/// Leaves in `scaled` how many units `values` lie above the first, which is returned.
+fn scale(values: &[i64], unit: Unit, scaled: &mut Vec<i64>) -> i64 {
+    let first = values.first().copied().unwrap_or(0);
+    scaled.clear();
+    let distances = values.iter().map(|value| value.wrapping_sub(first));
+    scaled.extend(distances.map(|distance| unit.divide(distance)));
+    first
 }
 
-/// The whole of a short column, or two blocks of a long one.
+/// Appends `values` to `out` in blocks, by the best of `transforms`.
+pub(crate) fn put(values: &[i64], transforms: &[Transform], out: &mut Vec<u8>) {
+    SequenceWriter::default().put(values, (transforms, None), Stage::Packed, out);
+}
+
+/// Values of one part of a sample.
+const PART: usize = 128;
+
+/// The whole of a short column, or two parts of a long one.
 pub(crate) fn parts<T>(column: &[T]) -> [&[T]; 2] {
-    if column.len() <= 2 * BLOCK_SAMPLES {
+    if column.len() <= 2 * PART {
         return [column, &[]];
     }
     let part = |start: usize| {
         let rest = column.get(start..)?;
-        rest.get(..BLOCK_SAMPLES)
+        rest.get(..PART)
     };
     [part(column.len() / 6), part(column.len() * 4 / 6)].map(Option::unwrap_or_default)
 }

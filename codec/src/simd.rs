@@ -11,6 +11,7 @@
 use crate::bitpack::{self, Aligned, Block, MAX_WIDTH};
 use crate::decimal::{MAX_FUSED_SCALE, POW10, RECIPROCAL};
 use crate::limits::BLOCK_SAMPLES;
+use crate::plan::{self, Plan};
 use crate::portable::{self, Form, Packed, Source, Undo, rises};
 use crate::replay;
 use crate::state::State;
@@ -63,6 +64,7 @@ impl Level {
         is_x86_feature_detected!("avx512vbmi")
             && is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512cd")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
             && Self::has_avx2()
@@ -78,6 +80,34 @@ impl Level {
             all.extend(Self::has_avx512().then_some(Level::Avx512));
         }
         all
+    }
+
+    /// How a block of `values` is packed; see [`Plan::of`].
+    #[inline]
+    pub(crate) fn plan(self, values: &[i64], last_base: i64) -> Plan {
+        match self {
+            Level::Portable => Plan::search(values, last_base),
+            // SAFETY: the level is only made where the CPU has the features.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { x86::plan_avx2(values, last_base) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { x86::plan_avx512(values, last_base) },
+        }
+    }
+
+    /// Bits that a block of `values` takes; see [`plan::rough_cost`].
+    #[inline]
+    pub(crate) fn rough_cost(self, values: &[i64]) -> usize {
+        match self {
+            Level::Portable => plan::estimate(values),
+            // SAFETY: the level is only made where the CPU has the features.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { x86::rough_cost_avx2(values) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { x86::rough_cost_avx512(values) },
+        }
     }
 
     /// Unpacks `count` (at most 128) numbers into the first places of `out`; the places after them
@@ -700,6 +730,28 @@ mod x86 {
         values: &mut [f64],
     ) -> usize {
         replay::run(bytes, position, state, times, values)
+    }
+
+    #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn plan_avx2(values: &[i64], last_base: i64) -> Plan {
+        Plan::search(values, last_base)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma,bmi1,bmi2,lzcnt")]
+    pub(super) fn plan_avx512(values: &[i64], last_base: i64) -> Plan {
+        Plan::search(values, last_base)
+    }
+
+    #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn rough_cost_avx2(values: &[i64]) -> usize {
+        plan::estimate(values)
+    }
+
+    #[target_feature(
+        enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vbmi,fma,bmi1,bmi2,lzcnt"
+    )]
+    pub(super) fn rough_cost_avx512(values: &[i64]) -> usize {
+        plan::estimate(values)
     }
 
     #[target_feature(enable = "avx2")]

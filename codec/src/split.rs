@@ -70,12 +70,11 @@ pub(crate) fn put(column: &[f64], tail: u8, room: &mut Room, out: &mut Vec<u8>) 
     distinct.sort_by_count();
     out.push(tail);
     put_u64(out, distinct.found().len() as u64);
-    room.put_sequence(distinct.found(), out);
+    room.put_sequence(distinct.found(), None, out);
     room.put_plain(distinct.indexes(), out);
     room.distinct = distinct;
     let mask = (1u64 << tail) - 1;
-    let tails = column.iter().map(|value| value.to_bits() & mask);
-    bitpack::pack(tails, tail, out);
+    bitpack::pack(column, |value| value.to_bits() & mask, tail, out);
 }
 
 /// Reads the head: the bits of a tail.

@@ -91,7 +91,7 @@ fn every_level_makes_the_same_of_every_count_source_and_transform() {
             let fields: Vec<u64> = (0..count)
                 .map(|_| mix(&mut state) & ((1 << width) - 1))
                 .collect();
-            bitpack::pack(fields.iter().copied(), width, &mut bytes);
+            bitpack::pack(&fields, |field| field, width, &mut bytes);
             let mut block = [7; BLOCK_SAMPLES];
             for (place, &field) in block.iter_mut().zip(&fields) {
                 *place = affine.1.wrapping_add((field as i64).wrapping_mul(affine.0));
@@ -220,8 +220,8 @@ fn every_level_patches_what_its_map_says() {
                 .map(|_| mix(&mut state) & ((1 << patch_width) - 1))
                 .collect();
             let (mut bytes, mut packed_codes) = (Vec::new(), Vec::new());
-            bitpack::pack(low.iter().copied(), width, &mut bytes);
-            bitpack::pack(codes.iter().copied(), patch_width, &mut packed_codes);
+            bitpack::pack(&low, |low| low, width, &mut bytes);
+            bitpack::pack(&codes, |code| code, patch_width, &mut packed_codes);
             let start = mix(&mut state) as i64;
             let mut next = codes.iter();
             let expected: Vec<i64> = low
