@@ -4,6 +4,8 @@
 //! encoder finds m by multiplying and proves it by the decoder's own division, so that -0.0, NaNs
 //! and values an ulp beside a decimal are refused here instead of being rounded.
 
+use crate::simd::Level;
+
 /// Powers of ten that are exact in an f64.
 pub(crate) const POW10: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
@@ -111,25 +113,107 @@ pub(crate) fn least_scale(value: f64, hint: u8) -> Option<u8> {
 
 /// Appends the integers of `values` at `scale`; whether all of them are decimals of that scale.
 ///
-/// Without a branch per value, so that it vectorises; what it appended is no use otherwise.
+/// What it appended is no use otherwise.
 pub(crate) fn extend_ints(values: &[f64], scale: u8, out: &mut Vec<i64>) -> bool {
-    let factor = power(scale);
-    let mut wrong = false;
-    out.extend(values.iter().map(|&value| {
-        let rounded = value * factor + MAGIC;
+    let start = out.len();
+    out.resize(start + values.len(), 0);
+    Level::detect().to_ints(values, scale, out.get_mut(start..).unwrap_or_default())
+}
+
+/// Appends the nearest integers of `values` at `scale` and how many ulps each value lies above its
+/// decimal; whether that is at most `most` for each. What it appended is no use otherwise.
+pub(crate) fn extend_ints_and_ulps(
+    values: &[f64],
+    (scale, most): (u8, u64),
+    ints: &mut Vec<i64>,
+    ulps: &mut Vec<i64>,
+) -> bool {
+    let starts = (ints.len(), ulps.len());
+    ints.resize(starts.0 + values.len(), 0);
+    ulps.resize(starts.1 + values.len(), 0);
+    let ints = ints.get_mut(starts.0..).unwrap_or_default();
+    let ulps = ulps.get_mut(starts.1..).unwrap_or_default();
+    Level::detect().to_ints_and_ulps(values, scale, (ints, ulps)) <= most
+}
+
+/// What bulk conversions multiply and divide by.
+#[derive(Clone, Copy)]
+struct Factor {
+    power: f64,
+    /// The inverse, where the CPU has fused multiply-add and that gives the bits of a division.
+    reciprocal: Option<f64>,
+}
+
+impl Factor {
+    #[inline(always)]
+    fn of<const FUSED: bool>(scale: u8) -> Self {
+        let exact = FUSED && scale <= MAX_FUSED_SCALE;
+        let reciprocal = RECIPROCAL.get(usize::from(scale)).copied();
+        Self {
+            power: power(scale),
+            reciprocal: reciprocal.filter(|_| exact),
+        }
+    }
+
+    /// The nearest integer to `value` and how many ulps `value` lies above its decimal; false when
+    /// the integer is too large. Without a branch, so that it vectorises.
+    #[inline(always)]
+    fn int_and_ulps(self, value: f64) -> (i64, i64, bool) {
+        let rounded = value * self.power + MAGIC;
         let float = rounded - MAGIC;
-        let back = float / factor;
-        let small = float.abs() < MAGIC_LIMIT;
-        wrong |= !small | (back.to_bits() != value.to_bits());
-        rounded.to_bits().wrapping_sub(MAGIC.to_bits()) as i64
-    }));
-    !wrong
+        let back = match self.reciprocal {
+            // As in `portable::to_f64`.
+            Some(reciprocal) => {
+                let quotient = float * reciprocal;
+                let rest = (-quotient).mul_add(self.power, float);
+                rest.mul_add(reciprocal, quotient)
+            }
+            None => float / self.power,
+        };
+        let int = rounded.to_bits().wrapping_sub(MAGIC.to_bits()) as i64;
+        let ulps = value.to_bits().wrapping_sub(back.to_bits()) as i64;
+        (int, ulps, float.abs() < MAGIC_LIMIT)
+    }
+}
+
+/// Fills `out` with the integers of as many values; whether all are decimals of the scale.
+#[inline(always)]
+pub(crate) fn to_ints<const FUSED: bool>(values: &[f64], scale: u8, out: &mut [i64]) -> bool {
+    let factor = Factor::of::<FUSED>(scale);
+    let mut wrong = 0;
+    for (place, &value) in out.iter_mut().zip(values) {
+        let (int, ulps, small) = factor.int_and_ulps(value);
+        *place = int;
+        wrong |= ulps | i64::from(!small);
+    }
+    wrong == 0
+}
+
+/// Fills both columns for as many values; returns the most ulps, or more than that.
+#[inline(always)]
+pub(crate) fn to_ints_and_ulps<const FUSED: bool>(
+    values: &[f64],
+    scale: u8,
+    (ints, all): (&mut [i64], &mut [i64]),
+) -> u64 {
+    let factor = Factor::of::<FUSED>(scale);
+    let mut most = 0;
+    for ((place, correction), &value) in ints.iter_mut().zip(all).zip(values) {
+        let (int, ulps, small) = factor.int_and_ulps(value);
+        (*place, *correction) = (int, ulps);
+        let ulps = ulps.unsigned_abs();
+        most = if small {
+            u64::max(most, ulps)
+        } else {
+            u64::MAX
+        };
+    }
+    most
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::Level;
     use proptest::prelude::*;
 
     #[test]
@@ -184,6 +268,18 @@ mod tests {
             prop_assert_eq!(all, single.is_some());
             if let Some(single) = single {
                 prop_assert_eq!(ints, single);
+            }
+            let near: Vec<_> = values.iter().map(|&v| to_int_and_ulps(v, scale)).collect();
+            let most = near.iter().map(|near| near.map_or(u64::MAX, |near| near.1.unsigned_abs()));
+            let most = most.max().unwrap_or(0);
+            for level in Level::all() {
+                let mut columns = (vec![0; values.len()], vec![0; values.len()]);
+                prop_assert_eq!(level.to_ints(&values, scale, &mut columns.0), all);
+                let places = (columns.0.as_mut_slice(), columns.1.as_mut_slice());
+                prop_assert_eq!(level.to_ints_and_ulps(&values, scale, places), most);
+                for ((int, ulps), near) in columns.0.iter().zip(&columns.1).zip(&near) {
+                    prop_assert!(near.is_none() || *near == Some((*int, *ulps)));
+                }
             }
             for value in values {
                 prop_assert_eq!(

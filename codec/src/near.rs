@@ -124,6 +124,14 @@ impl Near {
         corrections: &mut Vec<i64>,
         misfits: &mut Vec<Patch>,
     ) {
+        if let Near::F64(scale) = self {
+            let starts = (ints.len(), corrections.len());
+            if decimal::extend_ints_and_ulps(column, (scale, MAX_ULPS), ints, corrections) {
+                return;
+            }
+            ints.truncate(starts.0);
+            corrections.truncate(starts.1);
+        }
         let mut last = 0;
         for (position, &value) in column.iter().enumerate() {
             let (int, correction) = self.int_and_correction(value).unwrap_or_else(|| {

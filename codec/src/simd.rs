@@ -9,7 +9,7 @@
 //! for the idea; here on the plain horizontal layout).
 
 use crate::bitpack::{self, Aligned, Block, MAX_WIDTH};
-use crate::decimal::{MAX_FUSED_SCALE, POW10, RECIPROCAL};
+use crate::decimal::{self, MAX_FUSED_SCALE, POW10, RECIPROCAL};
 use crate::limits::BLOCK_SAMPLES;
 use crate::plan::{self, Plan};
 use crate::portable::{self, Form, Packed, Source, Undo, rises};
@@ -17,6 +17,9 @@ use crate::replay;
 use crate::state::State;
 use crate::stats::Stats;
 use crate::summary::stats_of;
+
+/// Whether every CPU of the target has fused multiply-add.
+const FUSED: bool = cfg!(target_arch = "aarch64");
 
 /// What instructions the kernels may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +113,40 @@ impl Level {
         }
     }
 
+    /// Fills `out` with the integers of as many values; whether all are decimals of the scale.
+    #[inline]
+    pub(crate) fn to_ints(self, values: &[f64], scale: u8, out: &mut [i64]) -> bool {
+        match self {
+            Level::Portable => decimal::to_ints::<FUSED>(values, scale, out),
+            // SAFETY: the level is only made where the CPU has the features.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { x86::to_ints_avx2(values, scale, out) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { x86::to_ints_avx512(values, scale, out) },
+        }
+    }
+
+    /// Fills both columns for as many values; returns the most ulps, or more where a value has no
+    /// integer; see [`decimal::extend_ints_and_ulps`].
+    #[inline]
+    pub(crate) fn to_ints_and_ulps(
+        self,
+        values: &[f64],
+        scale: u8,
+        out: (&mut [i64], &mut [i64]),
+    ) -> u64 {
+        match self {
+            Level::Portable => decimal::to_ints_and_ulps::<FUSED>(values, scale, out),
+            // SAFETY: the level is only made where the CPU has the features.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { x86::to_ints_and_ulps_avx2(values, scale, out) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { x86::to_ints_and_ulps_avx512(values, scale, out) },
+        }
+    }
+
     /// Unpacks `count` (at most 128) numbers into the first places of `out`; the places after them
     /// are undefined.
     #[inline]
@@ -146,7 +183,6 @@ impl Level {
             // SAFETY: as above.
             return unsafe { x86::extend_f64_avx2(source, undo, count, form, out) };
         }
-        const FUSED: bool = cfg!(target_arch = "aarch64");
         let unpack = bitpack::unpack_portable;
         portable::extend_f64::<FUSED>(unpack, source, undo, count, form, out)
     }
@@ -752,6 +788,34 @@ mod x86 {
     )]
     pub(super) fn rough_cost_avx512(values: &[i64]) -> usize {
         plan::estimate(values)
+    }
+
+    #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn to_ints_avx2(values: &[f64], scale: u8, out: &mut [i64]) -> bool {
+        decimal::to_ints::<true>(values, scale, out)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma,bmi2,popcnt")]
+    pub(super) fn to_ints_avx512(values: &[f64], scale: u8, out: &mut [i64]) -> bool {
+        decimal::to_ints::<true>(values, scale, out)
+    }
+
+    #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn to_ints_and_ulps_avx2(
+        values: &[f64],
+        scale: u8,
+        out: (&mut [i64], &mut [i64]),
+    ) -> u64 {
+        decimal::to_ints_and_ulps::<true>(values, scale, out)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma,bmi2,popcnt")]
+    pub(super) fn to_ints_and_ulps_avx512(
+        values: &[f64],
+        scale: u8,
+        out: (&mut [i64], &mut [i64]),
+    ) -> u64 {
+        decimal::to_ints_and_ulps::<true>(values, scale, out)
     }
 
     #[target_feature(enable = "avx2")]
