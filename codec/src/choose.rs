@@ -20,8 +20,7 @@ use crate::varint::put_u64;
 use crate::{number, split, xor};
 
 /// Transforms worth trying on values.
-pub(crate) const TRANSFORMS: [Transform; 3] =
-    [Transform::Plain, Transform::First, Transform::Second];
+const TRANSFORMS: [Transform; 3] = [Transform::Plain, Transform::First, Transform::Second];
 /// Values looked at to find the decimal scale.
 pub(crate) const PROBES: usize = 32;
 /// At most one value in so many is patched.
@@ -67,6 +66,8 @@ pub(crate) struct Room {
     misfits: Vec<Patch>,
     patches: Vec<Patch>,
     pub(crate) distinct: Distinct,
+    /// The bytes of a dictionary's own values.
+    pub(crate) own: Vec<u8>,
     trial: Vec<u8>,
     best: Vec<u8>,
     encoding: Encoding,
@@ -85,6 +86,7 @@ impl Default for Room {
             misfits: Vec::new(),
             patches: Vec::new(),
             distinct: Distinct::default(),
+            own: Vec::new(),
             trial: Vec::new(),
             best: Vec::new(),
             encoding: Encoding::Raw,
@@ -397,11 +399,14 @@ impl Room {
         let sample = parts(column);
         let mut best: Option<(usize, Candidate)> = None;
         for near in Near::candidates(probes(column)) {
-            if let Some((cost, transform)) = self.near_cost(near, &sample)
-                && best.is_none_or(|best| cost < best.0)
-            {
-                best = Some((cost, Candidate::Near(near, transform)));
+            let Some((cost, transform)) = self.near_cost(near, &sample) else {
+                continue;
+            };
+            // From the best scale on each larger one costs more.
+            if best.is_some_and(|best| cost >= best.0) {
+                break;
             }
+            best = Some((cost, Candidate::Near(near, transform)));
         }
         let most = NEAR_FROM * sampled(column);
         if best.is_none_or(|(bits, _)| bits > most)

@@ -3,11 +3,11 @@
 //! Input of the writer: what [`Distinct`] found. Output: the values in the order of the floats, so
 //! that neighbours have near indexes, as a column of their own, and the indexes as a sequence.
 
-use crate::choose::{Room, TRANSFORMS, put_tag};
+use crate::choose::{Room, put_tag};
 use crate::decimal::{self, MAX_SCALE};
 use crate::limits::MAX_DICTIONARY;
-use crate::residuals;
-use crate::sealed::{Encoding, from_ordered, to_ordered};
+use crate::residuals::Stage;
+use crate::sealed::{Encoding, from_ordered};
 use crate::sequence::Transform;
 use crate::varint::{put_bytes, put_u64};
 
@@ -21,6 +21,8 @@ pub(crate) struct Distinct {
     found: Vec<i64>,
     ids: Vec<u16>,
     indexes: Vec<i64>,
+    /// Room for sorting: by what, and the number of the integer.
+    order: Vec<(i64, u16)>,
 }
 
 impl Distinct {
@@ -70,31 +72,34 @@ impl Distinct {
 
     /// Brings the distinct integers into their order.
     pub(crate) fn sort(&mut self) {
-        let mut order: Vec<usize> = (0..self.found.len()).collect();
-        order.sort_by_key(|&id| self.found[id]);
-        self.arrange(&order);
+        self.order.clear();
+        self.order.extend(self.found.iter().copied().zip(0..));
+        self.arrange();
     }
 
     /// Brings the distinct integers into the order of how often they are there.
     pub(crate) fn sort_by_count(&mut self) {
-        let mut counts = vec![0; self.found.len()];
+        self.order.clear();
+        self.order.extend(self.found.iter().map(|_| 0).zip(0..));
         for &id in &self.ids {
-            counts[usize::from(id)] += 1;
+            self.order[usize::from(id)].0 -= 1;
         }
-        let mut order: Vec<usize> = (0..self.found.len()).collect();
-        order.sort_by_key(|&id| usize::MAX - counts[id]);
-        self.arrange(&order);
+        self.arrange();
     }
 
-    fn arrange(&mut self, order: &[usize]) {
-        let mut ranks = vec![0i64; order.len()];
-        for (rank, &id) in (0i64..).zip(order) {
-            ranks[id] = rank;
+    /// Brings the distinct integers into the order of what `order` says of each.
+    fn arrange(&mut self) {
+        self.order.sort_unstable();
+        let mut ranks = [0i64; MAX_DICTIONARY];
+        let mut found = [0i64; MAX_DICTIONARY];
+        for (rank, &(_, id)) in self.order.iter().enumerate() {
+            ranks[usize::from(id)] = rank as i64;
+            found[rank] = self.found[usize::from(id)];
         }
         self.indexes.clear();
         let indexes = self.ids.iter().map(|&id| ranks[usize::from(id)]);
         self.indexes.extend(indexes);
-        self.found = order.iter().map(|&id| self.found[id]).collect();
+        self.found.copy_from_slice(&found[..self.order.len()]);
     }
 }
 
@@ -102,43 +107,51 @@ impl Distinct {
 /// indexes by `transform`.
 pub(crate) fn put(room: &mut Room, transform: Transform, out: &mut Vec<u8>) {
     let distinct = std::mem::take(&mut room.distinct);
-    let ordered = distinct.found();
-    let values: Vec<f64> = ordered.iter().map(|&int| from_ordered(int)).collect();
-    put_u64(out, values.len() as u64);
-    put_bytes(out, &values_of(&values));
+    let mut own = std::mem::take(&mut room.own);
+    own.clear();
+    put_values(distinct.found(), room, &mut own);
+    put_u64(out, distinct.found().len() as u64);
+    put_bytes(out, &own);
     room.put_sequence(distinct.indexes(), Some(transform), out);
+    room.own = own;
     room.distinct = distinct;
 }
 
-/// The dictionary's own values: decimals without patches or else ordered bits, or raw if shorter.
-fn values_of(values: &[f64]) -> Vec<u8> {
-    let mut best = Vec::with_capacity(1 + 8 * values.len());
-    put_tag(Encoding::Raw, &mut best);
-    for value in values {
-        best.extend_from_slice(&value.to_bits().to_le_bytes());
-    }
-    let mut offer = |encoding, scale: Option<u8>, ints: &[i64]| {
-        let mut bytes = Vec::with_capacity(best.len());
-        put_tag(encoding, &mut bytes);
-        bytes.extend(scale);
-        residuals::put(ints, &TRANSFORMS, &mut bytes);
-        if bytes.len() < best.len() {
-            best = bytes;
-        }
-    };
+/// The dictionary's own values, the sorted `ordered`: decimals without patches or else ordered
+/// bits, or raw if shorter.
+fn put_values(ordered: &[i64], room: &mut Room, out: &mut Vec<u8>) {
     let mut scale = Some(0);
-    for &value in values {
-        scale = scale.and_then(|scale| Some(decimal::find(value, scale, MAX_SCALE)?.1));
+    for &int in ordered {
+        scale = scale.and_then(|scale| Some(decimal::find(from_ordered(int), scale, MAX_SCALE)?.1));
     }
-    let decimals = scale.and_then(|scale| {
-        let ints = values.iter().map(|&value| decimal::to_int(value, scale));
-        ints.collect::<Option<Vec<i64>>>()
+    let mut ints = std::mem::take(&mut room.ints);
+    ints.clear();
+    let decimals = scale.filter(|&scale| {
+        let found = ordered
+            .iter()
+            .map_while(|&int| decimal::to_int(from_ordered(int), scale));
+        ints.extend(found);
+        ints.len() == ordered.len()
     });
-    if let Some(ints) = decimals {
-        offer(Encoding::Decimal, scale, &ints);
-    } else {
-        let ordered: Vec<i64> = values.iter().map(|&value| to_ordered(value)).collect();
-        offer(Encoding::Ordered, None, &ordered);
+    let transforms = [Transform::Plain, Transform::First];
+    let transforms = (transforms.as_slice(), None);
+    match decimals {
+        Some(scale) => {
+            put_tag(Encoding::Decimal, out);
+            out.push(scale);
+            room.sequences.put(&ints, transforms, Stage::Packed, out);
+        }
+        None => {
+            put_tag(Encoding::Ordered, out);
+            room.sequences.put(ordered, transforms, Stage::Packed, out);
+        }
     }
-    best
+    room.ints = ints;
+    if out.len() > 1 + 8 * ordered.len() {
+        out.clear();
+        put_tag(Encoding::Raw, out);
+        for &int in ordered {
+            out.extend_from_slice(&from_ordered(int).to_bits().to_le_bytes());
+        }
+    }
 }

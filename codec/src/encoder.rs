@@ -85,7 +85,9 @@ impl Encoder {
     /// which the value before stands in for each. A column of nothing else is left as it is.
     fn set_stale_aside(&mut self, values: &[f64]) {
         self.stale.clear();
-        if !values.iter().any(|&value| is_stale(value)) {
+        // Block by block, without a branch for each value.
+        let has_stale = |block: &[f64]| block.iter().fold(false, |any, &v| any | is_stale(v));
+        if !values.chunks(64).any(has_stale) {
             return;
         }
         let Some(&first) = values.iter().find(|&&value| !is_stale(value)) else {

@@ -28,25 +28,37 @@ const MAP_BYTES: usize = BLOCK_SAMPLES / 8;
 pub(crate) fn put(values: &[i64], plan: &Plan, out: &mut Vec<u8>) {
     out.push(plan.patches as u8);
     out.push(plan.patch_width | ADDED_FLAG);
-    let (mut positions, mut codes) = ([0; BLOCK_SAMPLES], [0; BLOCK_SAMPLES]);
-    let mut found = 0;
-    for (position, &value) in (0u8..).zip(values.iter().take(BLOCK_SAMPLES)) {
-        let code = zigzag(plan.high(value));
-        // Without a branch: what needs no patch is overwritten by the next.
-        (positions[found], codes[found]) = (position, code);
-        found += usize::from(code != 0 && found + 1 < BLOCK_SAMPLES);
+    // In vectors: the patches and, as there are few of them, a map of where they are.
+    let (mut codes, mut marks) = ([0; BLOCK_SAMPLES], [0u8; BLOCK_SAMPLES]);
+    for ((code, mark), &value) in codes.iter_mut().zip(&mut marks).zip(values) {
+        *code = zigzag(plan.high(value));
+        *mark = u8::from(*code != 0);
     }
-    let positions = positions.get(..plan.patches).unwrap_or_default();
+    let mut map = 0;
+    for (group, marks) in marks.as_chunks().0.iter().enumerate() {
+        // The lowest bit of each byte, moved side by side.
+        let bits = u64::from_le_bytes(*marks).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        map |= u128::from(bits) << (8 * group);
+    }
+    let (mut positions, mut patches) = ([0u8; BLOCK_SAMPLES], [0; BLOCK_SAMPLES]);
+    let (mut left, mut found) = (map, 0);
+    for (position, patch) in positions.iter_mut().zip(&mut patches) {
+        if left == 0 {
+            break;
+        }
+        *position = left.trailing_zeros() as u8;
+        *patch = codes[usize::from(*position)];
+        left &= left - 1;
+        found += 1;
+    }
     if listed(plan.patches, values.len()) {
+        let positions = positions.get(..found).unwrap_or_default();
         bitpack::pack(positions, u64::from, POSITION_BITS, out);
     } else {
-        let map = positions
-            .iter()
-            .fold(0, |map, at| map | 1u128 << (at & 127));
         out.extend(map.to_le_bytes().iter().take(packed_len(values.len(), 1)));
     }
-    let codes = codes.get(..plan.patches).unwrap_or_default();
-    bitpack::pack(codes, |code| code, plan.patch_width, out);
+    let patches = patches.get(..found).unwrap_or_default();
+    bitpack::pack(patches, |code| code, plan.patch_width, out);
 }
 
 /// Whether the positions of `patches` of `count` values are a list, not a bit for every value.

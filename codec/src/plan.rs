@@ -254,7 +254,7 @@ impl Search<'_> {
             let first = first.map_or(0, |(level, _)| level);
             for level in std::iter::once(first).chain(0..least.len()) {
                 let promise = std::mem::replace(&mut least[level], usize::MAX);
-                if promise.saturating_add(promise / 64) < self.bits {
+                if promise.saturating_add(promise / 256) < self.bits {
                     let (first, held) = windows.fullest(level);
                     let base = low.wrapping_add((first as i64) << shift);
                     self.offer(base, shift + level as u8, held);
