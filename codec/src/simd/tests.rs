@@ -1,8 +1,10 @@
 //! Every level against plain loops, bit for bit.
 
-use super::*;
-use crate::decimal::add_ulps;
-use crate::limits::MAX_DICTIONARY;
+use super::Level;
+use crate::bitpack::{self, MAX_WIDTH};
+use crate::decimal::{POW10, add_ulps};
+use crate::limits::{BLOCK_SAMPLES, MAX_DICTIONARY};
+use crate::portable::{Form, Packed, Source, Undo};
 use crate::sealed::from_ordered;
 use crate::sequence::Transform;
 use crate::varint::unzigzag;
