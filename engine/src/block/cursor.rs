@@ -203,7 +203,7 @@ impl Lookup<'_> {
         cursor.bytes = self.pages.keep(&(cursor.base..start + group.extent.end))?;
         cursor.series.columns.clear();
         cursor.series.expected = 0;
-        cursor.series.constant = None;
+        cursor.series.constants.clear();
         if cursor.seed != Some(self.pages.seed()) {
             // Another block's columns are other columns.
             cursor.window = None;

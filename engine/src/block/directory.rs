@@ -8,8 +8,8 @@ use treering_codec::Stats;
 use treering_codec::varint::{put_i64, put_u64};
 
 use super::format::{
-    GROUP_BYTES, KIND_BITS, KIND_CONSTANT, KIND_PLAIN, KIND_STEPPED, KIND_SUMMED, STRIDDEN_CHUNKS,
-    STRIDE_CHUNKS,
+    GROUP_BYTES, KIND_BITS, KIND_CONSTANT, KIND_PLAIN, KIND_STEPPED, KIND_SUMMED, NEAR_CONSTANTS,
+    STRIDDEN_CHUNKS, STRIDE_CHUNKS,
 };
 use super::summaries::{Fold, samples, step_window};
 use crate::error::{Error, Result};
@@ -58,9 +58,37 @@ struct GroupState {
     columns: Vec<u32>,
     /// The column that would cost least.
     expected: i64,
-    /// Encoded statistics of the last constant chunk; empty when there is none.
-    constant: Vec<u8>,
+    constants: Constants,
     stats: Vec<u8>,
+}
+
+/// Encoded statistics of constant chunks that later ones may be the same as, one after the other.
+#[derive(Debug, Default)]
+struct Constants {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Constants {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// How many constants ago `stats` came last, 1 for the last one; 0, and from now on it is the
+    /// last, when it is none of those that are near.
+    fn find_or_add(&mut self, stats: &[u8]) -> u64 {
+        let starts = self.ends.iter().rev().skip(1).chain(&[0]);
+        let ranges = starts.zip(self.ends.iter().rev()).take(NEAR_CONSTANTS);
+        for (distance, (start, end)) in (1..).zip(ranges) {
+            if self.bytes.get(*start..*end) == Some(stats) {
+                return distance;
+            }
+        }
+        self.bytes.extend_from_slice(stats);
+        self.ends.push(self.bytes.len());
+        0
+    }
 }
 
 impl DirectoryWriter {
@@ -90,7 +118,7 @@ impl DirectoryWriter {
                 rest = after;
                 self.put_stride(stride);
             }
-            self.state.constant.clear();
+            self.state.constants.clear();
         }
         self.series += 1;
         self.group_series += 1;
@@ -119,7 +147,7 @@ impl DirectoryWriter {
     /// statistics of all of it, so that it need not be read.
     fn put_stride(&mut self, entries: &[Entry]) {
         self.stride.clear();
-        self.state.constant.clear();
+        self.state.constants.clear();
         let mut values = 0;
         for entry in entries {
             values += self.state.put_entry(entry, &mut self.stride);
@@ -219,12 +247,10 @@ impl GroupState {
             Entry::Constant(stats) => {
                 self.stats.clear();
                 stats.encode(&mut self.stats);
-                if self.stats == self.constant {
-                    put_u64(out, 1 << KIND_BITS | KIND_CONSTANT);
-                } else {
-                    put_u64(out, KIND_CONSTANT);
+                let distance = self.constants.find_or_add(&self.stats);
+                put_u64(out, distance << KIND_BITS | KIND_CONSTANT);
+                if distance == 0 {
                     out.extend_from_slice(&self.stats);
-                    std::mem::swap(&mut self.stats, &mut self.constant);
                 }
                 0
             }

@@ -22,8 +22,8 @@ pub(super) struct Series {
     pub(super) expected: i64,
     /// Offset in the values section of the next chunk.
     pub(super) values: u64,
-    /// Where in the group the statistics of the last constant chunk are.
-    pub(super) constant: Option<usize>,
+    /// Where in the group the statistics of constant chunks are, of which each has others.
+    pub(super) constants: Vec<usize>,
 }
 
 /// The chunks of the current columns that overlap a range of time.
@@ -147,7 +147,7 @@ impl Entries<'_> {
             };
             let after = series.values.saturating_add(values);
             let end = reader.remaining().saturating_sub(bytes);
-            series.constant = None;
+            series.constants.clear();
             if stride.end <= wanted.start || stride.start >= wanted.end {
                 reader.take(bytes)?;
             } else if let Some(sum) = sum {
@@ -161,7 +161,7 @@ impl Entries<'_> {
             }
             series.values = after;
         }
-        series.constant = None;
+        series.constants.clear();
         Ok(())
     }
 
@@ -283,16 +283,16 @@ impl Entries<'_> {
         number: u64,
         series: &mut Series,
     ) -> treering_codec::Result<Stats> {
-        let stats = match (number, series.constant) {
-            (0, _) => {
-                series.constant = Some(self.base + reader.offset());
-                Stats::decode(reader, samples)?
-            }
-            (1, Some(at)) => {
-                let before = self.group.get(at..).unwrap_or_default();
-                Stats::decode(&mut Reader::new(before), samples)?
-            }
-            _ => return Err(malformed(reader, "a constant without a value")),
+        let distance = usize::try_from(number).unwrap_or(usize::MAX);
+        let stats = if distance == 0 {
+            series.constants.push(self.base + reader.offset());
+            Stats::decode(reader, samples)?
+        } else {
+            let known = series.constants.len().checked_sub(distance);
+            let at = known.and_then(|index| series.constants.get(index));
+            let at = at.ok_or_else(|| malformed(reader, "a constant without a value"))?;
+            let before = self.group.get(*at..).unwrap_or_default();
+            Stats::decode(&mut Reader::new(before), samples)?
         };
         if stats.stale != 0 {
             return Err(malformed(reader, "a constant with stale markers"));

@@ -62,9 +62,11 @@ pub(super) const KIND_BITS: u32 = 2;
 pub(super) const KIND_SUMMED: u64 = 0;
 /// Values lie in the values section; too few for statistics.
 pub(super) const KIND_PLAIN: u64 = 1;
-/// All values are the same; the statistics, which hold it, follow the tag (length 0) or are those
-/// of the constant chunk before (length 1).
+/// All values are the same; the statistics, which hold it, follow the tag (number 0) or are those
+/// of the constant chunk so many back among those that brought statistics.
 pub(super) const KIND_CONSTANT: u64 = 2;
+/// How far back a writer looks for the same constant: what one byte of a tag can tell.
+pub(super) const NEAR_CONSTANTS: usize = 31;
 /// Values and the summaries of their steps lie in the values section; sizes and statistics of all
 /// samples follow the tag. In stepped blocks only.
 pub(super) const KIND_STEPPED: u64 = 3;

@@ -421,6 +421,19 @@ fn constants_cost_a_few_bytes() {
     assert!(per_chunk <= 4.0, "{per_chunk} bytes per chunk");
 }
 
+/// As a scrape has them: few values, one after the other, in many series.
+#[test]
+fn constants_that_take_turns_are_told_once_in_a_group() {
+    let values = [0.0, 1.0, 42.0, 0.25, 1.5e9, 4_294_967_296.0, 99.99, -1.0];
+    let times = grid(START, SECOND, 120);
+    let series: Vec<_> = (0..2000)
+        .map(|host| plain(host, times.clone(), |_| values[host % values.len()]))
+        .collect();
+    let info = check_both(&series, &[]);
+    let per_sample = info.bytes.directory as f64 / info.samples as f64;
+    assert!(per_sample <= 0.03, "{per_sample} bytes per sample");
+}
+
 /// Found by chance: the directory kept statistics without any value, which cannot be passed over
 /// while their chunk's length is unknown.
 #[test]
