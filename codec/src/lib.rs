@@ -72,7 +72,7 @@ pub use error::{Error, Result};
 pub use limits::{BLOCK_SAMPLES, MAX_CHUNK_SAMPLES, MAX_STREAM_SAMPLES_PER_BYTE};
 pub use m3tsz::{M3TimeUnit, MAX_M3TSZ_SAMPLES_PER_BYTE, decode_m3tsz};
 pub use sample::{STALE_MARKER_BITS, Sample, ValueKind, is_stale, stale_marker};
-pub use sealed::{Encoding, aggregate_values, constant_value, decode_values, decode_values_range};
+pub use sealed::{Encoding, constant_value, decode_values, decode_values_range};
 pub use stats::Stats;
 pub use stream::{StreamEncoder, StreamReader, decode_stream};
 pub use sum::CompensatedSum;

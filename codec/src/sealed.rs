@@ -10,7 +10,6 @@ use crate::limits::{BLOCK_SAMPLES, MAX_CHUNK_SAMPLES, MAX_DICTIONARY};
 use crate::portable::Form;
 use crate::sequence::SequenceReader;
 use crate::simd::Level;
-use crate::stats::Stats;
 use crate::varint::Reader;
 use crate::{near, number, split, tag, xor};
 use std::ops::Range;
@@ -126,31 +125,6 @@ pub fn decode_values_range(
         out.truncate(start);
     }
     decoded
-}
-
-/// Statistics of the values `range` of the `count` values of a chunk, with the bits that
-/// [`Stats::of`] gives of them; of a chunk of one value without making them.
-///
-/// `scratch` is memory to be used again: what is in it is lost.
-///
-/// # Errors
-/// As [`decode_values_range`].
-pub fn aggregate_values(
-    bytes: &[u8],
-    count: usize,
-    range: Range<usize>,
-    scratch: &mut Vec<f64>,
-) -> Result<Stats> {
-    check_range(count, &range)?;
-    scratch.clear();
-    let mut reader = Reader::new(bytes);
-    if read_encoding(&mut reader)? == Encoding::Constant {
-        let value = number::read(&mut reader)?;
-        finished(&reader)?;
-        return Ok(Stats::of_constant(value, range.len() as u32));
-    }
-    decode_values_range(bytes, count, range, scratch)?;
-    Ok(Stats::of(scratch))
 }
 
 fn check_range(count: usize, range: &Range<usize>) -> Result<()> {
