@@ -10,6 +10,7 @@ use crate::portable::Packed;
 use std::arch::x86_64::*;
 
 #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+#[inline]
 pub(super) fn unpack(packed: Packed<'_>, count: usize, out: &mut Block) {
     let Packed {
         bytes,

@@ -93,6 +93,7 @@ fn unpack_affine(
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma,bmi2,popcnt")]
+#[inline]
 pub(super) fn unpack(packed: Packed<'_>, count: usize, out: &mut Block) {
     unpack_affine(&packed, count, out.as_mut_ptr().cast(), |_, ints| ints);
 }
@@ -228,6 +229,7 @@ fn each(source: &Source<'_>, undo: &mut Undo, count: usize, mut write: impl FnMu
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma,bmi2,popcnt")]
+#[inline]
 pub(super) fn extend_f64(
     source: &Source<'_>,
     undo: &mut Undo,
@@ -291,6 +293,7 @@ pub(super) fn extend_f64(
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma,bmi2,popcnt")]
+#[inline]
 pub(super) fn extend_i64(source: &Source<'_>, undo: &mut Undo, count: usize, out: &mut Vec<i64>) {
     let count = count.min(BLOCK_SAMPLES);
     out.reserve(count.next_multiple_of(8));
@@ -306,6 +309,7 @@ pub(super) fn extend_i64(source: &Source<'_>, undo: &mut Undo, count: usize, out
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma,bmi2,popcnt")]
+#[inline]
 pub(super) fn add_ulps(source: &Source<'_>, undo: &mut Undo, places: &mut [f64]) {
     let (count, places) = (places.len().min(BLOCK_SAMPLES), places.as_mut_ptr());
     each(source, undo, count, |group, ulps| {
