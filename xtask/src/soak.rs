@@ -24,6 +24,14 @@ const KINDS: &[Kind] = &[
         long: ("TREERING_SOAK", "1"),
     },
     Kind {
+        name: "damage",
+        shows: "every bit flipped, every length, every sector zeroed, swapped or lost",
+        binary: "damage",
+        filter: "",
+        counts: "damaged images: ",
+        long: ("TREERING_DAMAGE_IMAGES", "1000000000"),
+    },
+    Kind {
         name: "kill",
         shows: "kill -9 of a writing process",
         binary: "kill",
