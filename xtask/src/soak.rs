@@ -32,6 +32,14 @@ const KINDS: &[Kind] = &[
         long: ("TREERING_DAMAGE_IMAGES", "1000000000"),
     },
     Kind {
+        name: "faults",
+        shows: "every call of every script and workload fails, in every way",
+        binary: "crash",
+        filter: "any_call",
+        counts: "fault runs: ",
+        long: ("TREERING_FAULT_RUNS", "1000000000"),
+    },
+    Kind {
         name: "kill",
         shows: "kill -9 of a writing process",
         binary: "kill",

@@ -2,6 +2,11 @@
 //!
 //! Input: the name of each run as it begins. Output: nothing, or the end of the process with that
 //! name. A thread that waits for ever cannot be failed in any other way.
+#![allow(
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a watchdog needs a real clock and a thread that nobody joins"
+)]
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

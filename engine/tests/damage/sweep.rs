@@ -85,7 +85,6 @@ fn sweep(whole: &Whole, files: &[usize]) {
         classes.iter().map(|class| class.count),
     );
     let all: u64 = all.sum();
-    assert!(done > all.min(budget) / 2, "{done} images");
     let [refused, found, shortened, harmless] = counts;
     eprintln!(
         "damaged images: {done} of {all} ({:?}, {refused} refused, {found} found when asked, \
@@ -93,7 +92,10 @@ fn sweep(whole: &Whole, files: &[usize]) {
         whole.end,
         start.elapsed()
     );
-    assert!(refused > 0 && shortened > 0, "{counts:?}");
+    assert!(
+        refused > 0 && shortened > 0 && done >= IMAGES.min(budget) / 3,
+        "{counts:?}"
+    );
 }
 
 /// What became of a damaged database.
