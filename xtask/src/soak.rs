@@ -56,6 +56,14 @@ const KINDS: &[Kind] = &[
         long: ("TREERING_POWER_CUTS", "500"),
     },
     Kind {
+        name: "full",
+        shows: "ext4 and XFS that run full under a writing database",
+        binary: "kill",
+        filter: "a_full_disk",
+        counts: "full disks: ",
+        long: ("TREERING_FULL_ROUNDS", "20"),
+    },
+    Kind {
         name: "model",
         shows: "random operations and a model",
         binary: "it",
