@@ -102,7 +102,7 @@ impl Life {
         };
         let options = Options::default()
             .sync(Sync::Always)
-            .memory_bytes(64 << 20)
+            .memory_bytes(256 << 20)
             .wal_file_bytes(256 << 10)
             .wal_max_bytes(1 << 20)
             .reserve_bytes(64 << 10)
