@@ -18,6 +18,8 @@ use crate::watchdog::Watchdog;
 /// Runs of one test, when there are more calls and faults than that: of a script, of a workload.
 const RUNS: u64 = 120;
 const WORKLOAD_RUNS: u64 = 12;
+/// And kills of a workload, each with a power cut behind it.
+const KILL_RUNS: u64 = 8;
 const SOAK_RUNS: u64 = 100_000;
 /// What goes by before each step of a script.
 const PACE: u64 = 70;
@@ -90,7 +92,7 @@ fn fail_every_call_of(sync: Sync, script: &'static [Step], runs: u64) {
     fail(&Plot::of(sync, script), runs);
 }
 
-/// Fails the calls of what a workload of the power cuts does.
+/// Fails the calls of what a workload of the power cuts does, and kills it there.
 pub(crate) fn fail_workload(case: &Case) {
     let script = Stage::play(case, seed()).script;
     let plot = Plot {
@@ -100,6 +102,11 @@ pub(crate) fn fail_workload(case: &Case) {
         errors: 0,
     };
     fail(&plot, WORKLOAD_RUNS);
+    let end = [(Fault::Dead, Repeat::Forever)];
+    enumerate(&plot, &end, KILL_RUNS, |run, call, (fault, repeat)| {
+        run.faults.fail(call, fault, repeat);
+        run.die_and_cut_the_power()
+    });
 }
 
 fn fail(plot: &Plot<'_>, runs: u64) {

@@ -14,7 +14,7 @@ use treering::time::ManualClock;
 use treering::vfs::{CallKind, CrashVfs, Fault, FaultVfs, Repeat, Vfs};
 use treering::{Batch, Db, Error, Metadata, NamespaceOptions, Selector};
 
-use crate::check::{Answer, metadata_fact, open, read, space_fact, space_name};
+use crate::check::{Answer, metadata_fact, read, space_fact, space_name};
 use crate::history::{Change, FACTS, Print, Random, SPACE_SERIES, labels_of};
 use crate::scripts::Step;
 use crate::stage::Case;
@@ -157,13 +157,34 @@ impl<'a> Run<'a> {
         let calls = self.store.calls();
         for index in 0..3 {
             let image = self.store.image(calls, 1, index);
-            let db = open(&self.plot.case, &image)
+            let case = &self.plot.case;
+            let options = case.options_on(Arc::new(image), Arc::clone(&self.clock));
+            let db = Db::open(case.dir, options)
                 .map_err(|error| format!("after a power cut, image {index}: {error}"))?;
             if read(&db, false)?.print != self.print {
                 return Err(format!("a power cut took samples, image {index}"));
             }
         }
         Ok(())
+    }
+
+    /// The process is killed at the call at which all begin to fail; another one goes on from there,
+    /// and then the power is cut, which the disk may use to lose what the first one did not sync.
+    pub(crate) fn die_and_cut_the_power(&mut self) -> Result<(), String> {
+        for step in self.plot.script {
+            self.clock.advance(Duration::from_millis(self.plot.pace));
+            self.take(step)?;
+            if self.faults.fired() > 0 {
+                break;
+            }
+        }
+        self.db = None;
+        self.faults.heal();
+        self.faults.clear_capacity();
+        self.reopen()?;
+        self.look(false)?;
+        self.append(9, self.clock_nanos(), 5)?;
+        self.cut_the_power()
     }
 
     fn reopen(&mut self) -> Result<(), String> {
