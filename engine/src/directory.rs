@@ -93,21 +93,24 @@ pub(crate) fn lock(dir: &Path, options: &Options) -> Result<Box<dyn Lock>> {
 /// took one of their names would take the whole database.
 pub(crate) fn make_dir(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
     let mut made = vec![dir];
-    for above in dir
-        .ancestors()
-        .skip(1)
-        .filter(|above| !above.as_os_str().is_empty())
-    {
-        if vfs
-            .exists(above)
-            .map_err(|error| Error::io("look for", above, error))?
-        {
+    let above = dir.ancestors().skip(1);
+    let mut above = above.filter(|above| !above.as_os_str().is_empty());
+    let mut there = None;
+    for above in above.by_ref() {
+        let exists = vfs.exists(above);
+        if exists.map_err(|error| Error::io("look for", above, error))? {
+            there = above.parent();
             break;
         }
         made.push(above);
     }
     vfs.create_dir(dir)
         .map_err(|error| Error::io("create", dir, error))?;
+    // Those that are there may be of an open that was killed before it synced them. One that may
+    // not be read was not made by us.
+    for parent in there.into_iter().chain(above.filter_map(Path::parent)) {
+        let _ = vfs.sync_dir(parent);
+    }
     for parent in made.into_iter().rev().filter_map(Path::parent) {
         // Makes the name of the directory in `parent` durable.
         vfs.sync_dir(parent)

@@ -438,11 +438,18 @@ impl Recovery<'_> {
             begun = begin();
         }
         let wal = begun?;
-        for number in reader.empty_files() {
+        let unused = reader.empty_files();
+        for number in &unused {
             // Each open begins a file; one that was not used is nothing to report.
-            let path = wal::file_path(&dir, number);
+            let path = wal::file_path(&dir, *number);
             let removed = self.vfs().remove(&path);
             removed.map_err(|error| Error::io("remove", &path, error))?;
+        }
+        if !unused.is_empty() {
+            // Their headers may not be durable. Once frames come behind them, a name that comes
+            // back without its header would be damage.
+            let synced = self.vfs().sync_dir(&dir);
+            synced.map_err(|error| Error::io("fsync", &dir, error))?;
         }
         let start = headers
             .first()

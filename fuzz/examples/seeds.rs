@@ -70,6 +70,7 @@ fn main() -> std::io::Result<()> {
     }
     write("varint", "edges", &numbers)?;
     write_texts()?;
+    write_lives()?;
     write_files()?;
     write("index_open", "empty", &index(0))?;
     write("index_open", "one", &index(1))?;
@@ -214,6 +215,78 @@ fn write_texts() -> std::io::Result<()> {
     }
     let labels = labels(3);
     write("labels_parse", "canonical", labels.as_canonical())
+}
+
+/// Operations of `engine_ops`: the first byte chooses how to sync and read.
+fn write_lives() -> std::io::Result<()> {
+    // A batch, a column, a delete, a namespace, metadata; see `Life::operation`.
+    let (batch, column) = ([0, 0, 1, 2, 10, 7, 3, 20, 120], [5, 0, 4, 0, 14, 60, 90]);
+    let (delete, space, help) = ([8, 0, 4, 1, 5, 30], [18, 0], [19, 0, 9]);
+    let (flush, compact, reopen, kill, ask) = ([10], [12], [15], [16], [23, 0]);
+    let lives: [(&str, u8, Vec<&[u8]>); 5] = [
+        (
+            "quiet",
+            0,
+            vec![&batch, &column, &flush, &delete, &reopen, &ask],
+        ),
+        (
+            "merged",
+            1,
+            vec![
+                &column, &flush, &batch, &flush, &delete, &compact, &ask, &reopen,
+            ],
+        ),
+        (
+            "killed",
+            130,
+            vec![
+                &space, &help, &batch, &flush, &column, &kill, &delete, &kill,
+            ],
+        ),
+        // A power cut of each kind.
+        (
+            "cut",
+            2,
+            vec![
+                &batch,
+                &[14],
+                &column,
+                &[17, 5],
+                &batch,
+                &flush,
+                &delete,
+                &[17, 131],
+            ],
+        ),
+        // An fsync that fails, a disk that is full for ever, healed.
+        (
+            "failing",
+            0,
+            vec![
+                &batch,
+                &[21, 5, 3],
+                &column,
+                &reopen,
+                &[21, 1, 140],
+                &flush,
+                &batch,
+                &[22],
+            ],
+        ),
+    ];
+    for (name, choice, operations) in lives {
+        write(
+            "engine_ops",
+            name,
+            &[&[choice], &operations.concat()[..]].concat(),
+        )?;
+    }
+    for number in 1..3u64 {
+        let byte = |at: u64| (number * 1000 + at).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
+        let life: Vec<u8> = (0..250).map(|at| byte(at) as u8).collect();
+        write("engine_ops", &format!("long-{number}"), &life)?;
+    }
+    Ok(())
 }
 
 /// The files of the committed base, and what changes them.

@@ -9,6 +9,8 @@ mod codec;
 mod engine;
 mod files;
 mod index;
+mod model;
+mod ops;
 mod plain;
 
 pub use codec::{
@@ -21,6 +23,7 @@ pub use engine::{
 };
 pub use files::Base;
 pub use index::{index_open, labels_parse, selector_parse};
+pub use ops::engine_ops;
 
 /// The body of a target.
 pub type Body = fn(&[u8]);
@@ -36,6 +39,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("codec_stream", codec_stream),
     ("codec_timestamps", codec_timestamps),
     ("codec_values", codec_values),
+    ("engine_ops", engine_ops),
     ("exported_chunk", exported_chunk),
     ("index_open", index_open),
     ("labels_parse", labels_parse),

@@ -24,6 +24,22 @@ const KINDS: &[Kind] = &[
         long: ("TREERING_SOAK", "1"),
     },
     Kind {
+        name: "damage",
+        shows: "every bit flipped, every length, every sector zeroed, swapped or lost",
+        binary: "damage",
+        filter: "",
+        counts: "damaged images: ",
+        long: ("TREERING_DAMAGE_IMAGES", "1000000000"),
+    },
+    Kind {
+        name: "faults",
+        shows: "every call of every script and workload fails, in every way",
+        binary: "crash",
+        filter: "any_call",
+        counts: "fault runs: ",
+        long: ("TREERING_FAULT_RUNS", "1000000000"),
+    },
+    Kind {
         name: "kill",
         shows: "kill -9 of a writing process",
         binary: "kill",
@@ -38,6 +54,14 @@ const KINDS: &[Kind] = &[
         filter: "power",
         counts: "power cuts: ",
         long: ("TREERING_POWER_CUTS", "500"),
+    },
+    Kind {
+        name: "full",
+        shows: "ext4 and XFS that run full under a writing database",
+        binary: "kill",
+        filter: "a_full_disk",
+        counts: "full disks: ",
+        long: ("TREERING_FULL_ROUNDS", "20"),
     },
     Kind {
         name: "model",

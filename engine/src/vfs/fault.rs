@@ -42,10 +42,13 @@ pub enum Fault {
     /// A sync of a file or directory answers EIO. What it covered may be lost, and later syncs of
     /// the same file say nothing about it.
     Sync,
+    /// The process is dead: no call does anything any more. What it did not sync stays as it is, for
+    /// others to see and to sync.
+    Dead,
 }
 
 impl Fault {
-    /// All of them, for tests that try each.
+    /// All that a disk does, for tests that try each.
     pub const ALL: [Fault; 6] = [
         Fault::Io,
         Fault::NoSpace,
@@ -58,7 +61,7 @@ impl Fault {
     /// Whether a call of this kind can fail in this way.
     fn hits(self, kind: CallKind) -> bool {
         match self {
-            Fault::Io => true,
+            Fault::Io | Fault::Dead => true,
             Fault::NoSpace => matches!(
                 kind,
                 CallKind::CreateDir
@@ -301,12 +304,15 @@ impl Vfs for FaultVfs {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        let failed = self.pass(CallKind::SyncDir, dir);
-        if failed.is_err() {
-            self.inner.sync_dir_failed(dir);
-            return failed;
+        match self.count(CallKind::SyncDir, format_args!("{}", dir.display())) {
+            None => self.inner.sync_dir(dir),
+            Some(fault) => {
+                if fault != Fault::Dead {
+                    self.inner.sync_dir_failed(dir);
+                }
+                Err(error(fault))
+            }
         }
-        self.inner.sync_dir(dir)
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
@@ -477,12 +483,16 @@ impl File for FaultFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let failed = self.store.pass(CallKind::Sync, &self.path);
-        if failed.is_err() {
-            self.inner.sync_failed();
-            return failed;
+        let path = self.path.display();
+        match self.store.count(CallKind::Sync, format_args!("{path}")) {
+            None => self.inner.sync(),
+            Some(fault) => {
+                if fault != Fault::Dead {
+                    self.inner.sync_failed();
+                }
+                Err(error(fault))
+            }
         }
-        self.inner.sync()
     }
 
     fn sync_failed(&self) {
@@ -493,7 +503,7 @@ impl File for FaultFile {
 /// The error that the operating system would give, so that callers see its number too.
 fn error(fault: Fault) -> io::Error {
     io::Error::from_raw_os_error(match fault {
-        Fault::Io | Fault::Sync | Fault::ShortRead => libc::EIO,
+        Fault::Io | Fault::Sync | Fault::ShortRead | Fault::Dead => libc::EIO,
         Fault::NoSpace | Fault::ShortWrite => libc::ENOSPC,
         Fault::Interrupted => libc::EINTR,
     })

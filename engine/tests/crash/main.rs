@@ -12,6 +12,9 @@ mod followed;
 mod full;
 mod history;
 mod lifecycle;
+mod run;
 mod scripts;
 mod stage;
+#[path = "../common/watchdog.rs"]
+mod watchdog;
 mod workloads;

@@ -1,12 +1,19 @@
 //! The scripts whose every call fails: steps, and the orders in which they are taken.
 //!
-//! Data only; `faults.rs` takes the steps.
+//! Data only; `faults.rs` takes the steps. A workload of the power cuts is a script too: what it did
+//! on its stage.
+
+use std::ops::{Range, RangeInclusive};
 
 use crate::history::SPACE_SERIES;
 
-/// One call of a user.
+/// One call of a user, or something that happens to the disk, the clock or the process.
+#[derive(Debug)]
 pub(crate) enum Step {
+    /// Series, first timestamp, how many samples of random values.
     Append(u32, i64, usize),
+    /// These samples in one batch.
+    Batch(Vec<(u32, i64, f64)>),
     /// Series, first and last timestamp.
     Delete(u32, i64, i64),
     Sync,
@@ -21,10 +28,22 @@ pub(crate) enum Step {
     /// Namespace, metric, length of its help text.
     Describe(u32, u32, Option<usize>),
     Snapshot,
+    /// Series of a namespace.
+    DeleteMany(u32, Range<u32>, RangeInclusive<i64>),
+    /// Maintenance until nothing is due.
+    MaintainAll,
+    /// Holds the default namespace to so many bytes of blocks.
+    Shrink(u64),
+    Wait(u64),
+    Clock(i64),
+    Kill,
+    /// Leaves so many bytes of the disk.
+    FillDisk(u64),
+    FreeDisk,
 }
 
 /// Frames in two WAL files, blocks, late samples, and opens in between.
-pub(crate) const SCRIPT: [Step; 17] = [
+pub(crate) static SCRIPT: [Step; 17] = [
     Step::Reopen,
     Step::Append(0, 0, 3),
     Step::Append(1, 10, 3000),
@@ -45,7 +64,7 @@ pub(crate) const SCRIPT: [Step; 17] = [
 ];
 
 /// Deletes in the head, in blocks and across, merges that apply them, blocks that go whole.
-pub(crate) const LIFE: [Step; 25] = [
+pub(crate) static LIFE: [Step; 25] = [
     Step::Reopen,
     Step::Append(0, 0, 30),
     Step::Append(1, 0, 30),
@@ -79,7 +98,7 @@ const ONE: u32 = SPACE_SERIES;
 const HOUR_AGO: i64 = -3600 * 1_000_000_000;
 
 /// Namespaces that come, change, expire, become coarser and go, metadata, snapshots of all that.
-pub(crate) const SPACES: [Step; 31] = [
+pub(crate) static SPACES: [Step; 31] = [
     Step::Reopen,
     Step::Append(0, 0, 20),
     Step::Keep(1, 1_000_000, None),

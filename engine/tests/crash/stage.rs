@@ -18,6 +18,7 @@ use treering::{
 
 use crate::check::{metadata_fact, read, space_fact, space_name};
 use crate::history::{FACTS, History, Random, Row, SPACE_SERIES, labels_of};
+use crate::scripts::Step;
 
 /// Interval of the cases with `Sync::Interval`.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -61,6 +62,8 @@ pub(crate) struct Stage {
     pub(crate) store: CrashVfs,
     pub(crate) history: History,
     pub(crate) random: Random,
+    /// What was done, to be done again where calls fail.
+    pub(crate) script: Vec<Step>,
     faults: FaultVfs,
     clock: Arc<ManualClock>,
     db: Option<Db>,
@@ -82,6 +85,7 @@ impl Stage {
             store,
             history: History::default(),
             random: Random::new(seed),
+            script: Vec::new(),
             clock: Arc::new(ManualClock::new(0)),
             db: None,
             refs: Vec::new(),
@@ -96,6 +100,11 @@ impl Stage {
 
     /// Opens the database, or opens it again after closing it.
     pub(crate) fn open(&mut self) {
+        self.script.push(Step::Reopen);
+        self.open_anew();
+    }
+
+    fn open_anew(&mut self) {
         if self.db.is_some() {
             self.db().close().unwrap();
             self.all_durable();
@@ -112,6 +121,7 @@ impl Stage {
     /// Opens the database anew without closing it, as after a kill of the process: what was
     /// written is there, what was not synced may still be lost by a power cut.
     pub(crate) fn kill(&mut self) {
+        self.script.push(Step::Kill);
         // A write that can neither be made nor taken back poisons, so that dropping does nothing.
         for kind in [CallKind::Write, CallKind::SetLen] {
             self.faults.fail_only(kind, 1, Fault::Io, Repeat::Forever);
@@ -120,7 +130,7 @@ impl Stage {
         assert!(self.db().append(&batch).unwrap_err().is_poisoned());
         self.db = None;
         self.faults.heal();
-        self.open();
+        self.open_anew();
     }
 
     /// Takes everything so far as the start of the recording.
@@ -135,6 +145,7 @@ impl Stage {
 
     /// Makes the disk too small for `free` more bytes.
     pub(crate) fn fill_disk(&mut self, free: u64) {
+        self.script.push(Step::FillDisk(free));
         self.faults.set_capacity(Path::new("/"), u64::MAX).unwrap();
         self.faults
             .set_capacity(Path::new("/"), self.faults.used() + free)
@@ -143,6 +154,7 @@ impl Stage {
 
     /// Makes the disk endless again.
     pub(crate) fn free_disk(&mut self) {
+        self.script.push(Step::FreeDisk);
         self.faults.clear_capacity();
     }
 
@@ -152,6 +164,7 @@ impl Stage {
 
     /// Lets time pass.
     pub(crate) fn wait(&mut self, millis: u64) {
+        self.script.push(Step::Wait(millis));
         self.clock.advance(Duration::from_millis(millis));
         self.now += Duration::from_millis(millis);
     }
@@ -163,6 +176,7 @@ impl Stage {
 
     /// Appends a batch; an error must be that of a full disk, which changes nothing.
     pub(crate) fn try_append(&mut self, rows: &[(u32, i64, f64)]) -> Result<(), Error> {
+        self.script.push(Step::Batch(rows.to_vec()));
         let batch = self.batch_of(rows);
         let bits = rows
             .iter()
@@ -187,6 +201,8 @@ impl Stage {
 
     /// Deletes the series `numbers` of a namespace in a range.
     pub(crate) fn delete(&mut self, space: u32, numbers: Range<u32>, range: RangeInclusive<i64>) {
+        self.script
+            .push(Step::DeleteMany(space, numbers.clone(), range.clone()));
         let (first, last) = (numbers.start, numbers.end);
         let names: Vec<String> = numbers.map(|number| number.to_string()).collect();
         let selector = Selector::all().regex("n", &names.join("|")).unwrap();
@@ -203,6 +219,7 @@ impl Stage {
 
     /// Makes a namespace, or changes how it is kept: for so many seconds.
     pub(crate) fn keep(&mut self, space: u32, seconds: u64) {
+        self.script.push(Step::Keep(space, seconds, None));
         let options = NamespaceOptions::default().retention(Duration::from_secs(seconds));
         self.history
             .begin(vec![space_fact(space, &options)], self.store.calls());
@@ -215,6 +232,7 @@ impl Stage {
     }
 
     pub(crate) fn drop_space(&mut self, space: u32) {
+        self.script.push(Step::Drop(space));
         let gone = move |key: u32, _: i64| match key.checked_sub(FACTS) {
             Some(fact) => fact / 1000 == space,
             None => key / SPACE_SERIES == space,
@@ -226,6 +244,7 @@ impl Stage {
 
     /// Keeps a help text of so many bytes for a metric; none removes it.
     pub(crate) fn describe(&mut self, space: u32, metric: u32, help: Option<usize>) {
+        self.script.push(Step::Describe(space, metric, help));
         let (key, at, bits) = metadata_fact(space, metric, help.unwrap_or(0));
         let bits = help.map(|_| bits);
         self.history
@@ -248,21 +267,25 @@ impl Stage {
     }
 
     pub(crate) fn set_clock(&mut self, now: i64) {
+        self.script.push(Step::Clock(now));
         self.clock.set(now);
     }
 
     /// Rounds of maintenance until nothing is due.
     pub(crate) fn maintain(&mut self) {
+        self.script.push(Step::MaintainAll);
         while self.db().maintain().unwrap() {}
     }
 
     pub(crate) fn compact(&mut self) {
+        self.script.push(Step::Compact);
         self.db().compact().unwrap();
     }
 
     /// Holds the default namespace to so many bytes of blocks: the oldest samples go, which is one
     /// change like a delete.
     pub(crate) fn shrink(&mut self, bytes: u64) {
+        self.script.push(Step::Shrink(bytes));
         let options = NamespaceOptions::default().retention_bytes(bytes);
         let fact = space_fact(0, &options);
         self.history.begin(vec![fact], self.store.calls());
@@ -306,13 +329,21 @@ impl Stage {
     }
 
     pub(crate) fn sync(&mut self) {
+        self.script.push(Step::Sync);
         self.db().sync().unwrap();
         self.all_durable();
     }
 
     pub(crate) fn flush(&mut self) {
+        self.script.push(Step::Flush);
         self.db().flush().unwrap();
         self.all_durable();
+    }
+
+    /// A flush for which there is no room: the head stays, nothing changes.
+    pub(crate) fn flush_in_vain(&mut self) {
+        self.script.push(Step::Flush);
+        assert!(self.db().flush().unwrap_err().is_disk_full());
     }
 
     /// Everything so far is durable from now on.

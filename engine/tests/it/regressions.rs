@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use treering::time::{Clock, ManualClock};
-use treering::vfs::{CallKind, Fault, FaultVfs, Repeat, Vfs};
+use treering::vfs::{CallKind, CrashVfs, Fault, FaultVfs, Repeat, Vfs};
 use treering::{
     Aggregate, Batch, Db, Error, Function, Labels, NamespaceOptions, Options, Selector, Sync,
     labels,
@@ -585,5 +585,36 @@ fn idle_series_make_room_without_an_append() {
         db.append(&third).unwrap();
         assert_eq!(all(&db, "cpu").len(), 3);
         assert!(!db.maintain().unwrap());
+    }
+}
+
+/// A WAL file whose header never became durable was removed by the next open, but not durably: a
+/// power cut brought its name back without the header, before frames that were acknowledged since,
+/// and the database did not open.
+#[test]
+fn an_unused_wal_file_is_gone_before_frames_come_behind_it() {
+    let store = CrashVfs::new();
+    let faults = FaultVfs::new(Arc::new(store.clone()));
+    let vfs: Arc<dyn Vfs> = Arc::new(faults.clone());
+    let options = manual(&vfs).sync(Sync::Always);
+    let db = Db::open("/db", options.clone()).unwrap();
+    append(&db, &cpu("a"), 1, 1.0);
+    // Of the file that the flush begins.
+    faults.fail_only(
+        CallKind::Sync,
+        faults.calls() + 1,
+        Fault::Sync,
+        Repeat::Once,
+    );
+    assert!(db.flush().is_err());
+    assert!(faults.fired() == 1 && db.stats().poisoned);
+    drop(db);
+    let db = Db::open("/db", options).unwrap();
+    append(&db, &cpu("a"), 2, 2.0);
+    let calls = store.calls();
+    for index in 0..64 {
+        let image: Arc<dyn Vfs> = Arc::new(store.image(calls, 1, index));
+        let db = open(&image);
+        assert_eq!(all(&db, "cpu")[0].1.values, [1.0, 2.0], "image {index}");
     }
 }

@@ -4,12 +4,14 @@
 //! four threads; each acknowledgement goes through a pipe after the append returned. The parent
 //! kills it after a random number of them, opens the database and compares. `TREERING_KILLS` is the
 //! number of rounds, `TREERING_SEED` where its random choices start. `power` cuts the power of the
-//! file system instead.
+//! file system instead, `full` fills it.
 #![allow(
     clippy::print_stderr,
     reason = "the number of kills belongs to the result"
 )]
 
+mod full;
+mod mounted;
 mod power;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,517 @@
+//! One run of a script on a disk whose calls fail, and what the database must answer meanwhile.
+//!
+//! Input: steps, one after the other. Output: nothing, or what is wrong, in words. Invariant: `state`
+//! is everything acknowledged; at most one change is in doubt, and until it is settled no other is
+//! made.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Range, RangeInclusive};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use treering::time::ManualClock;
+use treering::vfs::{CallKind, CrashVfs, Fault, FaultVfs, Repeat, Vfs};
+use treering::{Batch, Db, Error, Metadata, NamespaceOptions, Selector};
+
+use crate::check::{Answer, metadata_fact, read, space_fact, space_name};
+use crate::history::{Change, FACTS, Print, Random, SPACE_SERIES, labels_of};
+use crate::scripts::Step;
+use crate::stage::Case;
+
+/// What is done, and how.
+#[derive(Clone)]
+pub(crate) struct Plot<'a> {
+    pub(crate) case: Case,
+    pub(crate) script: &'a [Step],
+    /// Milliseconds before each step.
+    pub(crate) pace: u64,
+    /// Errors when no call fails: those of a full disk.
+    pub(crate) errors: usize,
+}
+
+/// One run of the script, and what the database must answer.
+pub(crate) struct Run<'a> {
+    pub(crate) plot: &'a Plot<'a>,
+    store: CrashVfs,
+    /// Below `faults`: what ends a process that is killed.
+    end: FaultVfs,
+    pub(crate) faults: FaultVfs,
+    clock: Arc<ManualClock>,
+    random: Random,
+    db: Option<Db>,
+    state: BTreeMap<(u32, i64), u64>,
+    /// The answer that `state` gives.
+    print: Print,
+    /// The change whose call failed: it may be there or not.
+    perhaps: Vec<Change>,
+    pub(crate) errors: Vec<Error>,
+    snapshots: usize,
+    /// Samples of which the oldest may be gone because there were too many bytes.
+    thinned: BTreeSet<(u32, i64)>,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(plot: &'a Plot<'a>) -> Self {
+        let store = CrashVfs::new();
+        let end = FaultVfs::new(Arc::new(store.clone()));
+        Self {
+            plot,
+            faults: FaultVfs::new(Arc::new(end.clone())),
+            end,
+            store,
+            clock: Arc::new(ManualClock::new(0)),
+            random: Random::new(7),
+            db: None,
+            state: BTreeMap::new(),
+            print: Print::default(),
+            perhaps: Vec::new(),
+            errors: Vec::new(),
+            snapshots: 0,
+            thinned: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn play(&mut self, fault: Fault) -> Result<(), String> {
+        for step in self.plot.script {
+            let before = self.errors.len();
+            self.clock.advance(Duration::from_millis(self.plot.pace));
+            self.take(step)?;
+            // A fault that was seen, and every other step too.
+            if self.errors.len() > before || self.random.below(3) == 0 {
+                self.look(true)?;
+            }
+        }
+        self.faults.heal();
+        self.end(fault)
+    }
+
+    fn take(&mut self, step: &Step) -> Result<(), String> {
+        match *step {
+            Step::Reopen => self.reopen()?,
+            Step::Append(series, at, count) => self.append(series, at, count)?,
+            Step::Batch(ref rows) => self.append_rows(rows)?,
+            Step::Delete(series, first, last) => {
+                let (space, number) = (series / SPACE_SERIES, series % SPACE_SERIES);
+                self.delete(space, &(number..number + 1), first..=last)?;
+            }
+            Step::DeleteMany(space, ref numbers, ref range) => {
+                self.delete(space, numbers, range.clone())?;
+            }
+            Step::Sync => self.attempt(Db::sync)?,
+            Step::Flush => self.attempt(Db::flush)?,
+            Step::Compact => self.attempt(Db::compact)?,
+            Step::Maintain => self.attempt(|db| db.maintain().map(drop))?,
+            Step::MaintainAll => self.attempt(maintain_all)?,
+            Step::Keep(space, seconds, step) => self.keep(space, seconds, step)?,
+            Step::Shrink(bytes) => self.shrink(bytes)?,
+            Step::Drop(space) => self.drop_space(space)?,
+            Step::Describe(space, metric, help) => self.describe(space, metric, help)?,
+            Step::Snapshot => self.snapshot()?,
+            Step::Wait(millis) => self.clock.advance(Duration::from_millis(millis)),
+            Step::Clock(now) => self.clock.set(now),
+            Step::Kill => self.kill()?,
+            Step::FillDisk(free) => self.fill_disk(free),
+            Step::FreeDisk => self.faults.clear_capacity(),
+        }
+        Ok(())
+    }
+
+    /// Healed: all is there, and it goes on.
+    fn end(&mut self, fault: Fault) -> Result<(), String> {
+        self.faults.clear_capacity();
+        if self.db.as_ref().is_none_or(|db| db.stats().poisoned) {
+            self.reopen()?;
+        }
+        let errors = self.errors.len();
+        self.look(false)?;
+        let now = self.clock_nanos();
+        self.append(9, now, 5)?;
+        self.attempt(Db::flush)?;
+        self.append(9, now + 2, 1)?;
+        self.look(false)?;
+        self.reopen()?;
+        self.look(false)?;
+        if self.errors.len() > errors {
+            return Err(format!("still failing when healed of {fault:?}"));
+        }
+        let report = self.db.as_ref().map(|db| db.recovery().clone());
+        if report.is_none_or(|report| !report.quarantined.is_empty() || report.wal_cut.is_some()) {
+            return Err("not closed cleanly".to_owned());
+        }
+        let names = self.store.kill_image().files();
+        match names
+            .iter()
+            .find(|(path, _)| path.extension().is_some_and(|kind| kind == "tmp"))
+            .filter(|(path, _)| path.starts_with(self.plot.case.dir.trim_start_matches('/')))
+        {
+            Some((path, _)) => Err(format!("{} is left over", path.display())),
+            None => Ok(()),
+        }
+    }
+
+    /// Once the database was closed without an error, a power cut takes nothing of it.
+    pub(crate) fn cut_the_power(&mut self) -> Result<(), String> {
+        self.attempt(Db::close)?;
+        self.db = None;
+        let calls = self.store.calls();
+        for index in 0..3 {
+            let image = self.store.image(calls, 1, index);
+            let case = &self.plot.case;
+            let options = case.options_on(Arc::new(image), Arc::clone(&self.clock));
+            let db = Db::open(case.dir, options)
+                .map_err(|error| format!("after a power cut, image {index}: {error}"))?;
+            if read(&db, false)?.print != self.print {
+                return Err(format!("a power cut took samples, image {index}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The process is killed at the call at which all begin to fail; another one goes on from there,
+    /// and then the power is cut, which the disk may use to lose what the first one did not sync.
+    pub(crate) fn die_and_cut_the_power(&mut self) -> Result<(), String> {
+        for step in self.plot.script {
+            self.clock.advance(Duration::from_millis(self.plot.pace));
+            self.take(step)?;
+            if self.faults.fired() > 0 {
+                break;
+            }
+        }
+        self.db = None;
+        self.faults.heal();
+        self.faults.clear_capacity();
+        self.reopen()?;
+        self.look(false)?;
+        self.append(9, self.clock_nanos(), 5)?;
+        self.cut_the_power()
+    }
+
+    fn reopen(&mut self) -> Result<(), String> {
+        self.attempt(Db::close)?;
+        self.db = None;
+        let case = &self.plot.case;
+        let options = case.options_on(Arc::new(self.faults.clone()), Arc::clone(&self.clock));
+        // The second attempt is that of a user who tries again.
+        for _ in 0..2 {
+            match Db::open(case.dir, options.clone()) {
+                Ok(db) => {
+                    self.db = Some(db);
+                    return self.settle();
+                }
+                Err(error) => self.note(error)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The process dies with what it wrote in the memory of the system.
+    fn kill(&mut self) -> Result<(), String> {
+        // A write that can neither be made nor taken back poisons, so that dropping does nothing.
+        for kind in [CallKind::Write, CallKind::SetLen, CallKind::Sync] {
+            self.end.fail_only(kind, 1, Fault::Io, Repeat::Forever);
+        }
+        if let Some(db) = self.db.take() {
+            let batch = Batch::new().sample(labels_of(0), self.clock_nanos(), 0.0);
+            if db.append(&batch).is_ok() {
+                return Err("an append without a write".to_owned());
+            }
+        }
+        self.end.heal();
+        self.reopen()
+    }
+
+    /// Makes the disk too small for `free` more bytes.
+    fn fill_disk(&mut self, free: u64) {
+        self.faults.set_capacity(Path::new("/"), u64::MAX).unwrap();
+        let full = self.faults.used() + free;
+        self.faults.set_capacity(Path::new("/"), full).unwrap();
+    }
+
+    fn append(&mut self, series: u32, at: i64, count: usize) -> Result<(), String> {
+        let rows = (0..count as i64).map(|step| (series, at + step, self.random.value()));
+        let rows: Vec<_> = rows.collect();
+        self.append_rows(&rows)
+    }
+
+    fn append_rows(&mut self, rows: &[(u32, i64, f64)]) -> Result<(), String> {
+        self.settle()?;
+        let space = rows.first().map_or(0, |row| row.0 / SPACE_SERIES);
+        let Some(db) = self.certain(space) else {
+            return Ok(());
+        };
+        // The last of several at one place counts.
+        let mut places = BTreeMap::new();
+        let mut batch = Batch::new();
+        for &(series, at, value) in rows {
+            batch.push(labels_of(series), at, value);
+            places.insert((series, at), Some(value.to_bits()));
+        }
+        let rows: Vec<Change> = places.into_iter().collect();
+        let poisoned = db.stats().poisoned;
+        match db.append(&batch) {
+            Ok(()) => self.apply(rows),
+            Err(error) => {
+                if !poisoned && db.stats().poisoned {
+                    self.perhaps = rows;
+                }
+                self.note(error)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn delete(
+        &mut self,
+        space: u32,
+        numbers: &Range<u32>,
+        range: RangeInclusive<i64>,
+    ) -> Result<(), String> {
+        self.settle()?;
+        let Some(db) = self.certain(space) else {
+            return Ok(());
+        };
+        let gone = self.state.keys().filter(|(series, at)| {
+            let here = *series < FACTS && series / SPACE_SERIES == space;
+            here && numbers.contains(&(series % SPACE_SERIES)) && range.contains(at)
+        });
+        let gone: Vec<Change> = gone.map(|&key| (key, None)).collect();
+        let names: Vec<String> = numbers.clone().map(|number| number.to_string()).collect();
+        let selector = Selector::all().regex("n", &names.join("|"));
+        let selector = selector.map_err(|error| error.to_string())?;
+        let deleted = db.delete(&selector, range);
+        self.changed(deleted, gone)
+    }
+
+    fn shrink(&mut self, bytes: u64) -> Result<(), String> {
+        self.settle()?;
+        let Some(db) = self.certain(0) else {
+            return Ok(());
+        };
+        let keys = self.state.keys().filter(|key| key.0 < SPACE_SERIES);
+        self.thinned = keys.copied().collect();
+        let options = NamespaceOptions::default().retention_bytes(bytes);
+        let (key, at, bits) = space_fact(0, &options);
+        let altered = db.alter_namespace("default", options);
+        self.changed(altered, vec![((key, at), Some(bits))])?;
+        self.attempt(|db| db.maintain().map(drop))
+    }
+
+    fn keep(&mut self, space: u32, age: u64, step: Option<u64>) -> Result<(), String> {
+        self.settle()?;
+        let Some(db) = self.db.clone().filter(|_| self.perhaps.is_empty()) else {
+            return Ok(());
+        };
+        let seconds = |seconds| Duration::from_secs(seconds);
+        let mut options = NamespaceOptions::default().retention(seconds(age));
+        if let Some(step) = step {
+            options = options.downsample(seconds(3600), seconds(step));
+        }
+        let (key, at, bits) = space_fact(space, &options);
+        let mut changes = vec![((key, at), Some(bits))];
+        let horizon = self.clock_nanos() - age as i64 * 1_000_000_000;
+        let expired = self
+            .state
+            .keys()
+            .filter(|key| key.0 / SPACE_SERIES == space);
+        changes.extend(
+            expired
+                .filter(|key| key.1 < horizon)
+                .map(|&key| (key, None)),
+        );
+        let name = space_name(space);
+        let kept = match db.namespace(&name) {
+            Ok(_) => db.alter_namespace(&name, options),
+            Err(_) => db.create_namespace(&name, options).map(drop),
+        };
+        self.changed(kept, changes)
+    }
+
+    fn drop_space(&mut self, space: u32) -> Result<(), String> {
+        self.settle()?;
+        let Some(db) = self.certain(space) else {
+            return Ok(());
+        };
+        let gone = |key: u32| match key.checked_sub(FACTS) {
+            Some(fact) => fact / 1000 == space,
+            None => key / SPACE_SERIES == space,
+        };
+        let keys = self.state.keys().filter(|key| gone(key.0));
+        let gone = keys.map(|&key| (key, None)).collect();
+        self.changed(db.drop_namespace(&space_name(space)), gone)
+    }
+
+    fn describe(&mut self, space: u32, metric: u32, help: Option<usize>) -> Result<(), String> {
+        self.settle()?;
+        let Some(db) = self.certain(space) else {
+            return Ok(());
+        };
+        let (key, at, bits) = metadata_fact(space, metric, help.unwrap_or(0));
+        let name = format!("m{metric}");
+        let described = match help {
+            Some(help) => db.set_metadata(&name, &Metadata::default().help("h".repeat(help))),
+            None => db.remove_metadata(&name),
+        };
+        self.changed(described, vec![((key, at), help.map(|_| bits))])
+    }
+
+    /// A snapshot is whole or not there, and an answer of its own.
+    fn snapshot(&mut self) -> Result<(), String> {
+        self.settle()?;
+        self.snapshots += 1;
+        let dir = format!("/copy{}", self.snapshots);
+        let Some(made) = self.db.as_ref().map(|db| db.snapshot(&dir)) else {
+            return Ok(());
+        };
+        let there = self.store.exists(Path::new(&dir)).unwrap_or(false);
+        if let Err(error) = made {
+            self.note(error)?;
+        } else if !there {
+            return Err(format!("a snapshot was made, but {dir} is not there"));
+        }
+        if !there {
+            return Ok(());
+        }
+        let store = Arc::new(self.store.kill_image());
+        let options = self.plot.case.options_on(store, Arc::clone(&self.clock));
+        let copy = Db::open(&dir, options).map_err(|error| format!("snapshot {dir}: {error}"))?;
+        let found = read(&copy, false)?.print;
+        match self.answers().contains(&found) {
+            true => Ok(()),
+            false => Err(format!("{} samples in the snapshot {dir}", found.samples)),
+        }
+    }
+
+    /// The database from a namespace that is certainly there, when no change is in doubt.
+    fn certain(&self, space: u32) -> Option<Db> {
+        let db = self.db.as_ref().filter(|_| self.perhaps.is_empty())?;
+        db.namespace(&space_name(space)).ok()
+    }
+
+    /// A change whose call failed may have been made; nothing else is changed until that is known.
+    fn changed(&mut self, outcome: Result<(), Error>, changes: Vec<Change>) -> Result<(), String> {
+        match outcome {
+            Ok(()) => self.apply(changes),
+            Err(error) => {
+                self.perhaps = changes;
+                self.note(error)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn clock_nanos(&self) -> i64 {
+        treering::time::Clock::now(&*self.clock)
+    }
+
+    fn attempt(&mut self, call: impl FnOnce(&Db) -> Result<(), Error>) -> Result<(), String> {
+        match self.db.as_ref().map(call) {
+            Some(Err(error)) => self.note(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// A failing disk is no damage, and no other error either.
+    fn note(&mut self, error: Error) -> Result<(), String> {
+        let fitting = matches!(
+            error,
+            Error::Io { .. } | Error::DiskFull { .. } | Error::Poisoned { .. }
+        );
+        let text = error.to_string();
+        self.errors.push(error);
+        if fitting { Ok(()) } else { Err(text) }
+    }
+
+    /// Asks for everything; while the disk fails the question may fail as well.
+    fn look(&mut self, failing: bool) -> Result<(), String> {
+        self.expire();
+        let Some(db) = &self.db else { return Ok(()) };
+        let answer = read(db, false);
+        if let Ok(answer) = &answer {
+            self.thin(answer);
+        }
+        match answer {
+            Ok(answer) if self.answers().contains(&answer.print) => Ok(()),
+            Ok(answer) => Err(format!(
+                "{} samples read, acknowledged are {}, in doubt {}",
+                answer.rows.len(),
+                self.state.len(),
+                self.perhaps.len()
+            )),
+            Err(_) if failing => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// As long as nothing poisoned it, it is decided whether the change in doubt is there.
+    fn settle(&mut self) -> Result<(), String> {
+        self.expire();
+        let Some(db) = &self.db else { return Ok(()) };
+        if self.perhaps.is_empty() || db.stats().poisoned {
+            return Ok(());
+        }
+        let Ok(answer) = read(db, false) else {
+            return Ok(());
+        };
+        self.look(true)?;
+        let rows = std::mem::take(&mut self.perhaps);
+        if answer.print != self.print {
+            self.apply(rows);
+        }
+        Ok(())
+    }
+
+    /// Takes out what is past the retention by now.
+    fn expire(&mut self) {
+        let now = self.clock_nanos();
+        let facts = self.state.range((FACTS, i64::MIN)..);
+        let spaces =
+            facts.filter(|((key, _), age)| (key - FACTS).is_multiple_of(1000) && **age > 0);
+        let horizons: Vec<(u32, i64)> = spaces
+            .map(|((key, _), age)| ((key - FACTS) / 1000, now - *age as i64 * 1_000_000_000))
+            .collect();
+        let expired = |key: &(u32, i64)| {
+            let mut horizons = horizons.iter();
+            key.0 < FACTS && horizons.any(|it| key.0 / SPACE_SERIES == it.0 && key.1 < it.1)
+        };
+        let gone = self.state.keys().filter(|key| expired(key));
+        let gone: Vec<Change> = gone.map(|&key| (key, None)).collect();
+        self.perhaps.retain(|(key, _)| !expired(key));
+        self.apply(gone);
+    }
+
+    /// Takes out what went because there were too many bytes: the oldest samples, through some
+    /// moment. Whatever else lacks is seen by whoever compares.
+    fn thin(&mut self, answer: &Answer) {
+        if self.thinned.is_empty() || self.answers().contains(&answer.print) {
+            return;
+        }
+        let found = answer.rows.iter().map(|row| (row.0, row.1));
+        let oldest = found.filter(|key| self.thinned.contains(key));
+        let oldest = oldest.map(|key| key.1).min().unwrap_or(i64::MAX);
+        let gone = self.thinned.iter().filter(|key| key.1 < oldest);
+        self.apply(gone.map(|&key| (key, None)).collect());
+    }
+
+    fn answers(&self) -> [Print; 2] {
+        let mut with = self.print;
+        with.change(&self.state, &self.perhaps);
+        [self.print, with]
+    }
+
+    fn apply(&mut self, changes: Vec<Change>) {
+        self.print.change(&self.state, &changes);
+        for (key, bits) in changes {
+            self.thinned.remove(&key);
+            match bits {
+                Some(bits) => self.state.insert(key, bits),
+                None => self.state.remove(&key),
+            };
+        }
+    }
+}
+
+fn maintain_all(db: &Db) -> Result<(), Error> {
+    while db.maintain()? {}
+    Ok(())
+}
