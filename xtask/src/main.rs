@@ -50,7 +50,7 @@ cargo xtask NAME, where NAME is one of
   soak KIND [--minutes N] [--seed N]
                                 KIND is crash, kill, power, model, readers or endurance;
                                 rounds of new seeds (10 minutes)
-  mutants [NAME]                planted bugs: each must be caught by the ordinary tests
+  mutants [NAME]...             planted bugs: each must be caught by the ordinary tests
   sbom [FILE]                   what a release is made of, as CycloneDX
   capture                       make the quickstart's data file from the corpora again
   help                          this text
