@@ -16,6 +16,11 @@ pub(crate) fn run() -> Outcome {
             "SKIPPED: docs/format/read_chunk.py against the codec, because python3 is missing"
         );
     }
+    if !shell::succeeds(Command::new("strace").args(["-o", "/dev/null", "true"])) {
+        println!(
+            "SKIPPED: failing fsync under the binary, because strace is missing or may not trace"
+        );
+    }
     shell::run(&mut cargo(&[
         "test",
         "--locked",
