@@ -17,6 +17,7 @@ mod bench;
 mod capture;
 mod ci;
 mod data;
+mod deny;
 mod edges;
 mod fuzz;
 mod log;
@@ -39,8 +40,9 @@ const HELP: &str = "\
 cargo xtask NAME, where NAME is one of
 
   test                          every test, doctest and the quickstart
-  ci                            format, clippy, docs, tidy and test: what .ci/run calls
+  ci                            format, clippy, docs, tidy, deny and test: what .ci/run calls
   tidy                          rules of the source: crate edges, unsafe, module heads, words
+  deny                          licences, sources and doubled crates, by cargo-deny
   bench [NAME] [--quick] [--json FILE]
                                 a bench of benches/ in release; without NAME lists them
   bench codec [--corpus DIR] [--portable] [--quick] [--json FILE]
@@ -77,6 +79,7 @@ fn dispatch(name: &str, args: Args) -> Outcome {
         "test" => args.done().and_then(|()| test::run()),
         "ci" => args.done().and_then(|()| ci::run()),
         "tidy" => args.done().and_then(|()| tidy::run()),
+        "deny" => args.done().and_then(|()| deny::run()),
         "capture" => args.done().and_then(|()| capture::run()),
         "bench" => bench::run(args),
         "fuzz" => fuzz::run(args),
