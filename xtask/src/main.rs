@@ -20,8 +20,10 @@ mod data;
 mod deny;
 mod edges;
 mod fuzz;
+mod hang;
 mod log;
 mod mutants;
+mod sanitize;
 mod sbom;
 mod shell;
 mod soak;
@@ -53,6 +55,7 @@ cargo xtask NAME, where NAME is one of
                                 KIND is crash, kill, power, model, readers or endurance;
                                 rounds of new seeds (10 minutes)
   mutants [NAME]...             planted bugs: each must be caught by the ordinary tests
+  sanitize address|thread       tests under a sanitizer, built for it (half an hour each)
   sbom [FILE]                   what a release is made of, as CycloneDX
   capture                       make the quickstart's data file from the corpora again
   help                          this text
@@ -85,6 +88,7 @@ fn dispatch(name: &str, args: Args) -> Outcome {
         "fuzz" => fuzz::run(args),
         "soak" => soak::run(args),
         "mutants" => mutants::run(args),
+        "sanitize" => sanitize::run(args),
         "sbom" => sbom::run(args),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
