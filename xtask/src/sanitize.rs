@@ -48,7 +48,7 @@ const KINDS: [Kind; 2] = [
         shows: "threads at once on one database: unordered accesses",
         flags: "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer",
         runs: &[
-            "-p treering --test it -- concurrency readers watch snapshots_of lifecycle follow",
+            "-p treering --test it -- concurrency questions_never watch snapshots_of lifecycle follow",
             "-p treering --test kill -- nothing_acknowledged",
             "-p treering --test endurance -- nothing_grows",
         ],
