@@ -1,6 +1,6 @@
 //! `cargo xtask sanitize address|thread`: tests of the shipped crates under a sanitizer.
 //!
-//! Input: a kind. Output: a row of the log with how many tests passed; failure with the report of the
+//! Input: a kind. Output: rows of the log with how many tests passed; failure with the report of the
 //! sanitizer. Both need unstable flags, so the nightly compiler, or the stable one told so. std is not
 //! instrumented: its own locks look like none to ThreadSanitizer, and `xtask/sanitize/thread.supp`
 //! names the frames of std that it is not asked about.
@@ -21,8 +21,8 @@ struct Kind {
     name: &'static str,
     shows: &'static str,
     flags: &'static str,
-    /// Words for `cargo test`, one run each.
-    runs: &'static [&'static str],
+    /// What is run, and the words for `cargo test`; each has a row of its own in the log.
+    runs: &'static [(&'static str, &'static str)],
     /// Its own options; `{root}` is the checkout.
     options: (&'static str, &'static str),
 }
@@ -33,13 +33,16 @@ const KINDS: [Kind; 2] = [
         shows: "every test of codec, index and engine: reads and writes outside, leaks",
         flags: "-Zsanitizer=address",
         runs: &[
-            "-p treering-codec -p treering-index --lib --tests",
-            "-p treering --lib",
-            "-p treering --test it",
-            "-p treering --test crash",
-            "-p treering --test kill -- nothing_acknowledged",
+            (
+                "codec and index",
+                "-p treering-codec -p treering-index --lib --tests",
+            ),
+            ("engine", "-p treering --lib"),
+            ("stories", "-p treering --test it"),
+            ("power cuts", "-p treering --test crash"),
+            ("kills", "-p treering --test kill -- nothing_acknowledged"),
             // The other one there is of what a process takes in memory: not with a shadow of it.
-            "-p treering --test endurance -- nothing_grows",
+            ("endurance", "-p treering --test endurance -- nothing_grows"),
         ],
         options: ("ASAN_OPTIONS", "detect_stack_use_after_return=1"),
     },
@@ -48,9 +51,13 @@ const KINDS: [Kind; 2] = [
         shows: "threads at once on one database: unordered accesses",
         flags: "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer",
         runs: &[
-            "-p treering --test it -- concurrency questions_never watch snapshots_of lifecycle follow",
-            "-p treering --test kill -- nothing_acknowledged",
-            "-p treering --test endurance -- nothing_grows",
+            (
+                "stories",
+                "-p treering --test it -- concurrency questions_never watch snapshots_of \
+                 lifecycle follow",
+            ),
+            ("kills", "-p treering --test kill -- nothing_acknowledged"),
+            ("endurance", "-p treering --test endurance -- nothing_grows"),
         ],
         options: (
             "TSAN_OPTIONS",
@@ -79,26 +86,22 @@ pub(crate) fn run(mut args: Args) -> Outcome {
         let known: Vec<_> = known.collect();
         return Err(format!("name a sanitizer: {}", known.join(", ")));
     };
-    let started = Instant::now();
-    let mut passed = 0;
-    let mut ended = Ok(());
-    for words in kind.runs {
+    for (what, words) in kind.runs {
+        let (started, mut passed) = (Instant::now(), 0);
         let mut read = |line: &str| passed += passed_in(line);
-        ended = shell::run_showing(&mut test(kind, words), &mut read);
-        if ended.is_err() {
-            break;
-        }
+        let ended = shell::run_showing(&mut test(kind, words), &mut read);
+        log::record(&Run {
+            recipe: "sanitize",
+            what: &format!("{}: {what}", kind.name),
+            seed: 0,
+            executions: passed,
+            unit: "tests",
+            seconds: started.elapsed().as_secs(),
+            result: if ended.is_ok() { "passed" } else { "failed" },
+        })?;
+        ended?;
     }
-    log::record(&Run {
-        recipe: "sanitize",
-        what: kind.name,
-        seed: 0,
-        executions: passed,
-        unit: "tests",
-        seconds: started.elapsed().as_secs(),
-        result: if ended.is_ok() { "passed" } else { "failed" },
-    })?;
-    ended
+    Ok(())
 }
 
 fn test(kind: &Kind, words: &str) -> Command {
