@@ -201,9 +201,12 @@ impl Work<'_> {
         let renamed = self.vfs.rename(&self.dir, dir);
         renamed.map_err(|error| Error::io("rename", &self.dir, error))?;
         let parent = dir.parent().unwrap_or(Path::new(""));
-        // The name is durable when the caller hears that it is there.
+        // The name is durable when the caller hears that it is there, and gone after an error.
         let synced = self.vfs.sync_dir(parent);
-        synced.map_err(|error| Error::io("fsync", parent, error))
+        synced.map_err(|error| {
+            target::clear(&**self.vfs, dir);
+            Error::io("fsync", parent, error)
+        })
     }
 }
 

@@ -3,9 +3,9 @@
 //! Input: the checkout. Output: success of every step; the first failing one ends the run.
 
 use crate::shell::{self, cargo};
-use crate::{Outcome, mutants, test, tidy};
+use crate::{Outcome, deny, mutants, test, tidy};
 
-/// Format, tidy, clippy, docs, tests.
+/// Format, tidy, clippy, docs, licences, tests.
 pub(crate) fn run() -> Outcome {
     shell::run(&mut cargo(&["fmt", "--all", "--check"]))?;
     tidy::run()?;
@@ -22,5 +22,6 @@ pub(crate) fn run() -> Outcome {
     shell::run(&mut cargo(&clippy))?;
     let doc = ["doc", "--locked", "--workspace", "--no-deps"];
     shell::run(cargo(&doc).env("RUSTDOCFLAGS", "-D warnings"))?;
+    deny::run()?;
     test::run()
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use crate::Outcome;
 use crate::args::Args;
 use crate::log::{self, Run};
-use crate::shell::{self, programs, root};
+use crate::shell::{self, programs, root, unstable_cargo};
 
 /// Runs one target, or each in turn.
 pub(crate) fn run(mut args: Args) -> Outcome {
@@ -57,20 +57,10 @@ pub(crate) fn run(mut args: Args) -> Outcome {
     Ok(())
 }
 
-/// cargo-fuzz needs unstable compiler flags: the nightly toolchain, or the stable one told so.
+/// cargo-fuzz needs unstable compiler flags.
 fn cargo_fuzz() -> Command {
-    let mut command = Command::new("cargo");
-    let nightly = ["run", "nightly", "rustc", "--version"];
-    if shell::succeeds(Command::new("rustup").args(nightly)) {
-        command.arg("+nightly");
-    } else {
-        command.env("RUSTC_BOOTSTRAP", "1");
-    }
+    let mut command = unstable_cargo();
     command.arg("fuzz");
-    // What cargo tells its own children would override the toolchain chosen above.
-    for variable in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTC", "RUSTDOC"] {
-        command.env_remove(variable);
-    }
     command
 }
 

@@ -1,7 +1,9 @@
-//! The log of long runs, `docs/testing/runs.csv`: written by the recipes that ran, never by hand.
+//! The logs of long runs, `docs/testing/*.csv`: written by the recipes that ran, never by hand.
 //!
-//! Input: what ran and how it ended. Output: one more row, with the day and the commit.
+//! Input: what ran and how it ended. Output: one more row, with the day and the commit; of a planted
+//! bug the row in the place of its last one.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::Command;
 
@@ -59,6 +61,51 @@ pub(crate) fn record(run: &Run<'_>) -> Outcome {
         format!("{day},{commit},{recipe},{what},{seed},{executions},{unit},{seconds},{result}");
     println!("logged in {FILE}: {row}");
     writeln!(file, "{row}").map_err(failed)
+}
+
+/// Which test catches each planted bug, by its last run.
+const CAUGHT: &str = "docs/testing/mutants.csv";
+const CAUGHT_HEADER: &str = "name,day,commit,seconds,what,caught by";
+
+/// A planted bug that was run.
+pub(crate) struct Caught<'a> {
+    /// Its patch.
+    pub(crate) name: &'a str,
+    /// What is wrong.
+    pub(crate) what: &'a str,
+    /// The test that failed.
+    pub(crate) by: &'a str,
+    pub(crate) seconds: u64,
+}
+
+/// Takes `row` for what is known of its bug; rows of bugs that are not `known` go.
+pub(crate) fn record_caught(row: &Caught<'_>, known: &[String]) -> Outcome {
+    let old = caught().unwrap_or_default();
+    let mut rows: BTreeMap<&str, String> = old
+        .lines()
+        .skip(1)
+        .filter_map(|line| Some((line.split_once(',')?.0, line.to_owned())))
+        .filter(|(name, _)| known.iter().any(|known| known == name))
+        .collect();
+    let Caught {
+        name,
+        what,
+        by,
+        seconds,
+    } = row;
+    let (day, commit) = (said("date", &["-u", "+%F"]), commit());
+    let what = what.replace('"', "'");
+    let line = format!("{name},{day},{commit},{seconds},\"{what}\",{by}");
+    println!("logged in {CAUGHT}: {line}");
+    rows.insert(name, line);
+    let rows: Vec<String> = rows.into_values().collect();
+    let text = format!("{CAUGHT_HEADER}\n{}\n", rows.join("\n"));
+    std::fs::write(root().join(CAUGHT), text).map_err(|error| format!("{CAUGHT}: {error}"))
+}
+
+/// The table of planted bugs.
+pub(crate) fn caught() -> Outcome<String> {
+    std::fs::read_to_string(root().join(CAUGHT)).map_err(|error| format!("{CAUGHT}: {error}"))
 }
 
 fn commit() -> String {

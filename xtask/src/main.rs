@@ -17,10 +17,13 @@ mod bench;
 mod capture;
 mod ci;
 mod data;
+mod deny;
 mod edges;
 mod fuzz;
+mod hang;
 mod log;
 mod mutants;
+mod sanitize;
 mod sbom;
 mod shell;
 mod soak;
@@ -39,8 +42,9 @@ const HELP: &str = "\
 cargo xtask NAME, where NAME is one of
 
   test                          every test, doctest and the quickstart
-  ci                            format, clippy, docs, tidy and test: what .ci/run calls
+  ci                            format, clippy, docs, tidy, deny and test: what .ci/run calls
   tidy                          rules of the source: crate edges, unsafe, module heads, words
+  deny                          licences, sources and doubled crates, by cargo-deny
   bench [NAME] [--quick] [--json FILE]
                                 a bench of benches/ in release; without NAME lists them
   bench codec [--corpus DIR] [--portable] [--quick] [--json FILE]
@@ -50,7 +54,8 @@ cargo xtask NAME, where NAME is one of
   soak KIND [--minutes N] [--seed N]
                                 KIND is crash, kill, power, model, readers or endurance;
                                 rounds of new seeds (10 minutes)
-  mutants [NAME]                planted bugs: each must be caught by the ordinary tests
+  mutants [NAME]...             planted bugs: each must be caught by the ordinary tests
+  sanitize address|thread       tests under a sanitizer, built for it (half an hour each)
   sbom [FILE]                   what a release is made of, as CycloneDX
   capture                       make the quickstart's data file from the corpora again
   help                          this text
@@ -77,11 +82,13 @@ fn dispatch(name: &str, args: Args) -> Outcome {
         "test" => args.done().and_then(|()| test::run()),
         "ci" => args.done().and_then(|()| ci::run()),
         "tidy" => args.done().and_then(|()| tidy::run()),
+        "deny" => args.done().and_then(|()| deny::run()),
         "capture" => args.done().and_then(|()| capture::run()),
         "bench" => bench::run(args),
         "fuzz" => fuzz::run(args),
         "soak" => soak::run(args),
         "mutants" => mutants::run(args),
+        "sanitize" => sanitize::run(args),
         "sbom" => sbom::run(args),
         "help" | "--help" | "-h" => {
             println!("{HELP}");

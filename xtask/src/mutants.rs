@@ -1,8 +1,9 @@
 //! `cargo xtask mutants`: planted bugs, each of which the ordinary tests must catch.
 //!
-//! Input: the patches of `xtask/mutants/`, whose first line says what is wrong. Output: for each the
-//! first test that failed, or an error that names those that none did. A patch is applied to a copy
-//! of the tree; no bug stands in the sources, nor a switch for one.
+//! Input: the patches of `xtask/mutants/`, whose first line says what is wrong, and whose second one
+//! which tests to begin with. Output: for each the first test that failed, as a row of
+//! `docs/testing/mutants.csv`, or an error that names those that none did. A patch is applied to a
+//! copy of the tree; no bug stands in the sources, nor a switch for one.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -11,10 +12,17 @@ use std::time::Instant;
 
 use crate::Outcome;
 use crate::args::Args;
+use crate::log::{self, Caught};
 use crate::shell::{self, cargo, root};
 
 /// Folder of the patches.
 const FOLDER: &str = "xtask/mutants";
+
+/// What stands before the tests to begin with, in the second line of a patch.
+const FIRST: &str = "First: ";
+
+/// The ordinary tests of what a program embeds.
+const ALL: &str = "-p treering-codec -p treering-index -p treering --lib --tests";
 
 /// A planted bug.
 struct Mutant {
@@ -22,38 +30,46 @@ struct Mutant {
     patch: PathBuf,
     /// What is wrong.
     what: String,
+    /// Words for `cargo test`: those of the ordinary tests that most likely catch it. They save
+    /// the time of the others, and decide nothing when they pass.
+    first: String,
 }
 
-/// Applies each patch in turn, or the one that is named, and runs the tests of the three crates.
+/// Applies each patch in turn, or those that are named, and runs the tests of the three crates.
 pub(crate) fn run(mut args: Args) -> Outcome {
-    let wanted = args.positional();
+    let mut wanted = Vec::new();
+    while let Some(word) = args.positional() {
+        wanted.push(word);
+    }
     args.done()?;
     let mut mutants = mutants()?;
-    if let Some(wanted) = &wanted {
-        mutants.retain(|mutant| mutant.name.contains(wanted.as_str()));
+    let known: Vec<String> = mutants.iter().map(|mutant| mutant.name.clone()).collect();
+    if !wanted.is_empty() {
+        mutants.retain(|mutant| wanted.iter().any(|word| mutant.name.contains(&**word)));
     }
     if mutants.is_empty() {
         return Err(format!("no patch in {FOLDER} has {wanted:?} in its name"));
     }
     let tree = shell::target().join("mutants");
-    let mut rows = Vec::new();
+    let mut missed = Vec::new();
     for mutant in &mutants {
         copy_tree(&tree)?;
         git(&tree, ["apply".as_ref(), mutant.patch.as_os_str()])?;
         println!("\n{}: {}", mutant.name, mutant.what);
         let started = Instant::now();
-        let caught = first_failure(&tree)?;
-        let by = caught.as_deref().unwrap_or("NOT CAUGHT");
-        println!("{}: {by}, {} s", mutant.name, started.elapsed().as_secs());
-        rows.push((mutant, caught));
+        let by = first_failure(&tree, mutant)?;
+        if by.is_none() {
+            missed.push(&*mutant.name);
+        }
+        let row = Caught {
+            name: &mutant.name,
+            what: &mutant.what,
+            by: by.as_deref().unwrap_or("nothing"),
+            seconds: started.elapsed().as_secs(),
+        };
+        log::record_caught(&row, &known)?;
     }
-    println!("\n| planted bug | caught by |\n|---|---|");
-    for (mutant, caught) in &rows {
-        let by = caught.as_deref().unwrap_or("**nothing**");
-        println!("| {} | {by} |", mutant.what);
-    }
-    let missed = rows.iter().filter(|(_, caught)| caught.is_none());
-    let missed: Vec<_> = missed.map(|(mutant, _)| &*mutant.name).collect();
+    println!("\n{}", log::caught()?);
     match missed.is_empty() {
         true => Ok(()),
         false => Err(format!("no test catches {}", missed.join(", "))),
@@ -87,9 +103,16 @@ fn mutants() -> Outcome<Vec<Mutant>> {
         let patch = entry.map_err(failed)?.path();
         let text = std::fs::read_to_string(&patch).map_err(failed)?;
         let name = patch.file_stem().and_then(OsStr::to_str);
+        let mut lines = text.lines();
+        let what = lines.next().unwrap_or_default().to_owned();
+        let Some(first) = lines.next().and_then(|line| line.strip_prefix(FIRST)) else {
+            let patch = patch.display();
+            return Err(format!("{patch}: its second line is not `{FIRST}...`"));
+        };
         mutants.push(Mutant {
             name: name.unwrap_or_default().to_owned(),
-            what: text.lines().next().unwrap_or_default().to_owned(),
+            what,
+            first: first.to_owned(),
             patch,
         });
     }
@@ -143,40 +166,80 @@ fn git<const N: usize>(dir: &Path, words: [&OsStr; N]) -> Outcome {
 }
 
 /// The first test that fails in `tree`; an error when it cannot be built.
-fn first_failure(tree: &Path) -> Outcome<Option<String>> {
+fn first_failure(tree: &Path, mutant: &Mutant) -> Outcome<Option<String>> {
+    if let Some(failed) = failure_of(tree, &mutant.first)? {
+        return Ok(Some(failed));
+    }
+    println!("{}: not by {}", mutant.name, mutant.first);
+    failure_of(tree, ALL)
+}
+
+/// The first of the tests that `words` choose which fails.
+fn failure_of(tree: &Path, words: &str) -> Outcome<Option<String>> {
     let target = tree.with_file_name("mutants-target");
-    let tests = [
-        "-p",
-        "treering-codec",
-        "-p",
-        "treering-index",
-        "-p",
-        "treering",
-    ];
-    let build = cargo(&["test", "--locked", "--quiet", "--no-run"])
-        .args(tests)
-        .current_dir(tree)
-        .env("CARGO_TARGET_DIR", &target)
-        .status();
-    if !build.is_ok_and(|status| status.success()) {
+    let test = |build: &[&str]| {
+        let mut command = cargo(&["test", "--locked"]);
+        command.args(build).args(words.split(' '));
+        command.current_dir(tree);
+        command.env("CARGO_TARGET_DIR", &target);
+        // Nobody reads the stacks of a planted bug.
+        command.env("CARGO_PROFILE_DEV_DEBUG", "0");
+        command
+    };
+    let built = test(&["--quiet", "--no-run"]).status();
+    if !built.is_ok_and(|status| status.success()) {
         return Err(format!("the tree in {} cannot be built", tree.display()));
     }
-    let run = cargo(&["test", "--locked", "--lib", "--tests"])
-        .args(tests)
-        .current_dir(tree)
-        .env("CARGO_TARGET_DIR", &target)
-        .stderr(Stdio::null())
-        .output();
+    let run = test(&[]).stderr(Stdio::null()).output();
     let run = run.map_err(|error| format!("cargo did not start: {error}"))?;
+    let text = String::from_utf8_lossy(&run.stdout);
+    if tests_in(&text) == 0 {
+        return Err(format!("`cargo test {words}` ran no test"));
+    }
     if run.status.success() {
         return Ok(None);
     }
-    let text = String::from_utf8_lossy(&run.stdout);
-    let failed = text.lines().find_map(|line| {
-        let name = line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?;
-        Some(format!("`{name}`"))
+    let failed = failed_in(&text).unwrap_or("a test that ended early");
+    Ok(Some(failed.to_owned()))
+}
+
+/// How many tests began, as libtest says.
+fn tests_in(text: &str) -> u64 {
+    let counts = text.lines().filter_map(|line| {
+        let count = line.strip_prefix("running ")?.split(' ').next()?;
+        count.parse::<u64>().ok()
     });
-    Ok(Some(
-        failed.unwrap_or_else(|| "a test that ended early".to_owned()),
-    ))
+    counts.sum()
+}
+
+/// The first test that libtest calls failed.
+fn failed_in(text: &str) -> Option<&str> {
+    text.lines().find_map(|line| {
+        let name = line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?;
+        Some(name.strip_suffix(" - should panic").unwrap_or(name))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_libtest_says_is_read() {
+        let text = "\nrunning 2 tests\ntest a::b ... ok\ntest a::c ... FAILED\n\nfailures:\n\
+                    \nrunning 1 test\ntest d ... FAILED\n";
+        assert_eq!(tests_in(text), 3);
+        assert_eq!(failed_in(text), Some("a::c"));
+        assert_eq!((tests_in("running 0 tests\n"), failed_in("")), (0, None));
+    }
+
+    #[test]
+    fn every_patch_says_what_is_wrong_and_what_to_try_first() {
+        let mutants = mutants().unwrap();
+        assert!(mutants.len() >= 10, "{}", mutants.len());
+        for mutant in mutants {
+            assert!(mutant.what.ends_with('.'), "{}", mutant.name);
+            assert!(mutant.first.starts_with("-p treering"), "{}", mutant.name);
+        }
+    }
 }

@@ -5,9 +5,10 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use crate::Outcome;
+use crate::{Outcome, hang};
 
 /// Root of the checkout: the parent of this package's folder.
 pub(crate) fn root() -> PathBuf {
@@ -26,6 +27,22 @@ pub(crate) fn cargo(words: &[&str]) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.args(words);
+    command
+}
+
+/// `cargo` that takes unstable compiler flags: of the nightly toolchain, or the stable one told so.
+pub(crate) fn unstable_cargo() -> Command {
+    let mut command = Command::new("cargo");
+    let nightly = ["run", "nightly", "rustc", "--version"];
+    if succeeds(Command::new("rustup").args(nightly)) {
+        command.arg("+nightly");
+    } else {
+        command.env("RUSTC_BOOTSTRAP", "1");
+    }
+    // What cargo tells its own children would override the toolchain chosen above.
+    for variable in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTC", "RUSTDOC"] {
+        command.env_remove(variable);
+    }
     command
 }
 
@@ -48,27 +65,57 @@ pub(crate) fn programs(folder: &str) -> Outcome<Vec<String>> {
 
 /// Runs `command` to its end; an exit code other than 0 is an error that names the step.
 pub(crate) fn run(command: &mut Command) -> Outcome {
-    let line = describe(command);
-    println!("\n$ {line}");
-    match command.current_dir(root()).status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("`{line}` ended with {status}")),
-        Err(error) => Err(format!("`{line}` did not start: {error}")),
+    let (line, child) = spawn(command)?;
+    ended(&line, child)
+}
+
+/// As [`run`]; what takes longer than `minutes` hangs: it is ended, and what it did is told.
+pub(crate) fn run_within(minutes: u64, command: &mut Command) -> Outcome {
+    let (line, mut child) = spawn(command)?;
+    match hang::wait(&mut child, Duration::from_secs(minutes * 60)) {
+        Ok(Some(status)) if status.success() => Ok(()),
+        Ok(Some(status)) => Err(format!("`{line}` ended with {status}")),
+        Ok(None) => Err(format!("`{line}` hung for {minutes} minutes")),
+        Err(error) => Err(format!("`{line}` was lost: {error}")),
     }
 }
 
 /// As [`run`], showing each line that it writes to its errors to `read` too.
 pub(crate) fn run_reading(command: &mut Command, read: &mut dyn FnMut(&str)) -> Outcome {
-    let line = describe(command);
-    println!("\n$ {line}");
-    let started = command.current_dir(root()).stderr(Stdio::piped()).spawn();
-    let mut child = started.map_err(|error| format!("`{line}` did not start: {error}"))?;
+    let (line, mut child) = spawn(command.stderr(Stdio::piped()))?;
     if let Some(errors) = child.stderr.take() {
         for said in BufReader::new(errors).lines().map_while(Result::ok) {
             eprintln!("{said}");
             read(&said);
         }
     }
+    ended(&line, child)
+}
+
+/// As [`run`], showing each line of its output to `read` too.
+pub(crate) fn run_showing(command: &mut Command, read: &mut dyn FnMut(&str)) -> Outcome {
+    let (line, mut child) = spawn(command.stdout(Stdio::piped()))?;
+    if let Some(output) = child.stdout.take() {
+        for said in BufReader::new(output).lines().map_while(Result::ok) {
+            println!("{said}");
+            read(&said);
+        }
+    }
+    ended(&line, child)
+}
+
+/// Starts a command in the root of the checkout; gives its line too.
+fn spawn(command: &mut Command) -> Outcome<(String, Child)> {
+    let line = describe(command);
+    println!("\n$ {line}");
+    match command.current_dir(root()).spawn() {
+        Ok(child) => Ok((line, child)),
+        Err(error) => Err(format!("`{line}` did not start: {error}")),
+    }
+}
+
+/// Waits for a command.
+fn ended(line: &str, mut child: Child) -> Outcome {
     match child.wait() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("`{line}` ended with {status}")),

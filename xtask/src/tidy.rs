@@ -238,6 +238,21 @@ mod tests {
     }
 
     #[test]
+    fn the_tests_that_hold_bugs_are_there() {
+        let list = std::fs::read_to_string(root().join("docs/testing/bugs.md")).unwrap();
+        let names = list.split('`').filter_map(|name| name.split_once(".rs::"));
+        let mut count = 0;
+        for (file, test) in names {
+            let path = root().join(format!("{file}.rs"));
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let is_there = text.contains(&format!("#[test]\nfn {test}()"));
+            assert!(is_there, "{} has no test {test}", path.display());
+            count += 1;
+        }
+        assert!(count > 20, "{count} tests are named");
+    }
+
+    #[test]
     fn unsafe_lives_only_where_it_is_listed() {
         let text = "//! Head.\nfn a() { unsafe { b() } }\n";
         assert_eq!(failures("engine/src/head/mod.rs", text).len(), 1);

@@ -142,7 +142,9 @@ impl<'a> Target<'a> {
         let renamed = self.vfs.rename(&self.temporary, self.dir);
         renamed.map_err(|error| Error::io("rename", &self.temporary, error))?;
         self.finished = true;
-        self.sync_dir(self.dir.parent().unwrap_or(Path::new("")))?;
+        let named = self.sync_dir(self.dir.parent().unwrap_or(Path::new("")));
+        // A name that a power cut may take away is none: an error leaves nothing.
+        named.inspect_err(|_| clear(&**self.vfs, self.dir))?;
         Ok(std::mem::take(&mut self.report))
     }
 

@@ -4,7 +4,6 @@
 mod changes;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use treering::{
@@ -13,6 +12,7 @@ use treering::{
 };
 
 use crate::support::memory;
+use crate::watchdog::Watchdog;
 
 const fn sendable<T: Send + std::marker::Sync>() {}
 const _: () = {
@@ -28,17 +28,14 @@ const SAMPLES: u64 = 40;
 const WRITERS: usize = 3;
 /// Series that each row goes to.
 const WIDTH: u64 = 16;
-/// Without an append, an answer or a flush for so long, the test is stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the threads of a test share.
 struct Scene {
     db: Db,
     /// Batches of each writer that were acknowledged.
     acknowledged: [AtomicU64; WRITERS],
-    /// Steps of any thread.
-    steps: AtomicU64,
     done: AtomicBool,
+    dog: Watchdog,
 }
 
 #[test]
@@ -69,13 +66,11 @@ fn write_and_read(sync: Sync) {
     let scene = Scene {
         db,
         acknowledged: Default::default(),
-        steps: AtomicU64::new(0),
         done: AtomicBool::new(false),
+        dog: Watchdog::of("readers see prefixes"),
     };
     std::thread::scope(|scope| {
-        let (alive, watched) = channel::<()>();
         let scene = &scene;
-        scope.spawn(move || watch(scene, &watched));
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| scope.spawn(move || scene.write(writer)))
             .collect();
@@ -88,7 +83,6 @@ fn write_and_read(sync: Sync) {
         let wrote: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
         scene.done.store(true, Ordering::Release);
         let asked = others.map(|other| other.join());
-        drop(alive);
         wrote
             .into_iter()
             .chain(asked)
@@ -102,22 +96,6 @@ fn write_and_read(sync: Sync) {
         ..scene
     };
     scene.check_all(&[BATCHES; WRITERS]);
-}
-
-/// Ends the process when nothing moves any more: a test that waits for ever tells nothing.
-fn watch(scene: &Scene, alive: &std::sync::mpsc::Receiver<()>) {
-    let mut seen = 0;
-    while alive.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-        let steps = scene.steps.load(Ordering::Relaxed);
-        if steps == seen {
-            eprintln!(
-                "no thread made a step for {PATIENCE:?}: {:?}",
-                scene.db.stats()
-            );
-            std::process::abort();
-        }
-        seen = steps;
-    }
 }
 
 fn own(writer: usize) -> Labels {
@@ -160,9 +138,9 @@ impl Scene {
             }
             let at = at * WRITERS as i64 + writer as i64;
             batch.push(shared(), at, value(at));
+            self.dog.note("append");
             self.db.append(&batch).unwrap();
             self.acknowledged[writer].store(number + 1, Ordering::Release);
-            self.step();
         }
     }
 
@@ -175,21 +153,23 @@ impl Scene {
             let least_now: [u64; WRITERS] =
                 std::array::from_fn(|writer| before[writer].max(least[writer]));
             if samples {
+                self.dog.note("read samples");
                 least = self.check_all(&least_now);
             } else {
+                self.dog.note("ask for answers");
                 counted = self.check_answers(&least_now, counted);
             }
-            self.step();
         }
     }
 
     /// Flushes and syncs beside the threads of the database.
     fn maintain(&self) {
         while !self.done.load(Ordering::Acquire) {
+            self.dog.note("sync");
             self.db.sync().unwrap();
+            self.dog.note("flush");
             self.db.flush().unwrap();
             self.db.stats();
-            self.step();
         }
     }
 
@@ -275,10 +255,6 @@ impl Scene {
 
     fn acknowledged(&self) -> [u64; WRITERS] {
         std::array::from_fn(|writer| self.acknowledged[writer].load(Ordering::Acquire))
-    }
-
-    fn step(&self) {
-        self.steps.fetch_add(1, Ordering::Relaxed);
     }
 }
 

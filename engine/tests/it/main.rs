@@ -26,3 +26,5 @@ mod sums;
 mod support;
 mod verify;
 mod watch;
+#[path = "../watchdog/mod.rs"]
+mod watchdog;

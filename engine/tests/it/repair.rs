@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use treering::vfs::{MemVfs, Vfs};
+use treering::vfs::{Fault, FaultVfs, MemVfs, Repeat, Vfs};
 use treering::{
     Batch, Db, Error, Metadata, MetricKind, NamespaceOptions, RepairReport, labels, repair,
 };
@@ -317,4 +317,39 @@ fn what_cannot_be_repaired_is_refused_and_leaves_nothing() {
     repair("/db", "/new", manual(&shared)).unwrap();
     let again = repair("/db", "/new", manual(&shared));
     assert!(matches!(again, Err(Error::InvalidArgument { .. })));
+}
+
+/// When the fsync failed that makes the name of the new database durable, or of the directory that it
+/// was made in, that directory stayed, and stood in the way of the next attempt.
+#[test]
+fn a_repair_that_fails_leaves_nothing() {
+    let vfs = MemVfs::new();
+    let shared: Arc<dyn Vfs> = Arc::new(vfs.clone());
+    let db = open(&shared);
+    append(&db, &cpu("a"), 1, 1.0);
+    db.flush().unwrap();
+    append(&db, &cpu("a"), 2, 2.0);
+    db.close().unwrap();
+    let mut errors = 0;
+    for call in 1.. {
+        let faults = FaultVfs::new(Arc::new(vfs.fork()));
+        faults.fail(call, Fault::Io, Repeat::Once);
+        let shared: Arc<dyn Vfs> = Arc::new(faults.clone());
+        let outcome = repair("/db", "/new", manual(&shared));
+        if faults.fired() == 0 {
+            break;
+        }
+        let names = shared.list(Path::new("/")).unwrap().into_iter();
+        let names: Vec<String> = names.map(|entry| entry.name).collect();
+        match outcome {
+            // What could not be read is lost, and the rest is there.
+            Ok(_) => assert_eq!(names, ["db", "new"], "call {call}"),
+            Err(error) => {
+                errors += 1;
+                assert_eq!(names, ["db"], "call {call}: {error}");
+                repair("/db", "/new", manual(&shared)).unwrap();
+            }
+        }
+    }
+    assert!(errors > 20, "{errors} calls failed");
 }

@@ -13,6 +13,8 @@
 mod full;
 mod mounted;
 mod power;
+#[path = "../watchdog/mod.rs"]
+mod watchdog;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,6 +24,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use treering::{Batch, Db, Labels, Maintenance, Options, Selector, Sync, labels};
+
+use watchdog::Watchdog;
 
 const THREADS: u64 = 4;
 /// Most samples of a batch; a batch's timestamps start at its number times this.
@@ -194,9 +198,11 @@ fn run_and_stop(
         .spawn()
         .unwrap();
     let mut child = KilledOnDrop(child);
+    let dog = Watchdog::of("a killed process");
     let pipe = BufReader::new(child.0.stdout.take().unwrap());
     let (mut acks, mut is_stopped, mut before) = (Vec::new(), false, 0);
     for line in pipe.lines().map(|line| line.unwrap()) {
+        dog.note("wait for the child");
         if let Some(ack) = line
             .strip_prefix("ack ")
             .and_then(|ack| ack.split_once(' '))

@@ -17,6 +17,7 @@ use treering::{
 
 use super::memory;
 use crate::support::selector;
+use crate::watchdog::Watchdog;
 
 const OWNERS: usize = 2;
 /// Series of each owner.
@@ -54,6 +55,7 @@ struct Scene {
     compacted: AtomicU64,
     /// Deletes refused because of tombstones that wait for compaction.
     refused: AtomicU64,
+    dog: Watchdog,
 }
 
 #[test]
@@ -75,6 +77,7 @@ fn readers_see_each_series_between_two_of_its_changes() {
         asked: AtomicU64::new(0),
         compacted: AtomicU64::new(0),
         refused: AtomicU64::new(0),
+        dog: Watchdog::of("readers see each series between two of its changes"),
     };
     let until = Instant::now() + Duration::from_secs(seconds);
     std::thread::scope(|scope| {
@@ -205,6 +208,7 @@ impl Scene {
             if next(&mut random).is_multiple_of(4) {
                 let last = at + (next(&mut random) % 20) as i64 * minute;
                 owned.begin(Change::Take(at, last));
+                self.dog.note("delete");
                 let selector = selector(&format!(r#"owned{{series="{index:02}"}}"#));
                 // Tombstones may come faster than compaction: then nothing was changed, and the
                 // same delete is made again. It stays in the log, where readers may have met it.
@@ -219,6 +223,7 @@ impl Scene {
                 value += 16.0;
                 let value = value + index as f64;
                 owned.begin(Change::Set(at, value));
+                self.dog.note("append");
                 self.db
                     .append(&Batch::new().sample(named(index), at, value))
                     .unwrap();
@@ -247,6 +252,7 @@ impl Scene {
     fn read_samples(&self) {
         let mut known = vec![Known::default(); self.owned.len()];
         while !self.is_done() {
+            self.dog.note("read samples");
             let least = self.returned();
             for (index, found) in self.all_samples().into_iter().enumerate() {
                 let what = format!("series {index} is {found:?}");
@@ -264,6 +270,7 @@ impl Scene {
         let owned = selector("owned");
         let index = |labels: &Labels| labels.get("series").unwrap().parse::<usize>().unwrap();
         while !self.is_done() {
+            self.dog.note("ask for counts and newest");
             let least = self.returned();
             let mut found = vec![0.0; self.owned.len()];
             let counted = self
@@ -297,7 +304,9 @@ impl Scene {
 
     fn maintain(&self) {
         while !self.is_done() {
+            self.dog.note("flush");
             self.db.flush().unwrap();
+            self.dog.note("compact");
             if self.db.stats().blocks > 40 {
                 self.db.compact().unwrap();
                 self.compacted.fetch_add(1, Ordering::Relaxed);
@@ -311,6 +320,7 @@ impl Scene {
     fn make_and_drop(&self) {
         let mut round = 0.0;
         while !self.is_done() {
+            self.dog.note("make and drop a namespace");
             let made = self
                 .db
                 .create_namespace("short", NamespaceOptions::default())

@@ -1,0 +1,43 @@
+//! How a command ends, and the one way to standard output.
+//!
+//! Input: what a command has to say. Output: bytes on standard output, or a failure: a pipe that
+//! nobody reads any more is one, not a panic.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// How a command ended that did what it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Nothing is wrong and nothing was left out. Exit code 0.
+    Clean,
+    /// Something is damaged, was lost or was left out, and the report says what. Exit code 1.
+    Losses,
+}
+
+impl End {
+    /// Clean or not.
+    pub(crate) fn clean(is_clean: bool) -> Self {
+        if is_clean { End::Clean } else { End::Losses }
+    }
+}
+
+/// A command's end; `Err` is the sentence for standard error. Exit code 2.
+pub(crate) type Ended = Result<End, String>;
+
+/// Writes text and a line end to standard output.
+pub(crate) fn say(text: impl Display) -> Result<(), String> {
+    told(writeln!(io::stdout(), "{text}"))
+}
+
+/// Writes a report as one line of JSON to standard output.
+pub(crate) fn say_json(report: &impl Serialize) -> Result<(), String> {
+    let json = serde_json::to_string(report).map_err(|error| format!("JSON: {error}"))?;
+    say(json)
+}
+
+fn told(wrote: io::Result<()>) -> Result<(), String> {
+    wrote.map_err(|error| format!("standard output: {error}"))
+}

@@ -1,0 +1,71 @@
+//! `treering repair`: a new database of what is intact in a damaged one.
+//!
+//! Input: the directory of the damaged one, which is only read. Output: the new one, and a report of
+//! what was saved and of everything that was not.
+
+use treering::{Loss, Options, RepairReport};
+
+use crate::cli::Repair;
+use crate::outcome::{End, Ended, say, say_json};
+
+pub(crate) fn run(args: &Repair) -> Ended {
+    let report = treering::repair(&args.source, &args.target, Options::default())
+        .map_err(|error| error.to_string())?;
+    match args.json {
+        true => say_json(&report)?,
+        false => tell(args, &report)?,
+    }
+    Ok(End::clean(report.is_clean()))
+}
+
+fn tell(args: &Repair, report: &RepairReport) -> Result<(), String> {
+    for loss in &report.lost {
+        say(format_args!("lost: {}", line(loss)))?;
+    }
+    if report.lost_more > 0 {
+        say(format_args!("lost: {} more", report.lost_more))?;
+    }
+    say(format_args!(
+        "saved: {} blocks as they were, {} in part, {} samples in them; {} frames of the log, {} \
+         samples in them",
+        report.blocks_copied,
+        report.blocks_salvaged,
+        report.block_samples,
+        report.frames,
+        report.frame_samples
+    ))?;
+    if report.wal_tail_bytes > 0 {
+        let bytes = report.wal_tail_bytes;
+        say(format_args!(
+            "not counted as lost: {bytes} bytes at the end of the log that were never fsynced"
+        ))?;
+    }
+    let target = args.target.display();
+    match report.is_clean() {
+        true => say(format_args!("nothing was lost; {target} has everything")),
+        false => say(format_args!(
+            "{} samples are known to be lost; {target} has the rest, {} is as it was",
+            report.lost_samples,
+            args.source.display()
+        )),
+    }
+}
+
+/// A loss in one line: where, what, and whose samples of which time went.
+fn line(loss: &Loss) -> String {
+    let mut line = loss.file.display().to_string();
+    if let Some(offset) = loss.offset {
+        line += &format!(" at offset {offset}");
+    }
+    line += &format!(": {}", loss.what);
+    if let Some(samples) = loss.samples {
+        line += &format!("; {samples} samples");
+    }
+    if let Some(series) = &loss.series {
+        line += &format!(" of {series}");
+    }
+    if let Some((first, last)) = loss.range {
+        line += &format!("; from {first} to {last} ns");
+    }
+    line
+}

@@ -1,0 +1,8 @@
+//! The built binary, used as a person would.
+#![allow(clippy::print_stderr, reason = "a test says what it skipped")]
+
+mod fsync;
+mod import;
+mod repair;
+mod support;
+mod verify;
