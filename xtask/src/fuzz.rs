@@ -1,7 +1,7 @@
 //! `cargo xtask fuzz`: live fuzzing with cargo-fuzz. The committed seeds replay as ordinary tests
 //! without it.
 //!
-//! Input: target names, minutes. Output: failure as soon as one target finds something; libFuzzer
+//! Input: target names, minutes, whether without AddressSanitizer. Output: failure as soon as one target finds something; libFuzzer
 //! prints where it wrote the input, which then belongs into fuzz/seeds/TARGET/.
 
 use std::process::Command;
@@ -15,6 +15,7 @@ use crate::shell::{self, programs, root, unstable_cargo};
 /// Runs one target, or each in turn.
 pub(crate) fn run(mut args: Args) -> Outcome {
     let minutes = args.number("--minutes")?.unwrap_or(1);
+    let is_plain = args.flag("--plain");
     let wanted = args.positional();
     args.done()?;
     let mut targets = targets()?;
@@ -37,14 +38,14 @@ pub(crate) fn run(mut args: Args) -> Outcome {
     for target in &targets {
         let started = Instant::now();
         let mut executions = 0;
-        let ran = shell::run_reading(&mut fuzz_command(target, minutes), &mut |line| {
+        let ran = shell::run_reading(&mut fuzz_command(target, minutes, is_plain), &mut |line| {
             let count = line.strip_prefix("stat::number_of_executed_units:");
             executions = count
                 .and_then(|n| n.trim().parse().ok())
                 .unwrap_or(executions);
         });
         log::record(&Run {
-            recipe: "fuzz",
+            recipe: if is_plain { "fuzz --plain" } else { "fuzz" },
             what: target,
             seed: 0,
             executions,
@@ -65,9 +66,12 @@ fn cargo_fuzz() -> Command {
 }
 
 /// New inputs go to fuzz/corpus (not committed); the seeds are read, never written.
-fn fuzz_command(target: &str, minutes: u64) -> Command {
+fn fuzz_command(target: &str, minutes: u64, is_plain: bool) -> Command {
     let mut command = cargo_fuzz();
     command.args(["run", target]);
+    if is_plain {
+        command.args(["--sanitizer", "none"]);
+    }
     for folder in ["corpus", "seeds"] {
         let path = root().join("fuzz").join(folder).join(target);
         if folder == "seeds" || std::fs::create_dir_all(&path).is_ok() {

@@ -50,7 +50,9 @@ cargo xtask NAME, where NAME is one of
   bench codec [--corpus DIR] [--portable] [--quick] [--json FILE]
                                 our codec beside pco, alp, zstd, tsz, Gorilla and Prometheus'
                                 chunks, which are built for this only (--portable: for any CPU)
-  fuzz [TARGET] [--minutes N]   cargo-fuzz on one target or on each in turn (1 minute each)
+  fuzz [TARGET] [--minutes N] [--plain]
+                                cargo-fuzz on one target or on each in turn (1 minute each);
+                                --plain: more runs, without AddressSanitizer
   soak KIND [--minutes N] [--seed N]
                                 KIND is crash, kill, power, model, readers or endurance;
                                 rounds of new seeds (10 minutes)
