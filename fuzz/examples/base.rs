@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .reserve_bytes(0);
     let db = Db::open("/db", options)?;
     append(&db, 0, 50)?;
+    append_long(&db)?;
     db.flush()?;
     append(&db, 50, 10)?;
     append(&db, 20, 3)?;
@@ -42,6 +43,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{} bytes {}", bytes.len(), name.display());
     }
     Ok(())
+}
+
+/// A series of enough chunks that the directory sums them up.
+fn append_long(db: &Db) -> Result<(), Box<dyn std::error::Error>> {
+    let labels = Labels::from_pairs([("__name__", "requests_total")])?;
+    let times: Vec<i64> = (0..5000)
+        .map(|i| (1_700_000_000 + 15 * i) * SECOND)
+        .collect();
+    let values: Vec<f64> = (0..5000).map(f64::from).collect();
+    Ok(db.append(&Batch::new().column(&labels, &times, &values))?)
 }
 
 /// Twelve series of different nature, `count` samples each.
