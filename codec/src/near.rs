@@ -66,7 +66,8 @@ impl Near {
 
     /// The least divisor that nearly all `probes` suit.
     pub(crate) fn quotient(probes: impl Iterator<Item = f64> + Clone) -> Option<Near> {
-        let is_fraction = |value: &f64| value.fract() != 0.0 && value.abs() < MAX_PROBE;
+        // Integers that are some ulps off tell nothing: they are near for every divisor.
+        let is_fraction = |value: &f64| value.abs() < MAX_PROBE && !is_near(*value, 1.0);
         let least = least_divisor(probes.clone().find(is_fraction)?)?;
         // Other fractions near to the probe lie too far apart: what suits is a multiple.
         (1..=MAX_DIVISOR / least)
@@ -171,10 +172,6 @@ impl Near {
 /// The least divisor of which `probe`, a fraction, is nearly a multiple of the inverse: that of a
 /// convergent of its continued fraction (A. Khinchin, "Continued Fractions", theorem 19).
 fn least_divisor(probe: f64) -> Option<u32> {
-    let is_near = |divisor: f64| {
-        let numerator = probe * divisor;
-        (numerator - numerator.round()).abs() <= numerator.abs() * NEARNESS
-    };
     let (mut last, mut divisor) = (0.0, 1.0);
     let mut rest = probe.abs().fract();
     while rest > 0.0 {
@@ -183,12 +180,18 @@ fn least_divisor(probe: f64) -> Option<u32> {
         if divisor > f64::from(MAX_DIVISOR) {
             return None;
         }
-        if is_near(divisor) {
+        if is_near(probe, divisor) {
             return Some(divisor as u32);
         }
         rest = inverse.fract();
     }
     None
+}
+
+/// Whether `probe` is nearly an integer over `divisor`.
+fn is_near(probe: f64, divisor: f64) -> bool {
+    let numerator = probe * divisor;
+    (numerator - numerator.round()).abs() <= numerator.abs() * NEARNESS
 }
 
 /// The f32 that lies `ulps` steps of its bits from the one nearest to `decimal`, as an f64: the
@@ -205,4 +208,26 @@ pub(crate) fn to_f32(decimal: f64, ulps: i64) -> f64 {
 #[inline]
 pub(crate) fn quotient(numerator: f64, divisor: u32, ulps: i64) -> f64 {
     decimal::add_ulps(numerator / f64::from(divisor), ulps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_least_divisor_is_the_one_that_trying_all_finds(
+            numerator in 1u32..1 << 20,
+            divisor in 2u32..=MAX_DIVISOR,
+            ulps in -2i64..=2,
+            negative: bool,
+        ) {
+            let fraction = quotient(f64::from(numerator), divisor, ulps);
+            let probe = if negative { -fraction } else { fraction };
+            prop_assume!(!is_near(probe, 1.0));
+            let tried = (2..=MAX_DIVISOR).find(|&by| is_near(probe, f64::from(by)));
+            prop_assert_eq!(least_divisor(probe), tried);
+        }
+    }
 }
