@@ -235,7 +235,7 @@ fn a_clean_open_reports_nothing() {
 /// before the first frame: any frame proves damage.
 #[test]
 fn a_damaged_header_before_frames_is_damage() {
-    let crash = treering::vfs::CrashVfs::new();
+    let crash = CrashVfs::new();
     let vfs: Arc<dyn Vfs> = Arc::new(crash.clone());
     let db = Db::open("/db", manual(&vfs).wal_file_bytes(64 << 10)).unwrap();
     let values = vec![0.1; 5000];
