@@ -12,7 +12,7 @@ use treering_codec::varint::Reader;
 use super::chunk_ref::{ChunkRef, Suffices};
 use super::columns::Columns;
 use super::entries::{Entries, Series, Span, Window};
-use super::format::{BlockInfo, GROUP_BYTES, Sections, length};
+use super::format::{Footer, GROUP_BYTES, length};
 use super::paged::PagedReader;
 use crate::error::{Error, Result};
 
@@ -25,17 +25,20 @@ pub(super) struct Directory {
     series: u64,
     /// Nanoseconds of a step, or 0.
     step: i64,
+    has_sums: bool,
 }
 
 impl Directory {
-    /// The directory of a block with these sections; reads nothing yet.
-    pub(super) fn new(sections: &Sections, info: &BlockInfo) -> Self {
+    /// The directory of a block with this footer; reads nothing yet.
+    pub(super) fn new(footer: &Footer) -> Self {
+        let (sections, info) = (&footer.sections, &footer.info);
         Self {
             values: sections.values.clone(),
             directory: sections.directory.clone(),
             group_table: sections.group_table.clone(),
             series: info.series,
             step: info.meta.step_nanos(),
+            has_sums: footer.has_sums(),
         }
     }
 
@@ -243,6 +246,7 @@ impl Lookup<'_> {
             group: &cursor.bytes,
             values: &self.directory.values,
             step: self.directory.step,
+            has_sums: self.directory.has_sums,
             base: cursor.at,
             window: cursor.window.as_ref().filter(|_| wanted.is_some()),
             suffices: wanted.and_then(|wanted| wanted.suffices),

@@ -15,6 +15,9 @@ use super::format::{
     STRIDE_CHUNKS, length,
 };
 
+/// Chunks of a stride before version 3.
+const OLD_STRIDE_CHUNKS: usize = 8;
+
 /// What carries over from one series of a group to the next.
 #[derive(Debug, Default)]
 pub(super) struct Series {
@@ -109,6 +112,8 @@ pub(super) struct Entries<'a> {
     pub(super) values: &'a Range<u64>,
     /// Nanoseconds of a step, or 0.
     pub(super) step: i64,
+    /// Whether strides begin with their length.
+    pub(super) has_sums: bool,
     /// Where the series begins in the group.
     pub(super) base: usize,
     /// Which chunks are wanted, if any.
@@ -132,8 +137,12 @@ impl Entries<'_> {
         let wanted = self.window.map_or(0..0, Window::chunks);
         let mut start = 0;
         while start < chunks {
+            let left = chunks - start;
             let what = "a stride of more chunks than are left";
-            let head = reader.length(2 * STRIDE_CHUNKS.min(chunks - start) + 1, what)?;
+            let head = match self.has_sums {
+                true => reader.length(2 * STRIDE_CHUNKS.min(left) + 1, what)?,
+                false => 2 * OLD_STRIDE_CHUNKS.min(left),
+            };
             if head < 2 {
                 return Err(malformed(reader, "a stride without chunks"));
             }

@@ -17,11 +17,11 @@ use crate::error::{Error, Result};
 use crate::limits::MAX_SERIES;
 use crate::vfs::{File, Vfs};
 
-/// The newest format version that this release reads; it writes the oldest that will do.
-pub(crate) const VERSION: u32 = 2;
+/// The newest format version that this release reads. Even ones are of stepped blocks.
+pub(crate) const VERSION: u32 = 4;
 
-/// Version of blocks that hold samples as they came.
-const VERSION_RAW: u32 = 1;
+/// The version written of blocks that hold samples as they came.
+const VERSION_RAW: u32 = 3;
 
 /// Longest step of a block in seconds: 3 bytes of the footer.
 pub(crate) const MAX_STEP_SECONDS: u32 = (1 << 24) - 1;
@@ -101,8 +101,8 @@ impl BlockMeta {
         i64::from(self.step) * 1_000_000_000
     }
 
-    /// The format version of the block.
-    fn version(&self) -> u32 {
+    /// The format version that the block is written in.
+    pub(super) fn version(&self) -> u32 {
         if self.step == 0 { VERSION_RAW } else { VERSION }
     }
 }
@@ -254,6 +254,7 @@ pub(super) fn length(range: &Range<u64>) -> u64 {
 /// The facts of the footer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Footer {
+    pub(super) version: u32,
     pub(super) info: BlockInfo,
     pub(super) sections: Sections,
     /// Checksum of the whole index section.
@@ -276,6 +277,12 @@ pub(super) fn header(meta: &BlockMeta) -> Vec<u8> {
 }
 
 impl Footer {
+    /// Whether strides of the directory tell how long they are, and statistics of all of them:
+    /// since version 3.
+    pub(super) fn has_sums(&self) -> bool {
+        self.version >= VERSION_RAW
+    }
+
     /// The footer as bytes.
     pub(super) fn encode(&self) -> Vec<u8> {
         let (info, meta) = (&self.info, &self.info.meta);
@@ -300,7 +307,7 @@ impl Footer {
         for number in [meta.id, meta.database, info.bytes.total] {
             out.extend_from_slice(&number.to_le_bytes());
         }
-        out.extend_from_slice(&meta.version().to_le_bytes());
+        out.extend_from_slice(&self.version.to_le_bytes());
         let crc = crc32(meta.seed(), &out);
         out.extend_from_slice(&crc.to_le_bytes());
         out.extend_from_slice(&END_MAGIC);
@@ -349,7 +356,7 @@ impl Footer {
         let parsed = Self::parse_parts(footer, Some(version), seed(database, id));
         let footer = parsed.map_err(|fault| fault.at(path, start, file_bytes))?;
         let meta = &footer.info.meta;
-        if meta.version() != version {
+        if (meta.step > 0) != version.is_multiple_of(2) {
             let what = "the version of the block is not that of its step";
             return Err(Error::corrupt(path, start, what));
         }
@@ -430,6 +437,7 @@ impl Footer {
             bytes,
         };
         Ok(Footer {
+            version,
             info,
             sections,
             index_crc,

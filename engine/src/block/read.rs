@@ -122,7 +122,7 @@ impl Block {
         Self {
             pages: PagedReader::new(source, PathBuf::from(path), layout, cache.open()),
             columns: Columns::new(&footer.sections, footer.info.columns),
-            directory: Directory::new(&footer.sections, &footer.info),
+            directory: Directory::new(&footer),
             footer,
             index: IndexPlace::default(),
             vfs: Arc::clone(vfs),

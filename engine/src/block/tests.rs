@@ -526,7 +526,7 @@ fn the_file_of_a_doomed_block_goes_with_its_last_reader() {
     }
 }
 
-/// The step stands in a footer of version 2; blocks of samples as they came stay of version 1.
+/// The step stands in a footer of version 4; blocks of samples as they came are of version 3.
 #[test]
 fn a_step_makes_a_block_of_version_two() {
     for (step, version) in [(0, 1), (300, 2), (MAX_STEP_SECONDS, 2)] {

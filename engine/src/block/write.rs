@@ -229,6 +229,7 @@ impl BlockWriter {
         let info = counts.info(self.meta, column_count, &sections);
         out.append(
             &Footer {
+                version: self.meta.version(),
                 info,
                 sections,
                 index_crc,

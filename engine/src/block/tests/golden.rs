@@ -1,8 +1,10 @@
-//! Blocks as versions 1 and 2 wrote them: every later release reads them.
+//! Blocks as versions 1 to 4 wrote them: every later release reads them.
 //!
-//! `golden/v1.block` holds every kind of chunk entry of samples as they came, `golden/v2.block` rows
-//! of steps. With `TREERING_REGENERATE_GOLDEN=1` the tests
-//! write them anew, which is right only together with a change of `docs/format/block.md`.
+//! Those of odd versions hold every kind of chunk entry of samples as they came, those of even ones
+//! rows of steps. With `TREERING_REGENERATE_GOLDEN=1` the tests
+//! write those of 3 and 4 anew, which is right only together with a change of `docs/format/block.md`.
+
+use std::path::PathBuf;
 
 use super::*;
 use crate::vfs::DiskVfs;
@@ -33,35 +35,48 @@ fn series() -> Vec<Plain> {
     series
 }
 
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src/block/tests/golden")
+        .join(name)
+}
+
+fn regenerate() -> bool {
+    std::env::var_os("TREERING_REGENERATE_GOLDEN").is_some()
+}
+
+/// Versions 1 and 3: nobody writes the first any more.
 #[test]
-fn a_block_of_version_one_is_read() {
+fn blocks_of_samples_as_they_came_are_read() {
     let vfs: Arc<dyn Vfs> = Arc::new(DiskVfs::new());
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/block/tests/golden/v1.block");
-    if std::env::var_os("TREERING_REGENERATE_GOLDEN").is_some() {
-        write(&vfs, &path, META, &series()).unwrap();
-    }
-    for reads in [Reads::Mmap, Reads::Pread] {
-        let block = Block::open(&vfs, &path, reads).unwrap();
-        assert_eq!(block.info().meta, META);
-        check(
-            &block,
-            &series(),
-            &[(START, START), (START + 7200 * SECOND, i64::MAX)],
-        );
+    for name in ["v1.block", "v3.block"] {
+        let path = golden(name);
+        if name == "v3.block" && regenerate() {
+            write(&vfs, &path, META, &series()).unwrap();
+        }
+        for reads in [Reads::Mmap, Reads::Pread] {
+            let block = Block::open(&vfs, &path, reads).unwrap();
+            assert_eq!(block.info().meta, META);
+            let ranges = [(START, START), (START + 7200 * SECOND, i64::MAX)];
+            check(&block, &series(), &ranges);
+        }
     }
 }
 
+/// Versions 2 and 4: nobody writes the first any more.
 #[test]
-fn a_block_of_version_two_is_read() {
+fn blocks_of_steps_are_read() {
     let vfs: Arc<dyn Vfs> = Arc::new(DiskVfs::new());
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/block/tests/golden/v2.block");
     let series = stepped::series(600);
-    if std::env::var_os("TREERING_REGENERATE_GOLDEN").is_some() {
-        let _ = vfs.remove(&path);
-        stepped::write_steps(&vfs, &path, &series);
-    }
-    for reads in [Reads::Mmap, Reads::Pread] {
-        let block = Block::open(&vfs, &path, reads).unwrap();
-        stepped::check_steps(&block, &series);
+    for name in ["v2.block", "v4.block"] {
+        let path = golden(name);
+        if name == "v4.block" && regenerate() {
+            let _ = vfs.remove(&path);
+            stepped::write_steps(&vfs, &path, &series);
+        }
+        for reads in [Reads::Mmap, Reads::Pread] {
+            let block = Block::open(&vfs, &path, reads).unwrap();
+            stepped::check_steps(&block, &series);
+        }
     }
 }
