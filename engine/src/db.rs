@@ -32,7 +32,7 @@ use crate::reserve::Reserve;
 use crate::shared::{Commit, Core, Pressure, Shared};
 use crate::space::Space;
 use crate::stats::{Counters, DbStats, stats};
-use crate::sync::{Mutex, RwLock};
+use crate::sync::{Mutex, RwLock, SpareThreads};
 use crate::vfs::MemVfs;
 use crate::wal::format::FrameKind;
 use crate::wal::{Draft, Syncer};
@@ -95,6 +95,7 @@ impl Db {
             closed: AtomicBool::new(false),
             counters: Counters::default(),
             recovery: recovered.report,
+            spare: SpareThreads::new(options.query_threads - 1),
             options,
         });
         let head_since = (core.memory.head_bytes() > 0).then_some(now);
@@ -152,6 +153,7 @@ impl Db {
             closed: AtomicBool::new(false),
             counters: Counters::default(),
             recovery,
+            spare: SpareThreads::new(options.query_threads - 1),
             options,
         });
         let role = Role::Reader(Box::new(Mutex::new(follower)));

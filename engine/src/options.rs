@@ -276,7 +276,8 @@ impl Options {
         self
     }
 
-    /// Most threads that one query uses, the one that asks included; small ones use no other. A sum
+    /// Threads that compute: each query has the one that asks, and large ones take what no other
+    /// query has of so many less one. A sum
     /// over many series is added up in another order by more threads, so that its last bits may
     /// differ. Default: as many as the machine gives the process. At least one.
     #[must_use]

@@ -18,7 +18,7 @@ use crate::query::labels::{Listing, list};
 use crate::query::newest::Newest;
 use crate::query::plan::{Reach, select};
 use crate::query::run::SeriesRuns;
-use crate::query::select::SeriesSet;
+use crate::query::select::{SeriesSet, helpers_for};
 use crate::shared::Core;
 use crate::space::Space;
 use crate::sync::side_by_side;
@@ -85,11 +85,17 @@ impl<'a> Query<'a> {
         let Some((first, last)) = range else {
             return Ok(Vec::new());
         };
-        let threads = self.core.options.query_threads;
         let (guard, since) = (series.guard(), series.first());
         let summing = what.summing((first, last), since)?;
-        let work = series.work_of_samples();
-        let runs = series.summed(Arc::new(summing)).runs(threads, work);
+        let lent = self.core.spare.lend(helpers_for(series.work_of_samples()));
+        let threads = lent.count + 1;
+        // Groups of each part live until the last one ends.
+        let parts = if what.is_grouped() {
+            threads
+        } else {
+            parts_for(threads)
+        };
+        let runs = series.summed(Arc::new(summing)).split_runs(parts);
         aggregate(runs, threads, what, (first, last), since, &guard)
     }
 
@@ -100,11 +106,12 @@ impl<'a> Query<'a> {
         let Some((_, last)) = range else {
             return Ok(Vec::new());
         };
-        let threads = self.core.options.query_threads;
+        let lent = self.core.spare.lend(helpers_for(series.work_of_series()));
+        let threads = lent.count + 1;
         // What is before has expired.
         let (guard, first) = (series.guard(), series.first());
-        let work = series.work_of_series();
-        let parts = side_by_side(series.runs(threads, work), threads, |runs| {
+        let runs = series.split_runs(parts_for(threads));
+        let parts = side_by_side(runs, threads, |runs| {
             let mut newest = Newest::new(Buffers::new(&guard));
             let mut found = Vec::new();
             for runs in runs {
@@ -214,4 +221,9 @@ impl<'a> Query<'a> {
         guard.check()?;
         Ok(guard)
     }
+}
+
+/// Several parts for each of several threads: one that the machine holds up leaves some to others.
+fn parts_for(threads: usize) -> usize {
+    if threads > 1 { threads * 4 } else { 1 }
 }

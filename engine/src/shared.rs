@@ -24,7 +24,7 @@ use crate::recover::RecoveryReport;
 use crate::reserve::Reserve;
 use crate::space::Spaces;
 use crate::stats::Counters;
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, SpareThreads};
 use crate::vfs::Lock;
 use crate::wal::{Syncer, Wal};
 
@@ -41,6 +41,8 @@ pub(crate) struct Core {
     pub(crate) closed: AtomicBool,
     pub(crate) counters: Counters,
     pub(crate) recovery: RecoveryReport,
+    /// What questions may take beside the threads that ask.
+    pub(crate) spare: SpareThreads,
 }
 
 /// See the head of this file.

@@ -12,7 +12,7 @@ pub(crate) use model::{Condvar, Mutex, MutexGuard, RwLock};
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 /// Starts a named thread of the engine.
@@ -24,6 +24,40 @@ where
     std::thread::Builder::new()
         .name(format!("treering-{name}"))
         .spawn(body)
+}
+
+/// Threads that the questions of a database may take beside those that ask.
+#[derive(Debug)]
+pub(crate) struct SpareThreads(AtomicUsize);
+
+impl SpareThreads {
+    /// So many of them.
+    pub(crate) fn new(threads: usize) -> Self {
+        Self(AtomicUsize::new(threads))
+    }
+
+    /// At most `most` of those that nobody has, until they are dropped.
+    pub(crate) fn lend(&self, most: usize) -> LentThreads<'_> {
+        let left = |spare: usize| Some(spare - spare.min(most));
+        let spare = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, left);
+        let count = spare.unwrap_or(0).min(most);
+        LentThreads { spare: self, count }
+    }
+}
+
+/// Threads that are given back when this goes.
+#[derive(Debug)]
+pub(crate) struct LentThreads<'a> {
+    spare: &'a SpareThreads,
+    pub(crate) count: usize,
+}
+
+impl Drop for LentThreads<'_> {
+    fn drop(&mut self) {
+        self.spare.0.fetch_add(self.count, Ordering::Relaxed);
+    }
 }
 
 /// Does `work` with each of `parts` on at most `threads` threads, the caller's among them; the
@@ -73,6 +107,18 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spare_threads_are_lent_once_and_come_back() {
+        let spare = SpareThreads::new(3);
+        let first = spare.lend(2);
+        let second = spare.lend(2);
+        assert_eq!((first.count, second.count, spare.lend(2).count), (2, 1, 0));
+        drop(first);
+        assert_eq!(spare.lend(9).count, 2);
+        drop(second);
+        assert_eq!(spare.lend(9).count, 3);
+    }
 
     #[test]
     fn parts_done_by_several_threads_come_in_order_and_an_error_ends_them() {

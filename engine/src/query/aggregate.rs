@@ -3,7 +3,8 @@
 //! Input: the runs of one series after another, in the order of labels, and what to compute.
 //! Output: labelled points. A run that no other overlaps and that lies in one pane (a stretch of
 //! time that no window cuts) is answered from its statistics where it has them; every other run is
-//! decoded once. Of rows of steps, each is taken as the samples that it stands for. Memory: one cluster of runs and the accumulators, all counted by the guard.
+//! decoded once. Of rows of steps, each is taken as the samples that it stands for. Memory: of each
+//! thread one cluster of runs and the accumulators, all counted by the guard.
 
 pub(crate) mod accumulator;
 mod cells;
@@ -192,6 +193,11 @@ impl Aggregate {
             });
         }
         Ok(())
+    }
+
+    /// Whether series are put together.
+    pub(crate) fn is_grouped(&self) -> bool {
+        self.grouping != Grouping::Series
     }
 
     /// What of its range is answered by statistics alone.
@@ -389,6 +395,7 @@ impl Query<'_> {
             }
             fold.cells.release(&mut guard);
         }
+        fold.end(&mut guard);
         Ok((answer, groups))
     }
 }

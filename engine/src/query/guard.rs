@@ -149,7 +149,8 @@ impl Guard {
                 "query memory limit",
                 limit,
                 format!("this query, which asked for {wanted} bytes"),
-                "ask for fewer series, windows or groups at a time, or raise QueryLimits::bytes",
+                "ask for fewer series, windows or groups at a time, raise QueryLimits::bytes, or \
+                 lower Options::query_threads",
             )
         })?;
         let pool = &self.query.pool;

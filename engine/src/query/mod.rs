@@ -1,9 +1,10 @@
 //! Questions: which series, their samples, aggregates of them.
 //!
-//! Input: a view and a selector. `plan` finds which series and where, `select` hands them out, `series` is one of them and
-//! its samples, `run` a piece of it, `hiding` knows what deletes took out of it (its `holes`),
-//! `merge` joins pieces, `newest` finds the last sample, `labels` lists names, `aggregate` (with
-//! `window` and `group`) computes, `guard` counts what a query uses. Nothing here writes.
+//! Input: a view and a selector. `plan` finds which series and where, `select` hands them out,
+//! `series` is one of them and its samples, `run` a piece of it, `hiding` knows what deletes took
+//! out of it (its `holes`), `merge` joins pieces, `newest` finds the last sample, `labels` lists
+//! names, `aggregate` (with `window` and `group`) computes, `guard` counts what a query uses.
+//! Nothing here writes.
 
 pub(crate) mod aggregate;
 pub(crate) mod group;

@@ -39,6 +39,11 @@ pub struct SeriesSet {
     pub(super) suffices: Option<Arc<dyn Suffices>>,
 }
 
+/// How many threads beside the one that asks the work of so many samples is worth.
+pub(crate) fn helpers_for(work: u64) -> usize {
+    usize::try_from(work / WORK_OF_A_THREAD).map_or(usize::MAX, |all| all.saturating_sub(1))
+}
+
 /// Samples that are worth a thread: half a millisecond, several times what one takes to start.
 const WORK_OF_A_THREAD: u64 = 1 << 18;
 
@@ -69,21 +74,6 @@ impl SeriesSet {
         self
     }
 
-    /// The runs of each series, in parts for as many threads as `work` samples are worth, at most
-    /// `most`.
-    pub(crate) fn runs(
-        self,
-        most: usize,
-        work: u64,
-    ) -> Vec<impl Iterator<Item = Result<SeriesRuns>> + Send> {
-        let threads = usize::try_from(work / WORK_OF_A_THREAD).unwrap_or(most);
-        self.split_runs(match threads.min(most) {
-            0 | 1 => 1,
-            // A thread that the machine holds up leaves some of them to the others.
-            threads => threads * 4,
-        })
-    }
-
     /// The runs of each series, in so many parts, or fewer.
     pub(crate) fn split_runs(
         self,
@@ -102,7 +92,7 @@ impl SeriesSet {
         self.places.len() as u64 * WORK_OF_A_SERIES
     }
 
-    /// Roughly how many samples there are to go through, what the series cost included.
+    /// Roughly how many samples of blocks there are to go through, what the series cost included.
     pub(crate) fn work_of_samples(&self) -> u64 {
         let mut series = vec![0; self.view.blocks.len()];
         for place in &self.places {

@@ -69,6 +69,12 @@ impl<A: Accumulator> Cells<A> {
         self.counted = self.counted.min(kept);
     }
 
+    /// Gives back all that it holds, which nobody asks for any more.
+    pub(crate) fn clear(&mut self, guard: &mut Guard) {
+        self.list = Vec::new();
+        guard.release(std::mem::take(&mut self.counted));
+    }
+
     fn count(&mut self, bytes: usize, guard: &mut Guard) -> Result<()> {
         if bytes > 0 {
             guard.bytes(bytes as u64)?;

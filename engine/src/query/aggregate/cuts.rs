@@ -80,6 +80,13 @@ impl<'a> Cuts<'a> {
         }))
     }
 
+    /// Forgets all columns and gives back their memory.
+    pub(crate) fn clear(&mut self, guard: &mut Guard) {
+        self.known = HashMap::new();
+        self.held = 0;
+        guard.release(std::mem::take(&mut self.counted));
+    }
+
     fn cut(&self, timestamps: &[i64]) -> Vec<Cut> {
         let (first, last) = self.windows.range();
         let inside = clip(timestamps, first, last);

@@ -72,6 +72,13 @@ impl<'a, A: Accumulator> Fold<'a, A> {
         }
     }
 
+    /// Gives back the working memory that the guard knows of.
+    pub(crate) fn end(mut self, guard: &mut Guard) {
+        self.cells.clear(guard);
+        self.cuts.clear(guard);
+        guard.release(self.counted);
+    }
+
     /// Folds `runs` (in order of precedence) into `cells`, which must be empty, and says in
     /// `approximate` whether that is exact.
     pub(crate) fn series(&mut self, runs: &[Run], guard: &mut Guard) -> Result<()> {
