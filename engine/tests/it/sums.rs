@@ -9,13 +9,13 @@ use treering::{Aggregate, Batch, Db, Function, Maintenance, Options, Selector, l
 const SECOND: i64 = 1_000_000_000;
 const HOUR: i64 = 3600 * SECOND;
 const DAY: i64 = 24 * HOUR;
-/// Five days of samples every minute, from the start of a day.
+/// Where the five days begin.
 const START: i64 = 19_000 * DAY;
 
 /// What happens between two questions.
 #[derive(Debug, Clone)]
 enum Step {
-    /// Samples of a series, from an hour on, so many minutes.
+    /// Samples of a series every ten seconds, from an hour on, so many minutes.
     Append(u8, i64, i64),
     Delete(u8, i64, i64),
     Flush,
@@ -39,8 +39,8 @@ fn selector(series: u8) -> Selector {
 fn apply(db: &Db, step: &Step, in_blocks: bool) {
     match *step {
         Step::Append(series, hour, minutes) => {
-            let times: Vec<i64> = (1..=minutes)
-                .map(|minute| START + hour * HOUR + minute * 60 * SECOND)
+            let times: Vec<i64> = (1..=6 * minutes)
+                .map(|sample| START + hour * HOUR + sample * 10 * SECOND)
                 .collect();
             let value = |&at: &i64| match series {
                 // A counter with resets, a constant, a walk of quarters.
@@ -110,6 +110,32 @@ fn compare(blocks: &Db, head: &Db, first: i64) {
                     }
                 }
             }
+        }
+    }
+}
+
+/// A day that blocks have summed up, of which a later write and a delete take parts: each answer
+/// is that of the samples.
+#[test]
+fn a_summed_day_gives_way_to_late_samples_and_deletes() {
+    let (blocks, head) = (open(), open());
+    let steps = [
+        Step::Append(2, 0, 3 * 24 * 60),
+        Step::Flush,
+        // Late, in the head, and then in a block of its own, in the middle of a summed day.
+        Step::Append(2, 30, 5),
+        Step::Flush,
+        Step::Append(2, 31, 5),
+        Step::Delete(2, 55, 1),
+        Step::Compact,
+        Step::Append(2, 33, 7),
+        Step::Delete(2, 34, 2),
+    ];
+    for step in &steps {
+        apply(&blocks, step, true);
+        apply(&head, step, false);
+        if !matches!(step, Step::Append(_, 0, _)) {
+            compare(&blocks, &head, START + 1);
         }
     }
 }
