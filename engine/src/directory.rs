@@ -3,7 +3,7 @@
 //! Input: a path. Output: a held lock; the manifest of a new database. A directory that holds other
 //! people's files is left alone, and nothing is written into it.
 
-use std::io::ErrorKind::NotADirectory;
+use std::io::ErrorKind::{self, NotADirectory};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ pub(crate) fn lock(dir: &Path, options: &Options) -> Result<Box<dyn Lock>> {
     }
     let path = dir.join(LOCK);
     vfs.lock(&path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::WouldBlock => {
+        ErrorKind::WouldBlock => {
             let holder = vfs.read(&path, 256).unwrap_or_default();
             let holder = String::from_utf8_lossy(&holder).trim().to_owned();
             let holder = match holder.strip_prefix("pid ") {
@@ -107,9 +107,14 @@ pub(crate) fn make_dir(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
     vfs.create_dir(dir)
         .map_err(|error| Error::io("create", dir, error))?;
     // Those that are there may be of an open that was killed before it synced them. One that may
-    // not be read was not made by us.
+    // not be read, or is on a file system that cannot do it, was not made by us.
     for parent in there.into_iter().chain(above.filter_map(Path::parent)) {
-        let _ = vfs.sync_dir(parent);
+        match vfs.sync_dir(parent).map_err(|error| (error.kind(), error)) {
+            Ok(()) => {}
+            Err((ErrorKind::PermissionDenied | ErrorKind::InvalidInput, _)) => {}
+            Err((ErrorKind::Unsupported | ErrorKind::ReadOnlyFilesystem, _)) => {}
+            Err((_, error)) => return Err(Error::io("fsync", parent, error)),
+        }
     }
     for parent in made.into_iter().rev().filter_map(Path::parent) {
         // Makes the name of the directory in `parent` durable.

@@ -77,7 +77,7 @@ pub(crate) struct Import {
     /// Samples that are appended and fsynced together
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = batch_size)]
     pub(crate) batch: usize,
-    /// Stop at the first line that is no sample
+    /// Stop at the first line that is no sample, or after the batch with one that is refused
     #[arg(long)]
     pub(crate) strict: bool,
     /// Report as one line of JSON

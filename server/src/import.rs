@@ -6,7 +6,7 @@
 use std::io::Write;
 
 use serde::Serialize;
-use treering::{Batch, Db, Options, Sync};
+use treering::{Batch, Db, Options, Reads, Sync};
 
 use crate::cli::Import;
 use crate::lines::{Lines, Place};
@@ -77,7 +77,8 @@ fn import(args: &Import, report: &mut Report) -> Result<(), String> {
     let format = Format::from(args.format);
     // A mistyped name is an error before there is a database.
     let mut lines = Lines::new(&args.files)?;
-    let options = Options::default().sync(Sync::Always);
+    // A failing disk is an error, not a signal.
+    let options = Options::default().sync(Sync::Always).reads(Reads::Pread);
     let db = Db::open(&args.db, options).map_err(|error| error.to_string())?;
     let mut pending = Pending::default();
     loop {

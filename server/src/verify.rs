@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use treering::{Db, Error, Options};
+use treering::{Db, Error, Options, Reads};
 
 use crate::cli::Verify;
 use crate::outcome::{End, Ended, say, say_json};
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Verify) -> Ended {
 }
 
 fn report(args: &Verify) -> Result<Report, String> {
-    let db = match Db::open_read_only(&args.db, Options::default()) {
+    let db = match Db::open_read_only(&args.db, Options::default().reads(Reads::Pread)) {
         Ok(db) => db,
         Err(Error::Corrupt { file, offset, what }) => {
             let offset = Some(offset);

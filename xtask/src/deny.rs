@@ -5,7 +5,7 @@
 //! there it is built once into a folder beside the build output; where that cannot be done, this says
 //! that nothing was checked.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Outcome;
@@ -20,17 +20,38 @@ const VERSION: &str = "0.20.2";
 /// The workspaces of the repository that are shipped or fuzzed.
 const MANIFESTS: [&str; 2] = ["Cargo.toml", "fuzz/Cargo.toml"];
 
-/// Checks both, or says loudly why not.
+/// Checks both.
 pub(crate) fn run() -> Outcome {
-    let Some(tool) = tool() else {
-        println!(
-            "SKIPPED: licences, sources and doubled crates; cargo-deny is not there and could not \
-             be installed: cargo install cargo-deny --locked --version {VERSION}"
-        );
-        return Ok(());
-    };
+    match tool() {
+        Some(tool) => check(&tool),
+        None => Err(missing()),
+    }
+}
+
+/// Checks both, or says loudly why not.
+pub(crate) fn run_if_there() -> Outcome {
+    match tool() {
+        Some(tool) => check(&tool),
+        None => {
+            println!(
+                "SKIPPED: licences, sources and doubled crates; {}",
+                missing()
+            );
+            Ok(())
+        }
+    }
+}
+
+fn missing() -> String {
+    format!(
+        "cargo-deny is not there and could not be installed: \
+         cargo install cargo-deny --locked --version {VERSION}"
+    )
+}
+
+fn check(tool: &Path) -> Outcome {
     for manifest in MANIFESTS {
-        let mut check = Command::new(&tool);
+        let mut check = Command::new(tool);
         check.args(["--locked", "--manifest-path", manifest]);
         check.arg("--config").arg(root().join("deny.toml"));
         check.args(["check", "--hide-inclusion-graph", "--show-stats"]);

@@ -40,6 +40,7 @@ const KINDS: [Kind; 2] = [
             ("engine", "-p treering --lib"),
             ("stories", "-p treering --test it"),
             ("power cuts", "-p treering --test crash"),
+            ("questions", "-p treering --lib -- query:: sync::"),
             ("kills", "-p treering --test kill -- nothing_acknowledged"),
             // The other one there is of what a process takes in memory: not with a shadow of it.
             ("endurance", "-p treering --test endurance -- nothing_grows"),
@@ -100,6 +101,9 @@ pub(crate) fn run(mut args: Args) -> Outcome {
             result: if ended.is_ok() { "passed" } else { "failed" },
         })?;
         ended?;
+        if passed == 0 {
+            return Err(format!("{what}: no test has such a name: {words}"));
+        }
     }
     Ok(())
 }
