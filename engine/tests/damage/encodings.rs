@@ -43,7 +43,7 @@ fn the_database_holds_every_kind_of_file_and_every_encoding() {
     let versions = whole.of("blocks").map(|(_, bytes)| bytes[8]);
     let versions: Vec<u8> = versions.collect();
     assert!(
-        versions.contains(&1) && versions.contains(&2),
+        versions.contains(&3) && versions.contains(&4),
         "{versions:?}"
     );
     assert!(whole.of("wal").count() > 1 && whole.of("manifest").count() == 1);
