@@ -98,8 +98,9 @@ fn read_encoding(reader: &mut Reader<'_>) -> Result<Encoding> {
 /// Appends `count` values or, on an error, none.
 ///
 /// # Errors
-/// [`Error`] when `count` is above [`MAX_CHUNK_SAMPLES`], or the bytes are damaged, too long, not
-/// of `count` values, or of a newer version.
+/// [`Error`] when `count` is above [`MAX_CHUNK_SAMPLES`], or the bytes are damaged, too long, of a
+/// newer version, or show that they are not of `count` values: a constant, say, does not, so the
+/// count has to come from where it was kept.
 pub fn decode_values(bytes: &[u8], count: usize, out: &mut Vec<f64>) -> Result<()> {
     decode_values_range(bytes, count, 0..count, out)
 }

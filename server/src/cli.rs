@@ -24,7 +24,9 @@ be imported twice. Whatever the last line of the report counts is fsynced.";
 const EXAMPLES_IMPORT: &str = "\
 Examples:
   treering import metrics.db < samples.txt
-  treering import metrics.db --format openmetrics monday.om tuesday.om";
+  treering import metrics.db --format openmetrics monday.om tuesday.om
+
+Exit codes: 0 all was taken, 1 something was left out, 2 not done.";
 
 const REPAIR: &str = "\
 Reads SRC, which must not be open anywhere, and changes nothing in it. DST must not exist. What stood
@@ -33,12 +35,14 @@ under a right checksum is in DST afterwards; what did not is told, file by file.
 const EXAMPLES_REPAIR: &str = "\
 Examples:
   treering repair metrics.db mended.db
-  treering repair --json metrics.db mended.db > lost.json";
+  treering repair --json metrics.db mended.db > lost.json
+
+Exit codes: 0 nothing was lost, 1 something was lost, 2 not done.";
 
 const VERIFY: &str = "\
 Reads every byte that a question may be answered from and holds it against its checksums: the manifest,
-each frame of the log, each chunk of each block. Changes nothing, and needs no lock: another
-process may be writing.";
+each frame of the log, each chunk of each block. A database that cannot be opened for its damage is
+told by the first damage alone. Changes nothing, and needs no lock: another process may be writing.";
 
 /// Time series in a directory.
 #[derive(Debug, Parser)]

@@ -43,11 +43,19 @@ fn tell(args: &Repair, report: &RepairReport) -> Result<(), String> {
     let target = args.target.display();
     match report.is_clean() {
         true => say(format_args!("nothing was lost; {target} has everything")),
-        false => say(format_args!(
-            "{} samples are known to be lost; {target} has the rest, {} is as it was",
-            report.lost_samples,
-            args.source.display()
-        )),
+        false => {
+            let unknown = report.lost.iter().filter(|loss| loss.samples.is_none());
+            let places = unknown.count() as u64 + report.lost_more;
+            let more = match places {
+                0 => String::new(),
+                _ => format!(", and how many more in {places} places is not known"),
+            };
+            say(format_args!(
+                "{} samples are known to be lost{more}; {target} has the rest, {} is as it was",
+                report.lost_samples,
+                args.source.display()
+            ))
+        }
     }
 }
 

@@ -21,6 +21,8 @@ struct Report {
     /// Bytes read.
     bytes: u64,
     problems: Vec<Problem>,
+    /// Whether the damage kept it from being opened: nothing behind it was checked.
+    stopped: bool,
 }
 
 /// Something that is wrong.
@@ -52,6 +54,9 @@ pub(crate) fn run(args: &Verify) -> Ended {
     say(format_args!(
         "{blocks} blocks, {frames} frames of the log, {bytes} bytes read"
     ))?;
+    if report.stopped {
+        say("it cannot be opened for this damage: nothing else was checked")?;
+    }
     match report.problems.len() {
         0 => say("nothing is wrong")?,
         1 => say("1 problem; `treering repair` saves what is intact")?,
@@ -70,6 +75,7 @@ fn report(args: &Verify) -> Result<Report, String> {
             let problem = Problem { file, offset, what };
             return Ok(Report {
                 problems: vec![problem],
+                stopped: true,
                 ..Report::default()
             });
         }
@@ -86,5 +92,6 @@ fn report(args: &Verify) -> Result<Report, String> {
         frames: found.frames,
         bytes: found.bytes,
         problems: problems.collect(),
+        stopped: false,
     })
 }
