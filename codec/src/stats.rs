@@ -298,6 +298,12 @@ impl Stats {
                 what: "statistics of another count",
             });
         }
+        if form == EMPTY && flags & (SUM_FLAG | NAN_FLAG | DROPPED_FLAG) != 0 {
+            return Err(Error::Malformed {
+                offset,
+                what: "statistics of nothing that tell something",
+            });
+        }
         stats.has_nan = flags & NAN_FLAG != 0;
         stats.sum = match (sum, decimal) {
             (Some(sum), _) => sum,
