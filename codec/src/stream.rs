@@ -253,7 +253,8 @@ fn open(bytes: &[u8]) -> Result<(usize, &[u8], usize)> {
 /// At most [`MAX_STREAM_SAMPLES_PER_BYTE`] samples per input byte are allocated.
 ///
 /// # Errors
-/// Any [`Error`] but `Checksum`; the outputs then hold the samples before the damage.
+/// Any [`Error`] but `Checksum`; the outputs then hold the samples before the damage. Bytes behind
+/// the last sample are passed over.
 pub fn decode_stream(
     bytes: &[u8],
     timestamps: &mut Vec<i64>,
