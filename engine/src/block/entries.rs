@@ -64,6 +64,7 @@ impl Window {
         self.spans.get(start..start + chunks.len())
     }
 }
+
 impl Series {
     /// Reads the columns of the next series.
     pub(super) fn read_columns(&mut self, reader: &mut Reader<'_>) -> treering_codec::Result<()> {
