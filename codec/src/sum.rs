@@ -31,16 +31,20 @@ impl CompensatedSum {
     /// The sum of `values`; of eight and more as eight sums of every eighth value, unless one of
     /// those is infinite or NaN.
     pub fn of(values: &[f64]) -> Self {
-        let mut sum = Self::new();
         if values.len() >= LANES {
             let (totals, errors) = Level::detect().sum_lanes(values);
-            let parts = totals.iter().chain(&errors);
-            if parts.clone().all(|part| part.is_finite()) {
-                parts.for_each(|&part| sum.add(part));
-                return sum;
+            let (mut sum, mut error) = (0.0, errors.iter().sum::<f64>());
+            for total in totals {
+                let (next, lost) = two_sum(sum, total);
+                sum = next;
+                error += lost;
+            }
+            if sum.is_finite() && error.is_finite() {
+                return Self { sum, error };
             }
         }
         // Few; or infinite or NaN, where the answer is that of plain addition in order.
+        let mut sum = Self::new();
         values.iter().for_each(|&value| sum.add(value));
         sum
     }

@@ -158,7 +158,7 @@ dispatched! {
     fn sum_lanes(values: &[f64]) -> ([f64; 8], [f64; 8]);
     portable => sum::lanes(values);
     avx2 => sum::lanes(values);
-    avx512 => sum::lanes(values);
+    avx512 => avx512::sum_lanes(values);
 
     /// As [`summary::smallest`].
     fn smallest(values: &[f64]) -> f64;

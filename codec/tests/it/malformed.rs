@@ -71,9 +71,13 @@ pub(crate) fn check_timestamps(bytes: &[u8]) {
 /// Any bytes as statistics.
 pub(crate) fn check_stats(bytes: &[u8], samples: u32) {
     let mut reader = Reader::new(bytes);
+    let mut passed = reader;
+    let skipped = Stats::skip(&mut passed);
     if let Ok(stats) = Stats::decode(&mut reader, samples) {
         assert_eq!(stats.count + stats.stale, samples);
+        assert_eq!((skipped, passed.offset()), (Ok(()), reader.offset()));
     }
+    assert!(passed.offset() <= bytes.len());
     assert!(reader.offset() <= bytes.len());
 }
 

@@ -9,7 +9,7 @@ use treering_index::{Labels, Selector};
 
 use super::guard::{Guard, Held};
 use super::hiding::{CHECK_EVERY, Hiding};
-use super::select::SeriesSet;
+use super::select::{Aim, SeriesSet};
 use crate::block::{Block, Cursor, step_bounds};
 use crate::error::Result;
 use crate::head::Deletes;
@@ -125,8 +125,13 @@ fn plan(
     let Plan {
         mut places, held, ..
     } = plan;
-    places.sort_by(|a, b| a.labels.cmp(&b.labels).then(a.source.cmp(&b.source)));
-    let series = places.chunk_by(|a, b| a.labels == b.labels).count();
+    // One block has its series in the order of labels, each once.
+    let series = if is_one_block(&places) {
+        places.len()
+    } else {
+        places.sort_by(|a, b| a.labels.cmp(&b.labels).then(a.source.cmp(&b.source)));
+        places.chunk_by(|a, b| a.labels == b.labels).count()
+    };
     guard.series(series as u64)?;
     let cursors = view.blocks.iter().map(|_| Cursor::default()).collect();
     Ok(SeriesSet {
@@ -139,9 +144,21 @@ fn plan(
         cursors,
         hiding: Arc::new(hiding),
         deletes,
-        suffices: None,
+        aim: Aim::Samples,
     })
 }
+
+/// Whether all places are in the same block. Those of blocks come block by block, before those in
+/// heads.
+fn is_one_block(places: &[Place]) -> bool {
+    let block = |place: &Place| match place.source {
+        Source::Block(number, _) => Some(number),
+        Source::Heads(_) => None,
+    };
+    let ends = places.first().zip(places.last());
+    ends.is_some_and(|(first, last)| block(last).is_some() && block(first) == block(last))
+}
+
 /// Estimate of what one place of the plan takes, labels included.
 pub(super) const PLACE_BYTES: u64 = 256;
 
