@@ -6,11 +6,12 @@
 //! offset, never a panic or other data.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use treering_codec::{Stats, decode_values};
+use treering_codec::{Stats, decode_values_range};
 
 use super::cache::{BlockCache, BlockThings};
 use super::chunk_ref::{ChunkRef, Need, READ_AS_ONE, Values};
@@ -265,14 +266,24 @@ impl Block {
 
     /// Appends the values of a chunk of this block, as many as it counts.
     pub(crate) fn decode_values(&self, chunk: &ChunkRef, values: &mut Vec<f64>) -> Result<()> {
+        self.decode_values_range(chunk, 0..chunk.count as usize, values)
+    }
+
+    /// Appends the values at these places of a chunk of this block, which must lie inside of it.
+    pub(crate) fn decode_values_range(
+        &self,
+        chunk: &ChunkRef,
+        places: Range<usize>,
+        values: &mut Vec<f64>,
+    ) -> Result<()> {
         match chunk.values {
             Values::Constant(value) => {
-                values.resize(values.len() + chunk.count as usize, value);
+                values.resize(values.len() + places.len(), value);
                 Ok(())
             }
             Values::Encoded { offset, bytes } => {
                 let encoded = self.pages.read(offset, bytes as usize)?;
-                decode_values(&encoded, chunk.count as usize, values)
+                decode_values_range(&encoded, chunk.count as usize, places, values)
                     .map_err(|error| Error::codec(self.path(), offset, error))
             }
             Values::Summed => Err(self.wrong(READ_AS_ONE)),

@@ -143,19 +143,26 @@ impl<'a, A: Accumulator> Fold<'a, A> {
             return Ok(false);
         }
         self.count(run.count as u64, 16, guard)?;
-        self.values.clear();
-        if A::VALUES {
-            block.decode_values(chunk, &mut self.values)?;
-        } else {
-            self.values.resize(chunk.count as usize, 0.0);
-        }
         let (timestamps, cuts) = self.cuts.of(block, chunk.column, guard)?;
-        if timestamps.len() != self.values.len() {
+        if timestamps.len() != chunk.count as usize {
             return Ok(false);
         }
+        let (Some(first), Some(last)) = (cuts.first(), cuts.last()) else {
+            return Ok(true);
+        };
+        // No more than the windows hold of it.
+        let places = first.indices().start..last.indices().end;
+        self.values.clear();
+        if A::VALUES {
+            block.decode_values_range(chunk, places.clone(), &mut self.values)?;
+        } else {
+            self.values.resize(places.len(), 0.0);
+        }
         for cut in cuts {
-            let times = &timestamps[cut.indices()];
-            let part = A::of_samples(times, &self.values[cut.indices()]);
+            let indices = cut.indices();
+            let values = indices.start - places.start..indices.end - places.start;
+            let times = &timestamps[indices];
+            let part = A::of_samples(times, &self.values[values]);
             if self.panes {
                 self.slide
                     .push(times[0], part, self.windows, &mut self.cells, guard)?;
