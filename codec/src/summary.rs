@@ -164,6 +164,7 @@ fn sum_in_order(values: &[f64]) -> CompensatedSum {
 }
 
 /// Eight compensated sums side by side, which the compiler vectorises; no value may overflow them.
+/// Not [`CompensatedSum::of`], which ends otherwise: these bits are in files.
 #[inline(always)]
 fn sum_in_lanes(values: &[f64]) -> CompensatedSum {
     let (mut sums, mut errors) = ([0.0f64; 8], [0.0f64; 8]);

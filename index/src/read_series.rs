@@ -127,6 +127,20 @@ impl<'a, D: AsRef<[u8]>> LabelsCursor<'a, D> {
 
     /// The labels of a series; an error for an ordinal that is not below the count.
     pub fn labels(&mut self, ordinal: u32) -> Result<Labels> {
+        let read = self.read(ordinal);
+        self.forget_if(read.is_err());
+        read
+    }
+
+    /// After an error nothing that was read is relied on.
+    fn forget_if(&mut self, is_damaged: bool) {
+        if is_damaged {
+            (self.series.next, self.tails.next) = (u32::MAX, u32::MAX);
+            self.texts = Texts::default();
+        }
+    }
+
+    fn read(&mut self, ordinal: u32) -> Result<Labels> {
         self.texts.meet_series();
         let tail = self.seek_first(ordinal)?;
         let mut canonical = std::mem::take(&mut self.canonical);
@@ -168,8 +182,11 @@ impl<'a, D: AsRef<[u8]>> LabelsCursor<'a, D> {
 
     /// Reads on to a series, whose pairs are then at hand.
     pub(crate) fn seek(&mut self, ordinal: u32) -> Result<()> {
-        let tail = self.seek_first(ordinal)?;
-        self.seek_tail(tail)
+        let sought = self
+            .seek_first(ordinal)
+            .and_then(|tail| self.seek_tail(tail));
+        self.forget_if(sought.is_err());
+        sought
     }
 
     /// Reads on to a series, whose first pair is then at hand; its tail.

@@ -1,8 +1,8 @@
 //! Texts of labels that a cursor has met, kept so that each is sought and checked once.
 //!
 //! Input: numbers of values and of tails. Output: their bytes. Invariant: what is kept equals what
-//! the index says, and stays within [`MOST_TEXTS`] and [`MOST_TAIL_BYTES`], whatever the index holds;
-//! beyond that it is read anew each time.
+//! the index says; it is at most about 4 MiB beside 48 bytes for each label name, whatever the index
+//! holds. What does not fit is read anew each time.
 
 use crate::error::Result;
 use crate::format::{RESTART, VALUES};
@@ -12,6 +12,8 @@ use crate::read_series::next_value;
 /// Most values that are kept, 16 bytes each, and most bytes of whole tails.
 const MOST_TEXTS: usize = 1 << 17;
 const MOST_TAIL_BYTES: usize = 1 << 20;
+/// Most values of a name of which any are kept: four bytes for every sixteen of them.
+const MOST_VALUES: u32 = 1 << 20;
 /// Most tails of which the places are kept.
 const MOST_TAILS: u32 = 1 << 16;
 /// So many series are read without keeping anything: a block of values is more work than one.
@@ -82,9 +84,6 @@ impl<'a> Texts<'a> {
         name: u32,
         number: u32,
     ) -> Result<&'a [u8]> {
-        if self.names.is_empty() {
-            self.names.resize_with(index.names.len(), Name::default);
-        }
         let (block, place) = (number as usize / RESTART, number as usize % RESTART);
         let known = self
             .names
@@ -103,15 +102,20 @@ impl<'a> Texts<'a> {
         index.value(name, number).map(str::as_bytes)
     }
 
-    /// Keeps all values of the block of `number`, if it is there.
+    /// Keeps all values of the block of `number`, if it is there and not of too many. After an error
+    /// nothing that is kept may be used.
     fn read_block<D: AsRef<[u8]>>(
         &mut self,
         index: &'a IndexReader<D>,
         name: u32,
         number: u32,
     ) -> Result<()> {
+        if self.names.is_empty() {
+            self.names.resize_with(index.names.len(), Name::default);
+        }
         let count = index.names.get(name as usize).map_or(0, |name| name.values);
-        let Some(known) = self.names.get_mut(name as usize).filter(|_| number < count) else {
+        let fits = number < count && count <= MOST_VALUES;
+        let Some(known) = self.names.get_mut(name as usize).filter(|_| fits) else {
             return Ok(());
         };
         let part = match known.part {

@@ -68,6 +68,11 @@ pub(crate) fn sentence(error: &Error) -> String {
              needs no lock and can run beside it)",
             path.display()
         ),
+        Error::Corrupt { file, offset, what } => format!(
+            "{} is damaged at offset {offset}: {what}; nothing was changed: keep what is there, and \
+             restore a copy or save what is intact (`treering repair SRC DST`)",
+            file.display()
+        ),
         error => error.to_string(),
     }
 }

@@ -26,7 +26,7 @@ fn tell(args: &Repair, report: &RepairReport) -> Result<(), String> {
         say(format_args!("lost: {} more", report.lost_more))?;
     }
     say(format_args!(
-        "saved: {} whole, {} in part, {} in them; {} of the log, {} in them",
+        "saved: {} whole, {} in part, {} in them; {} of the WAL, {} in them",
         count(report.blocks_copied, "block"),
         report.blocks_salvaged,
         count(report.block_samples, "sample"),
@@ -36,7 +36,7 @@ fn tell(args: &Repair, report: &RepairReport) -> Result<(), String> {
     if report.wal_tail_bytes > 0 {
         let bytes = count(report.wal_tail_bytes, "byte");
         say(format_args!(
-            "not counted as lost: {bytes} at the end of the log that were never fsynced"
+            "not counted as lost: {bytes} at the end of the WAL that were never fsynced"
         ))?;
     }
     let target = args.target.display();

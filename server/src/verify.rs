@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Verify) -> Ended {
         ..
     } = report;
     say(format_args!(
-        "{}, {} of the log, {} read",
+        "{}, {} of the WAL, {} read",
         count(blocks, "block"),
         count(frames, "frame"),
         count(bytes, "byte")

@@ -14,12 +14,18 @@ const LOG: &str = "docs/testing/runs.csv";
 const START: &str = "<!-- sums of runs.csv, by cargo xtask runs -->\n";
 const END: &str = "<!-- end of sums -->\n";
 
-/// Writes the table anew.
+/// Writes the table anew, and prints it.
 pub(crate) fn run() -> Outcome {
+    renew()?;
+    print!("{}", table(&read(LOG)?)?);
+    Ok(())
+}
+
+/// Writes the table anew.
+pub(crate) fn renew() -> Outcome {
     let page = read(PAGE)?;
     let (before, _, after) = parts(&page)?;
-    let table = table(&read(LOG)?);
-    print!("{table}");
+    let table = table(&read(LOG)?)?;
     let page = format!("{before}{START}{table}{END}{after}");
     std::fs::write(root().join(PAGE), page).map_err(|error| format!("{PAGE}: {error}"))
 }
@@ -47,7 +53,7 @@ struct Sum {
 }
 
 /// One row for each recipe, what it ran and its unit; seeds and failed runs are in the log.
-fn table(log: &str) -> String {
+fn table(log: &str) -> Outcome<String> {
     let mut sums: BTreeMap<[&str; 3], Sum> = BTreeMap::new();
     for line in log.lines().skip(1) {
         let words: Vec<&str> = line.split(',').collect();
@@ -60,15 +66,22 @@ fn table(log: &str) -> String {
             executions,
             unit,
             seconds,
-            "passed",
+            result,
         ] = words[..]
         else {
+            return Err(format!("{LOG}: {line:?} is no row"));
+        };
+        if result != "passed" {
             continue;
+        }
+        let number = |text: &str| {
+            let number = text.parse::<u64>();
+            number.map_err(|error| format!("{LOG}: {text:?} in {line:?}: {error}"))
         };
         let sum = sums.entry([recipe, what, unit]).or_default();
         sum.runs += 1;
-        sum.executions += executions.parse::<u64>().unwrap_or(0);
-        sum.seconds += seconds.parse::<u64>().unwrap_or(0);
+        sum.executions += number(executions)?;
+        sum.seconds += number(seconds)?;
         if !sum.commits.iter().any(|known| known == commit) {
             sum.commits.push(commit.to_owned());
         }
@@ -87,7 +100,7 @@ fn table(log: &str) -> String {
         table +=
             &format!("| {recipe} | {what} | {runs} | {done} {unit} | {seconds} | {commits} |\n");
     }
-    table
+    Ok(table)
 }
 
 /// A number with its thousands apart.
@@ -114,16 +127,21 @@ mod tests {
                    d,bb,soak,kill,2,1900,kills,6,passed\n\
                    d,bb,soak,kill,3,7,kills,1,failed\n\
                    d,bb,fuzz,varint,0,12,runs,1,passed\n";
-        let table = table(log);
+        let table = table(log).unwrap();
         assert!(table.contains("| soak | kill | 2 | 2,500 kills | 11 | aa, bb |\n"));
         assert!(table.contains("| fuzz | varint | 1 | 12 runs | 1 | bb |\n"));
         assert_eq!(table.lines().count(), 4);
+        assert!(super::table("head\na,b\n").is_err());
     }
 
     #[test]
     fn the_page_says_what_the_log_says() {
         let page = read(PAGE).unwrap();
         let log = read(LOG).unwrap();
-        assert_eq!(parts(&page).unwrap().1, table(&log), "cargo xtask runs");
+        assert_eq!(
+            parts(&page).unwrap().1,
+            table(&log).unwrap(),
+            "cargo xtask runs"
+        );
     }
 }

@@ -149,7 +149,7 @@ pub(super) struct Lookup<'a> {
     pub(super) directory: &'a Directory,
 }
 
-/// What is wanted of a series.
+/// Which range of a series is wanted, and what of it.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
     /// First and last timestamp.
@@ -240,11 +240,11 @@ impl Lookup<'_> {
                     && held.columns == cursor.series.columns
             };
             if cursor.window.as_ref().filter(same).is_none() {
-                let mut window = self.overlap(&cursor.series.columns, first, last)?;
-                if is_newest {
-                    window.keep_newest();
-                }
-                cursor.window = Some(window);
+                let columns = &cursor.series.columns;
+                cursor.window = Some(match is_newest {
+                    true => self.newest(columns, first, last)?,
+                    false => self.overlap(columns, first, last)?,
+                });
             }
         }
         let entries = Entries {
@@ -289,6 +289,29 @@ impl Lookup<'_> {
             last,
             is_newest: false,
             start,
+            spans,
+        })
+    }
+
+    /// The last of the chunks of these columns that overlaps `first..=last`.
+    fn newest(&self, columns: &[u32], first: i64, last: i64) -> Result<Window> {
+        let (mut start, mut end) = (0, columns.len());
+        while start < end {
+            let middle = start + (end - start) / 2;
+            match columns.get(middle) {
+                Some(&column) if self.span(column)?.min_time <= last => start = middle + 1,
+                _ => end = middle,
+            }
+        }
+        let newest = start.checked_sub(1).and_then(|index| columns.get(index));
+        let span = newest.map(|&column| self.span(column)).transpose()?;
+        let spans: Vec<Span> = span.into_iter().filter(|it| it.max_time >= first).collect();
+        Ok(Window {
+            columns: columns.to_vec(),
+            first,
+            last,
+            is_newest: true,
+            start: start.saturating_sub(1),
             spans,
         })
     }

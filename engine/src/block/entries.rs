@@ -56,14 +56,6 @@ impl Window {
         self.spans.get(index.checked_sub(self.start)?).copied()
     }
 
-    /// Leaves out all but the last chunk.
-    pub(super) fn keep_newest(&mut self) {
-        self.is_newest = true;
-        let older = self.spans.len().saturating_sub(1);
-        self.start += older;
-        self.spans.drain(..older);
-    }
-
     fn chunks(&self) -> Range<usize> {
         self.start..self.start + self.spans.len()
     }
@@ -129,7 +121,7 @@ pub(super) struct Entries<'a> {
     pub(super) base: usize,
     /// Which chunks are wanted, if any.
     pub(super) window: Option<&'a Window>,
-    /// Whether the sum of several will do.
+    /// What is wanted of those.
     pub(super) need: Need<'a>,
 }
 

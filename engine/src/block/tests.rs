@@ -518,7 +518,10 @@ fn matchers_find_ordinals_in_label_order() {
     assert_eq!(select(r#"{host=~"host_000[1-3]"}"#), [1, 2, 3]);
     assert_eq!(select(r#"mem"#), [0u32; 0]);
     assert_eq!(block.label_names(None).unwrap(), ["__name__", "dc", "host"]);
-    assert_eq!(block.label_values("dc", None).unwrap(), ["north"]);
+    assert_eq!(
+        block.index().unwrap().label_values("dc", None).unwrap(),
+        ["north"]
+    );
 }
 
 #[test]

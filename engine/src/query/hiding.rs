@@ -151,11 +151,14 @@ impl Hiding {
         selector: &Selector,
         guard: &Guard,
     ) -> Result<Vec<u32>> {
+        if view.heads_in(self.first, self.last).next().is_none() {
+            return Ok(Vec::new());
+        }
         let matchers = selector.matchers();
         let select = || registry.read().index().select(matchers).to_vec();
         let selected = (!matchers.is_empty()).then(select);
         let mut shown = Vec::new();
-        for (index, head) in view.heads().enumerate() {
+        for (index, head) in view.heads_in(self.first, self.last) {
             let mut ids = match &selected {
                 None => head.active(self.first, self.last),
                 Some(selected) => {

@@ -11,7 +11,7 @@ use treering_index::{Postings, Selector};
 
 use super::guard::Guard;
 use super::hiding::{CHECK_EVERY, Hiding};
-use crate::block::Block;
+use crate::block::BlockIndex;
 use crate::error::Result;
 use crate::registry::Registry;
 use crate::sync::RwLock;
@@ -49,13 +49,19 @@ pub(crate) fn list(
         }
         let more = match listing {
             Listing::Names => block.label_names(within.as_ref())?,
-            Listing::Values(name) if within.is_none() && listed.knows(block, name)? => continue,
-            Listing::Values(name) => block.label_values(name, within.as_ref())?,
+            Listing::Values(name) => {
+                let index = block.index()?;
+                if within.is_none() && listed.knows(&index, name)? {
+                    continue;
+                }
+                let values = index.label_values(name, within.as_ref())?;
+                if within.is_none() {
+                    listed.add(index);
+                }
+                values
+            }
         };
         merge(&mut found, more, guard)?;
-        if within.is_none() {
-            listed.add(block);
-        }
     }
     guard.check()?;
     let active = hiding.shown_in_heads(view, registry, selector, guard)?;
@@ -73,26 +79,26 @@ pub(crate) fn list(
     Ok(found)
 }
 
-/// Blocks of which all values were listed, the last ones: blocks that follow each other often have
-/// the same.
+/// Indexes of the blocks of which all values were listed, the last ones: blocks that follow each
+/// other often have the same.
 #[derive(Debug, Default)]
 struct Listed<'a> {
-    blocks: VecDeque<&'a Block>,
+    indexes: VecDeque<BlockIndex<'a>>,
 }
 
 impl<'a> Listed<'a> {
-    /// Most blocks that another one is compared with.
+    /// Most indexes that another one is compared with.
     const MOST: usize = 4;
 
-    fn add(&mut self, block: &'a Block) {
-        self.blocks.truncate(Self::MOST - 1);
-        self.blocks.push_front(block);
+    fn add(&mut self, index: BlockIndex<'a>) {
+        self.indexes.truncate(Self::MOST - 1);
+        self.indexes.push_front(index);
     }
 
     /// Whether one of them has the same values of the label `name`.
-    fn knows(&self, block: &Block, name: &str) -> Result<bool> {
-        for listed in &self.blocks {
-            if listed.has_values_of(block, name)? {
+    fn knows(&self, index: &BlockIndex<'_>, name: &str) -> Result<bool> {
+        for listed in &self.indexes {
+            if index.has_values_of(listed, name)? {
                 return Ok(true);
             }
         }

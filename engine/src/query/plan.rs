@@ -12,7 +12,7 @@ use super::hiding::{CHECK_EVERY, Hiding};
 use super::select::{Aim, SeriesSet};
 use crate::block::{Block, Cursor, step_bounds};
 use crate::error::Result;
-use crate::head::{Deletes, Head};
+use crate::head::Deletes;
 use crate::registry::Registry;
 use crate::sync::RwLock;
 use crate::view::View;
@@ -170,11 +170,7 @@ fn active(
     selector: &Selector,
     (first, last): (i64, i64),
 ) -> (Vec<u32>, Deletes) {
-    let meets = |head: &&Arc<Head>| {
-        let range = head.time_range();
-        range.is_some_and(|(min, max)| min <= last && max >= first)
-    };
-    if !view.heads().any(|head| meets(&head)) {
+    if view.heads_in(first, last).next().is_none() {
         return (Vec::new(), view.live.deletes());
     }
     // Few series are looked up one by one; a head may hold a million others.
@@ -182,7 +178,7 @@ fn active(
     loop {
         let before = view.live.deletes();
         let mut active = Vec::new();
-        for head in view.heads().filter(meets) {
+        for (_, head) in view.heads_in(first, last) {
             head.active_among(&selected, first, last, &mut active);
         }
         active.sort_unstable();

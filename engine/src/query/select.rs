@@ -84,7 +84,8 @@ impl SeriesSet {
         self
     }
 
-    /// The same series; of each block no more than the run with its last sample.
+    /// The same series; of each block no more than the run with its last sample, unless deletes
+    /// took some of it.
     pub(crate) fn newest(mut self) -> Self {
         self.aim = Aim::Newest;
         self

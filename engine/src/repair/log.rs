@@ -24,8 +24,8 @@ use crate::wal::change::{Change, NamespaceChange};
 use crate::wal::format::{
     FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind, HEADER_BYTES, HeaderError, VERSION,
 };
-use crate::wal::parts::{Part, Parts};
 use crate::wal::payload::BatchPayload;
+use crate::wal::stretches::{Stretch, Stretches};
 use crate::wal::{self, MAX_FILE_BYTES};
 
 /// The WAL files, once they were looked through.
@@ -138,7 +138,7 @@ impl Log {
         let (mut synced, mut bad, mut frames) = (0, Vec::new(), 0u64);
         for part in parts(self.database, number, bytes) {
             match part {
-                Part::Frame(_, frame, _) => {
+                Stretch::Frame(_, frame, _) => {
                     synced = synced.max(frame.synced);
                     frames += 1;
                     match self.held.last_mut() {
@@ -148,7 +148,7 @@ impl Log {
                         _ => self.held.push(frame.sequence..=frame.sequence),
                     }
                 }
-                Part::Bad(from, to) => bad.push(Bad {
+                Stretch::Bad(from, to) => bad.push(Bad {
                     path: path.clone(),
                     from,
                     to,
@@ -192,7 +192,7 @@ impl Log {
                 continue;
             };
             for part in parts(self.database, file.number, &bytes) {
-                if let Part::Frame(at, frame, payload) = part {
+                if let Stretch::Frame(at, frame, payload) = part {
                     let at = (&*file.path, at as u64);
                     making.frame(at, file.scope, &frame, payload, report)?;
                 }
@@ -203,8 +203,8 @@ impl Log {
 }
 
 /// What is behind the header of a file.
-fn parts(database: u64, number: u64, bytes: &[u8]) -> Parts<'_> {
-    Parts::of(FileHeader::seed(database, number), bytes, HEADER_BYTES)
+fn parts(database: u64, number: u64, bytes: &[u8]) -> Stretches<'_> {
+    Stretches::of(FileHeader::seed(database, number), bytes, HEADER_BYTES)
 }
 
 /// The new database while changes are made in it.

@@ -12,8 +12,8 @@ use crate::shared::Core;
 use crate::verify::{Moment, VerifyReport, on_disk};
 use crate::wal::change::Change;
 use crate::wal::format::{FRAME_HEADER_BYTES, FileHeader, FrameKind, HEADER_BYTES, HeaderError};
-use crate::wal::parts::{Part, Parts};
 use crate::wal::payload::BatchPayload;
+use crate::wal::stretches::{Stretch, Stretches};
 use crate::wal::{self, MAX_FILE_BYTES};
 
 /// Where the log is: what the next file and the next frame must say.
@@ -106,11 +106,11 @@ fn verify_file(
         }
         due.sequence = Some(header.first_sequence);
     }
-    for part in Parts::of(FileHeader::seed(database, number), bytes, HEADER_BYTES) {
+    for part in Stretches::of(FileHeader::seed(database, number), bytes, HEADER_BYTES) {
         let (at, frame, payload) = match part {
-            Part::Frame(at, frame, payload) => (at, frame, payload),
+            Stretch::Frame(at, frame, payload) => (at, frame, payload),
             // What lies between here and the next frame is one damage.
-            Part::Bad(at, _) => {
+            Stretch::Bad(at, _) => {
                 found.push(wrong(at, "the frame does not match its checksum"));
                 due.sequence = None;
                 continue;

@@ -9,9 +9,9 @@
 pub(crate) mod change;
 pub(crate) mod format;
 mod keep;
-pub(crate) mod parts;
 pub(crate) mod payload;
 mod reader;
+pub(crate) mod stretches;
 mod syncer;
 pub(crate) mod walk;
 mod writer;

@@ -15,7 +15,7 @@ use super::format::{
     ALIGN, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind, HEADER_BYTES, HeaderError,
     VERSION,
 };
-use super::parts::{Part, Parts};
+use super::stretches::{Stretch, Stretches};
 use super::{file_path, parse_name};
 use crate::error::{Error, Result};
 use crate::limits::MAX_FRAME_BYTES;
@@ -429,8 +429,8 @@ enum Step {
 /// Whether a valid frame whose `synced` is above `position`, if there is one, starts anywhere from
 /// `offset` on.
 fn finds_frame(bytes: &[u8], offset: usize, seed: u32, position: Option<u64>) -> bool {
-    Parts::of(seed, bytes, offset).any(|part| match part {
-        Part::Frame(_, header, _) => position.is_none_or(|at| header.synced > at),
-        Part::Bad(..) => false,
+    Stretches::of(seed, bytes, offset).any(|part| match part {
+        Stretch::Frame(_, header, _) => position.is_none_or(|at| header.synced > at),
+        Stretch::Bad(..) => false,
     })
 }

@@ -72,7 +72,8 @@ impl<'a> Cuts<'a> {
         if !self.known.contains_key(&key) {
             let timestamps = block.timestamps(column)?;
             let cuts = self.cut(&timestamps);
-            let bytes = size_of_val(&timestamps[..]) + cuts.len() * size_of::<Cut>();
+            let own = size_of_val(&timestamps[..]) + cuts.len() * size_of::<Cut>();
+            let bytes = own + COLUMN_BYTES;
             if self.held + bytes as u64 > CUTS_BYTES {
                 self.known.clear();
                 self.held = 0;
@@ -153,6 +154,9 @@ impl Hasher for Mixed {
         self.0 = (self.0.rotate_left(32) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }
+
+/// What a column takes beside its timestamps and cuts: its place in the map, two heads of heap.
+const COLUMN_BYTES: usize = size_of::<((usize, u32), Column)>() + 48;
 
 /// Most bytes of columns and cuts that are kept.
 const CUTS_BYTES: u64 = 8 << 20;

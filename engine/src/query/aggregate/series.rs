@@ -45,12 +45,15 @@ pub(crate) struct Fold<'a, A> {
     rows: Vec<Row>,
     /// Bytes of working memory that the guard knows of.
     counted: u64,
-    /// Samples since it was last asked whether to go on.
+    /// Samples, and what chunks cost, since it was last asked whether to go on.
     unchecked: u64,
 }
 
-/// After so many samples the guard is asked again: some tens of microseconds.
-const CHECK_EVERY: u64 = 16_384;
+/// After so many samples the guard is asked again: some tens of microseconds, a dozen chunks.
+const CHECK_SAMPLES: u64 = 16_384;
+
+/// What a chunk counts for beside its samples.
+const CHUNK_SAMPLES: u64 = 1024;
 
 impl<'a, A: Accumulator> Fold<'a, A> {
     /// Over `windows`, for series that are `grouped` or by themselves.
@@ -198,9 +201,9 @@ impl<'a, A: Accumulator> Fold<'a, A> {
     /// Counts samples about to be decoded, and the memory that they take, `each` bytes a sample.
     fn count(&mut self, samples: u64, each: u64, guard: &mut Guard) -> Result<()> {
         guard.samples(samples)?;
-        // Looking at the clock takes as long as some dozens of samples.
-        self.unchecked += samples;
-        if self.unchecked >= CHECK_EVERY {
+        // Looking at the clock takes as long as some dozens of samples; a chunk may have to be read.
+        self.unchecked += samples + CHUNK_SAMPLES;
+        if self.unchecked >= CHECK_SAMPLES {
             self.unchecked = 0;
             guard.check()?;
         }

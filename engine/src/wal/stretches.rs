@@ -1,15 +1,15 @@
 //! Walks the frames of a WAL file, and goes on behind what is none.
 //!
 //! Input: the bytes of one file, and its seed. Output: each frame whose checksum is right, and each
-//! stretch of bytes between two of them in which none begins. Invariant: the parts lie end to end,
-//! and none is empty. Whether a stretch is damage, or a tail that nobody was promised, is for
+//! stretch of bytes between two of them in which none begins. Invariant: the stretches lie end to
+//! end, and none is empty. Whether a bad one is damage, or a tail that nobody was promised, is for
 //! whoever asks: repair, verify and recovery tell it by different signs.
 
 use super::format::{ALIGN, FrameHeader};
 
-/// A part of a WAL file.
+/// A stretch of a WAL file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part<'a> {
+pub(crate) enum Stretch<'a> {
     /// Offset, header and payload.
     Frame(usize, FrameHeader, &'a [u8]),
     /// Offsets of bytes that are no frame: from, to.
@@ -18,14 +18,14 @@ pub(crate) enum Part<'a> {
 
 /// See the head of this file.
 #[derive(Debug)]
-pub(crate) struct Parts<'a> {
+pub(crate) struct Stretches<'a> {
     seed: u32,
     bytes: &'a [u8],
     at: usize,
 }
 
-impl<'a> Parts<'a> {
-    /// The parts of `bytes` from the offset `from`, rounded up to where a frame may begin, on.
+impl<'a> Stretches<'a> {
+    /// The stretches of `bytes` from the offset `from`, rounded up to where a frame may begin, on.
     pub(crate) fn of(seed: u32, bytes: &'a [u8], from: usize) -> Self {
         let at = from.next_multiple_of(ALIGN);
         Self { seed, bytes, at }
@@ -36,23 +36,23 @@ impl<'a> Parts<'a> {
     }
 }
 
-impl<'a> Iterator for Parts<'a> {
-    type Item = Part<'a>;
+impl<'a> Iterator for Stretches<'a> {
+    type Item = Stretch<'a>;
 
-    fn next(&mut self) -> Option<Part<'a>> {
+    fn next(&mut self) -> Option<Stretch<'a>> {
         let at = self.at;
         if at >= self.bytes.len() {
             return None;
         }
         if let Some((header, payload)) = self.frame(at) {
             self.at += header.stride() as usize;
-            return Some(Part::Frame(at, header, payload));
+            return Some(Stretch::Frame(at, header, payload));
         }
         let mut later = (at + ALIGN..self.bytes.len()).step_by(ALIGN);
         self.at = later
             .find(|&at| self.frame(at).is_some())
             .unwrap_or(self.bytes.len());
-        Some(Part::Bad(at, self.at))
+        Some(Stretch::Bad(at, self.at))
     }
 }
 
@@ -108,15 +108,15 @@ mod tests {
             };
             let mut frames: Vec<usize> = Vec::new();
             let mut end = 0;
-            for part in Parts::of(SEED, &bytes, 0) {
+            for part in Stretches::of(SEED, &bytes, 0) {
                 let (from, to) = match part {
-                    Part::Frame(at, header, payload) => {
+                    Stretch::Frame(at, header, payload) => {
                         let number = header.sequence as usize;
                         prop_assert_eq!((at, payload), (starts[number], &*payloads[number]));
                         frames.push(number);
                         (at, at + header.stride() as usize)
                     }
-                    Part::Bad(from, to) => (from, to),
+                    Stretch::Bad(from, to) => (from, to),
                 };
                 prop_assert!(from == end && to > from);
                 end = to;
@@ -133,17 +133,17 @@ mod tests {
     #[test]
     fn a_walk_begins_where_a_frame_may() {
         let (bytes, starts) = file(&[vec![1; 3], vec![2; 5]]);
-        let first = |from| Parts::of(SEED, &bytes, from).next();
-        let Some(Part::Frame(at, header, payload)) = first(starts[1] - 3) else {
+        let first = |from| Stretches::of(SEED, &bytes, from).next();
+        let Some(Stretch::Frame(at, header, payload)) = first(starts[1] - 3) else {
             panic!("no frame");
         };
         assert_eq!((at, header.sequence, payload), (starts[1], 1, &[2; 5][..]));
-        assert_eq!(first(8), Some(Part::Bad(8, starts[1])));
+        assert_eq!(first(8), Some(Stretch::Bad(8, starts[1])));
         assert_eq!(first(bytes.len()), None);
         // Frames of another file are none.
         assert_eq!(
-            Parts::of(8, &bytes, 0).next(),
-            Some(Part::Bad(0, bytes.len()))
+            Stretches::of(8, &bytes, 0).next(),
+            Some(Stretch::Bad(0, bytes.len()))
         );
     }
 }
