@@ -77,7 +77,7 @@ pub struct StringLiteral {
 /// Which series, and when.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VectorSelector {
-    /// The metric name where it was given as one: `name`, `name{...}` or `{"name"}`.
+    /// The metric name where it stands before the braces or without any.
     pub name: Option<String>,
     /// All conditions; the one that `name` makes (`__name__="name"`) is the last.
     pub matchers: Vec<Matcher>,
@@ -284,6 +284,16 @@ impl Expr {
 }
 
 impl ValueType {
+    /// As the surface of Prometheus names it: `scalar`, `vector`, `matrix` or `string`.
+    pub fn result_name(self) -> &'static str {
+        match self {
+            ValueType::Scalar => "scalar",
+            ValueType::Vector => "vector",
+            ValueType::Matrix => "matrix",
+            ValueType::String => "string",
+        }
+    }
+
     /// As documentation and errors name it.
     pub fn as_str(self) -> &'static str {
         match self {
