@@ -113,8 +113,8 @@ impl DurationExpr {
             DurationKind::Range => range,
             DurationKind::Paren(inner) => fold(inner)?,
             DurationKind::Negate(inner) => -fold(inner)?,
-            DurationKind::MinOf(lhs, rhs) => fold(lhs)?.min(fold(rhs)?),
-            DurationKind::MaxOf(lhs, rhs) => fold(lhs)?.max(fold(rhs)?),
+            DurationKind::MinOf(lhs, rhs) => nan_or(fold(lhs)?, fold(rhs)?, f64::min),
+            DurationKind::MaxOf(lhs, rhs) => nan_or(fold(lhs)?, fold(rhs)?, f64::max),
             DurationKind::Binary { op, lhs, rhs } => op.apply(fold(lhs)?, fold(rhs)?)?,
         })
     }
@@ -179,6 +179,14 @@ impl PartialEq for DurationKind {
             ) => (a, b, c) == (x, y, z),
             _ => false,
         }
+    }
+}
+
+/// NaN where one of the two is.
+fn nan_or(lhs: f64, rhs: f64, choose: fn(f64, f64) -> f64) -> f64 {
+    match lhs.is_nan() || rhs.is_nan() {
+        true => f64::NAN,
+        false => choose(lhs, rhs),
     }
 }
 

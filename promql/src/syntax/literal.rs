@@ -165,25 +165,12 @@ pub(crate) fn write_duration(out: &mut String, millis: u64) {
     }
 }
 
-/// A number as Go's `%v` writes it: the shortest digits, an exponent below 1e-4 and from 1e21.
+/// A number as Prometheus prints it: the shortest digits that read back, never an exponent.
 pub(crate) fn write_number(out: &mut String, value: f64) {
     if value.is_nan() {
         out.push_str("NaN");
-        return;
-    }
-    if value.is_infinite() {
+    } else if value.is_infinite() {
         out.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
-        return;
-    }
-    let magnitude = value.abs();
-    if magnitude != 0.0 && !(1e-4..1e21).contains(&magnitude) {
-        let text = format!("{value:e}");
-        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        let (sign, exponent) = match exponent.strip_prefix('-') {
-            Some(exponent) => ('-', exponent),
-            None => ('+', exponent),
-        };
-        let _ = write!(out, "{digits}e{sign}{exponent:0>2}");
     } else {
         let _ = write!(out, "{value}");
     }
@@ -380,11 +367,10 @@ mod tests {
             assert_eq!(whole_millis(seconds_of(millis)), Some(millis), "{text}");
         }
         for (value, text) in [
-            (1e21, "1e+21"),
-            (1e-5, "1e-05"),
-            (1048576.0, "1048576"),
+            (1e21, "1000000000000000000000"),
+            (1_048_576.0, "1048576"),
             (0.1, "0.1"),
-            (1.5e-7, "1.5e-07"),
+            (1.5e-7, "0.00000015"),
         ] {
             let mut out = String::new();
             write_number(&mut out, value);

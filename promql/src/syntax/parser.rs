@@ -312,11 +312,14 @@ impl<'a> Parser<'a> {
         match token.kind {
             Kind::Aggregate(op) if is_call || has_grouping => self.aggregate(token, op),
             Kind::Identifier if is_call => self.call(token),
-            Kind::Keyword(Keyword::Start | Keyword::End | Keyword::Step | Keyword::Range)
-                if is_call =>
-            {
-                self.call(token)
-            }
+            Kind::Keyword(
+                Keyword::Start
+                | Keyword::End
+                | Keyword::Step
+                | Keyword::Range
+                | Keyword::MinOf
+                | Keyword::MaxOf,
+            ) if is_call => self.call(token),
             _ => self.selector(Some(token)),
         }
     }

@@ -146,7 +146,7 @@ impl Parser<'_> {
         if is_negative || self.current.kind == Kind::Operator(BinaryOp::Add) {
             self.bump()?;
         }
-        if self.current.kind != Kind::Number {
+        if !matches!(self.current.kind, Kind::Number | Kind::Duration) {
             return self.unexpected("@", "timestamp");
         }
         let token = self.bump()?;

@@ -338,8 +338,8 @@ fn windows_offsets_and_at() {
             "1:1 timestamp out of bounds for @ modifier: +Inf",
         ),
         (
-            "a[5m] @ 1m",
-            "1:9 unexpected duration \"1m\" in @, expected timestamp",
+            "a[5m] @ b",
+            "1:9 unexpected identifier \"b\" in @, expected timestamp",
         ),
         (
             "a[5m] @",

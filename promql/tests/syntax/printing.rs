@@ -39,7 +39,7 @@ fn a_form_of_prometheus_stays_as_it_is() {
         "a smoothed",
         "-a",
         "-(a + b) ^ 2",
-        "1e+21",
+        "0.000001",
         "1048576",
         "-5m",
         "{\"a.b\"=\"c\"}",
@@ -52,6 +52,7 @@ fn a_form_of_prometheus_stays_as_it_is() {
         "info(m, {x=~\".*\"})",
         "time()",
         "start() + end()",
+        "min_of(1, step()) + max_of(time(), 2)",
     ] {
         let wanted = text.replace("sum by () (", "sum(");
         assert_eq!(print(text), wanted);
@@ -74,6 +75,7 @@ fn other_spellings_come_to_the_same() {
         ("a[0.0005]", "a[0.0005]"),
         ("a[5m*2]", "a[5m * 2]"),
         ("a offset (1m+step())", "a offset (1m + step())"),
+        ("a @ 2m", "a @ 120.000"),
         ("a offset 1m @ 10", "a @ 10.000 offset 1m"),
         ("a{'x y' = `\\d`,}", "a{\"x y\"=\"\\\\d\"}"),
         ("{\"m\",x=\"1\"}", "{__name__=\"m\",x=\"1\"}"),
