@@ -78,8 +78,8 @@ pub use source::{SampleColumns, Source, SourceSeries, SourceSet};
 pub use stats::{BlockBytesTotal, DbStats};
 pub use treering_codec::{STALE_MARKER_BITS, Sample, is_stale, stale_marker};
 pub use treering_index::{
-    CardinalityStats, LabelLimits, Labels, LabelsBuilder, MatchOp, Matcher, SERIES_HASH, Selector,
-    labels,
+    CardinalityStats, LabelLimits, Labels, LabelsBuilder, MatchOp, Matcher, Rewrite, SERIES_HASH,
+    Selector, labels,
 };
 pub use verify::{Problem, VerifyReport};
 pub use watch::{Update, Watch};
