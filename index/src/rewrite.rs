@@ -42,7 +42,7 @@ impl Rewrite {
                 "{len} bytes; at most {MAX_PATTERN_BYTES} are allowed"
             )));
         }
-        let translated = re2::translate(pattern).map_err(refuse)?;
+        let translated = re2::translate_catching(pattern).map_err(refuse)?;
         let hir = ParserBuilder::new()
             .nest_limit(MAX_PATTERN_DEPTH)
             .dot_matches_new_line(true)

@@ -234,8 +234,8 @@ impl fmt::Display for Notice<'_> {
             ),
             Notice::StartOverlap { metric } => write!(
                 f,
-                "sample has start time that overlaps with previous sample timestamp{}",
-                Of(metric)
+                "sample has start time that overlaps with previous sample timestamp for metric \
+                 {metric:?}"
             ),
             _ => self.write_info(f),
         }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use treering::{Labels, Matcher, SampleColumns, Selector, is_stale};
+use treering::{Labels, MatchOp, Matcher, SampleColumns, Selector, is_stale};
 
 use crate::error::{Error, Result};
 use crate::eval::{Column, Grid, Moved, Row, Run, argument, merge_equal, metric_name};
@@ -33,7 +33,7 @@ impl Run<'_> {
     pub(crate) fn info(&self, call: &Call, grid: &Grid) -> Result<Vec<Row>> {
         let arg = argument(call, 0)?;
         let rows = self.vector(arg, grid)?;
-        let wanted = Wanted::of(call.args.get(1));
+        let wanted = Wanted::of(call.args.get(1))?;
         let moves = self.moves(arg)?;
         let infos = self.info_rows(&wanted, &moves, grid)?;
         let mut by_identity: HashMap<Labels, Vec<&InfoRow>> = HashMap::new();
@@ -109,7 +109,7 @@ impl Run<'_> {
 }
 
 impl Wanted {
-    fn of(arg: Option<&Expr>) -> Self {
+    fn of(arg: Option<&Expr>) -> Result<Self> {
         let matchers: &[Matcher] = match arg.map(|arg| &arg.unparen().kind) {
             Some(ExprKind::Vector(selector)) => &selector.matchers,
             _ => &[],
@@ -120,8 +120,13 @@ impl Wanted {
             .partition(|matcher| matcher.name() == "__name__");
         if names.is_empty() {
             names.push(Matcher::equal("__name__", "target_info"));
+        } else if names.iter().all(|matcher| matcher.op().is_negative()) {
+            // What is only excluded is excluded from all info metrics.
+            let infos = Matcher::new("__name__", MatchOp::Regex, ".+_info")
+                .map_err(treering::Error::from)?;
+            names.push(infos);
         }
-        Self { names, data }
+        Ok(Self { names, data })
     }
 
     /// Whether a series is itself one of those that labels are taken from.

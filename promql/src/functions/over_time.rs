@@ -99,6 +99,10 @@ pub(super) fn mad(asked: &Asked<'_>) -> Point {
     if floats.is_empty() {
         return Point::Absent;
     }
+    // Ranks would pass NaN over.
+    if floats.iter().any(|value| value.is_nan()) {
+        return Point::Float(f64::NAN);
+    }
     let median = quantile_of(0.5, &mut floats);
     let mut deviations: Vec<f64> = floats.iter().map(|one| (one - median).abs()).collect();
     Point::Float(quantile_of(0.5, &mut deviations))

@@ -6,7 +6,7 @@
 
 use super::arithmetic::{Combined, Mixed, align, combined_hint, each_number};
 use super::buckets::combine;
-use super::{Histogram, reduce_to, zero};
+use super::{Histogram, ResetHint, reduce_to, zero};
 use crate::functions::kahan::kahan_add;
 
 /// The sum of several histograms.
@@ -20,6 +20,10 @@ pub struct HistogramSum {
     scaled: bool,
     /// Whether they may be.
     is_mean: bool,
+    /// Whether any was said to be after a reset.
+    saw_reset: bool,
+    /// Whether any was said not to be.
+    saw_no_reset: bool,
 }
 
 /// Room for four thousand million largest numbers.
@@ -30,13 +34,17 @@ impl HistogramSum {
     pub fn new(first: &Histogram, is_mean: bool) -> Self {
         let mut lost = first.clone();
         each_number(&mut lost, |_| 0.0);
-        Self {
+        let mut sum = Self {
             sum: first.clone(),
             lost,
             count: 1,
             scaled: false,
             is_mean,
-        }
+            saw_reset: false,
+            saw_no_reset: false,
+        };
+        sum.see(first.hint);
+        sum
     }
 
     /// Adds one more.
@@ -51,8 +59,8 @@ impl HistogramSum {
             each_number(other.to_mut(), |number| number / SCALE);
         }
         self.align_lost(bounds_reconciled);
-        let (hint, reset_conflict) = combined_hint(self.sum.hint, other.hint);
-        self.sum.hint = hint;
+        self.sum.hint = combined_hint(self.sum.hint, other.hint).0;
+        self.see(other.hint);
         let (sum, lost) = (&mut self.sum, &mut self.lost);
         (sum.count, lost.count) = kahan_add(other.count, sum.count, lost.count);
         (sum.sum, lost.sum) = kahan_add(other.sum, sum.sum, lost.sum);
@@ -62,9 +70,14 @@ impl HistogramSum {
         add_side(&mut sum.negative, &mut lost.negative, &other.negative);
         self.count += 1;
         Ok(Combined {
-            reset_conflict,
+            reset_conflict: self.saw_reset && self.saw_no_reset,
             bounds_reconciled,
         })
+    }
+
+    fn see(&mut self, hint: ResetHint) {
+        self.saw_reset |= hint == ResetHint::Reset;
+        self.saw_no_reset |= hint == ResetHint::NotReset;
     }
 
     /// The sum.

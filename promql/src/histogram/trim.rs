@@ -86,14 +86,19 @@ fn kept_of(layout: &Histogram, bucket: Bucket, value: f64, side: TrimSide) -> Ke
         upper,
         count,
     } = bucket;
+    let is_linear = is_linear(layout, &bucket);
+    let middle = |lower: f64, upper: f64| match is_linear {
+        true => (lower + upper) / 2.0,
+        false => (lower * upper).sqrt().copysign(upper),
+    };
     let part = |lower: f64, upper: f64, fraction: f64| Kept {
         count: count * fraction,
-        sum: count * fraction * middle(layout, lower, upper),
+        sum: count * fraction * middle(lower, upper),
         is_cut: true,
     };
     match side {
-        TrimSide::Below if value >= upper => whole(count * middle(layout, lower, upper)),
-        TrimSide::Above if value <= lower => whole(count * middle(layout, lower, upper)),
+        TrimSide::Below if value >= upper => whole(count * middle(lower, upper)),
+        TrimSide::Above if value <= lower => whole(count * middle(lower, upper)),
         TrimSide::Below if value > lower => part(lower, value, fraction_at(layout, &bucket, value)),
         TrimSide::Above if value < upper => {
             part(value, upper, 1.0 - fraction_at(layout, &bucket, value))
@@ -143,17 +148,5 @@ fn open_kept(bucket: Bucket, value: f64, side: TrimSide) -> Option<Kept> {
         (TrimSide::Above, true, _) if upper <= 0.0 || value >= upper || value < 0.0 => None,
         (TrimSide::Above, true, _) => part(value, upper, 1.0 - value / upper, value > 0.0),
         _ => None,
-    }
-}
-
-fn middle(layout: &Histogram, lower: f64, upper: f64) -> f64 {
-    let bucket = Bucket {
-        lower,
-        upper,
-        count: 0.0,
-    };
-    match is_linear(layout, &bucket) {
-        true => (lower + upper) / 2.0,
-        false => (lower * upper).sqrt().copysign(upper),
     }
 }
