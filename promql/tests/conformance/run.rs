@@ -27,12 +27,16 @@ pub(crate) struct Report {
     pub(crate) misses: Vec<(usize, String, String)>,
 }
 
-/// Runs a whole script.
+/// Runs a whole script from a file.
 pub(crate) fn script(path: &Path) -> Report {
-    let text =
-        std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let commands =
-        script::read(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text = std::fs::read_to_string(path);
+    let text = text.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    run(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Runs a whole script.
+pub(crate) fn run(text: &str) -> Result<Report, String> {
+    let commands = script::read(text)?;
     let mut report = Report::default();
     let mut store = Store::default();
     for command in commands {
@@ -51,7 +55,7 @@ pub(crate) fn script(path: &Path) -> Report {
             }
         }
     }
-    report
+    Ok(report)
 }
 
 /// The switches and limits that Prometheus' scripts assume.
@@ -59,6 +63,7 @@ fn evaluator(store: &Store) -> Evaluator<'_> {
     Evaluator::new(store).options(Options {
         lookback: Duration::from_secs(300),
         default_step: Duration::from_secs(60),
+        max_samples: 10_000,
         features: Features::all(),
         ..Options::default()
     })
