@@ -4,6 +4,7 @@ mod naive;
 mod world;
 
 use proptest::prelude::*;
+use treering::{Db, Selector, Source, SourceSet};
 use treering_promql::{Evaluator, Features, Options, SampleValue, Value, parse};
 
 use world::{Series, World, world};
@@ -35,11 +36,34 @@ impl Asked {
     }
 }
 
-/// The answer of the evaluator: for each series the value at each step.
+/// The answer of the evaluator: for each series the value at each step. A source that hands out
+/// nothing but samples must give the same as a database, which also answers from summaries.
 fn evaluated(world: &World, text: &str, asked: &Asked) -> Vec<(String, Vec<Option<f64>>)> {
     let db = world.database();
+    let found = evaluated_by(&db, text, asked);
+    let plain = evaluated_by(&SamplesOnly(&db), text, asked);
+    assert_same(text, found, plain.clone()).unwrap();
+    plain
+}
+
+/// A database that gives no summaries.
+#[derive(Debug)]
+struct SamplesOnly<'a>(&'a Db);
+
+impl Source for SamplesOnly<'_> {
+    fn select<'a>(
+        &'a self,
+        selector: &Selector,
+        first: i64,
+        last: i64,
+    ) -> treering::Result<SourceSet<'a>> {
+        Source::select(self.0, selector, first, last)
+    }
+}
+
+fn evaluated_by(source: &dyn Source, text: &str, asked: &Asked) -> Vec<(String, Vec<Option<f64>>)> {
     let expr = parse(text, &Features::all()).unwrap();
-    let evaluator = Evaluator::new(&db).options(Options {
+    let evaluator = Evaluator::new(source).options(Options {
         features: Features {
             delayed_name_removal: false,
             ..Features::all()
