@@ -25,12 +25,18 @@ const ROOMS: &[(&str, &[&str])] = &[
             "treering-codec",
             "treering-index",
             "treering",
+            "treering-promql",
             "treering-fuzz",
         ],
     ),
     (
         "treering-fuzz",
-        &["treering-codec", "treering-index", "treering"],
+        &[
+            "treering-codec",
+            "treering-index",
+            "treering",
+            "treering-promql",
+        ],
     ),
     ("xtask", &[]),
 ];

@@ -87,9 +87,13 @@ impl<'a> Lexer<'a> {
         found
     }
 
+    fn is_next(&self, wanted: &str) -> bool {
+        self.peek().is_some_and(|next| wanted.contains(next))
+    }
+
     /// Takes one of `wanted`.
     fn eat_any(&mut self, wanted: &str) -> bool {
-        let found = self.peek().is_some_and(|next| wanted.contains(next));
+        let found = self.is_next(wanted);
         if found {
             self.next();
         }
@@ -317,24 +321,28 @@ impl<'a> Lexer<'a> {
             self.at += 2;
         }
         let digits = match is_hex {
-            true => "0123456789abcdefABCDEF_",
-            false => "0123456789_",
+            true => "0123456789abcdefABCDEF",
+            false => "0123456789",
         };
         let mut has_dot = false;
         let mut has_exponent = false;
         loop {
-            if self.peek() == Some('.') {
-                self.at += 1;
-                if has_dot || has_exponent {
+            // What cannot follow a dot, an underscore or an exponent ends the number right there.
+            if self.eat('.') {
+                if has_dot || has_exponent || self.is_next("._") {
                     return false;
                 }
                 has_dot = true;
-            } else if !is_hex && self.peek().is_some_and(|c| matches!(c, 'e' | 'E')) {
-                let before = self.at;
-                self.at += 1;
-                self.eat_any("+-");
-                if has_exponent || !self.peek().is_some_and(|c| c.is_ascii_digit()) {
-                    self.at = before;
+            } else if self.eat('_') {
+                if self.is_next("._eE") || self.peek().is_none() {
+                    return false;
+                }
+            } else if !is_hex && self.eat_any("eE") {
+                let before_sign = self.is_next("._eE") || self.peek().is_none();
+                if has_exponent || before_sign {
+                    return false;
+                }
+                if self.eat_any("+-") && (self.is_next("._eE") || self.peek().is_none()) {
                     return false;
                 }
                 has_exponent = true;

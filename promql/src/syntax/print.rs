@@ -13,6 +13,7 @@ use super::ast::{
 };
 use super::duration::{DurationExpr, DurationKind};
 use super::literal::{quote, quote_bytes, whole_millis, write_duration, write_number};
+use super::operator::BinaryOp;
 
 const NANOS_PER_MILLI: i64 = 1_000_000;
 
@@ -191,7 +192,14 @@ fn write_subquery(f: &mut fmt::Formatter<'_>, subquery: &Subquery) -> fmt::Resul
 }
 
 fn write_binary(f: &mut fmt::Formatter<'_>, binary: &Binary) -> fmt::Result {
-    write!(f, "{} {}", binary.lhs, binary.op)?;
+    match &binary.lhs.kind {
+        // A sign would take the whole power for its operand.
+        ExprKind::Number(number) if binary.op == BinaryOp::Pow && number.value == f64::INFINITY => {
+            f.write_str("Inf")?;
+        }
+        _ => write!(f, "{}", binary.lhs)?,
+    }
+    write!(f, " {}", binary.op)?;
     if binary.return_bool {
         f.write_str(" bool")?;
     }

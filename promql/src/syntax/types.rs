@@ -182,13 +182,14 @@ fn check_call(call: &mut Call, span: Span) -> Parsed<()> {
     }
     let place = format!("call to function {name}");
     let is_info = function.name == "info";
+    if is_info && let Some(labels) = call.args.get(1) {
+        check_info_labels(labels, span)?;
+    }
     for (at, arg) in call.args.iter_mut().enumerate() {
         let Some(wanted) = function.args.get(at).or(function.args.last()) else {
             break;
         };
-        if is_info && at == 1 {
-            check_info_labels(arg, span)?;
-        } else {
+        if !is_info || at != 1 {
             expect(arg, *wanted, &place)?;
         }
     }

@@ -59,6 +59,12 @@ fn words_that_do_not_belong_there() {
 #[test]
 fn numbers_and_durations() {
     check(&[
+        ("1__0", "1:1 bad number or duration syntax: \"1_\""),
+        ("1_.5", "1:1 bad number or duration syntax: \"1_\""),
+        ("0x1_2__3", "1:1 bad number or duration syntax: \"0x1_2_\""),
+        ("1..2", "1:1 bad number or duration syntax: \"1.\""),
+        ("1e.2", "1:1 bad number or duration syntax: \"1e\""),
+        ("1e+", "1:1 bad number or duration syntax: \"1e+\""),
         ("2.5.", "1:1 bad number or duration syntax: \"2.5.\""),
         ("0deadbeef", "1:1 bad number or duration syntax: \"0de\""),
         ("foo[5mm]", "1:5 bad number or duration syntax: \"5mm\""),

@@ -82,6 +82,7 @@ fn other_spellings_come_to_the_same() {
         ("{\"_0\"=\"1\"}", "{_0=\"1\"}"),
         ("0x10 + 010 + 1_000", "16 + 8 + 1000"),
         ("iNF", "+Inf"),
+        ("-inf ^ a + inf", "-Inf ^ a + +Inf"),
         ("1 - -0", "1 - -0"),
         ("a # comment\n + b", "a + b"),
     ] {
