@@ -25,6 +25,17 @@ pub(crate) struct Asked<'a> {
     pub(crate) run: &'a Run<'a>,
     pub(crate) metric: &'a str,
     pub(crate) span: Span,
+    /// Where a counter falls in the window; `None`: look for it.
+    pub(crate) resets: Option<Resets<'a>>,
+}
+
+/// Where the floats of a window are less than the one before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Resets<'a> {
+    /// Places in the series.
+    pub(crate) places: &'a [usize],
+    /// The place of the window's first sample.
+    pub(crate) base: usize,
 }
 
 impl<'a> Asked<'a> {

@@ -21,6 +21,8 @@ mod range;
 mod rate;
 mod regression;
 mod sort;
+mod stacks;
+mod summaries;
 
 pub(crate) use labels::{go_quote, with_label};
 pub(crate) use over_time::Mean;

@@ -3,11 +3,12 @@
 //! Input: a call with a range vector. Output: rows. Invariant: the samples of a series are read once
 //! and its windows slide over them; a window without samples gives nothing.
 
-use super::asked::Asked;
+use super::asked::{Asked, Resets};
+use super::stacks::{Stacks, Total};
 use super::{changes, instant_rate, over_time, rate, regression};
 use crate::annotation::Notice;
 use crate::error::{Error, Result};
-use crate::eval::{Column, Grid, Point, Row, Run, SampleRow, Slide, argument, metric_name};
+use crate::eval::{Column, Frame, Grid, Point, Row, Run, SampleRow, Slide, argument, metric_name};
 use crate::syntax::{Call, Expr, Extent, ValueType};
 
 /// A window of one series to one value.
@@ -63,8 +64,11 @@ impl Run<'_> {
         let params = self.params(call, grid)?;
         let frame = self.frame(matrix)?;
         check_extent(name, frame.extent)?;
-        let mut rows = Vec::new();
-        self.each_matrix_row(matrix, &frame, grid, |series| {
+        let is_rate = matches!(name, "rate" | "increase");
+        let summed = self.from_summaries(name, matrix, &frame, grid)?;
+        let is_summed = summed.is_some();
+        let mut rows = summed.unwrap_or_default();
+        let read = |series: SampleRow| {
             let metric = metric_name(&series.labels);
             let asked = Asked {
                 window: series.samples.window(0, 0, 0, 0),
@@ -76,12 +80,16 @@ impl Run<'_> {
                 run: self,
                 metric,
                 span: matrix.span,
+                resets: None,
             };
-            let column = slide(function, asked, &series, &params, grid);
+            let column = match total_of(name, &frame, grid, &series) {
+                Some(total) => slide_total(total, &asked, &series, grid),
+                None => slide(function, asked, &series, &params, grid, is_rate),
+            };
             if column.is_empty() {
                 return Ok(());
             }
-            if matches!(name, "rate" | "increase") && series.samples.histograms.is_empty() {
+            if is_rate && series.samples.histograms.is_empty() {
                 note_non_counter(&asked);
             }
             let row = Row {
@@ -92,7 +100,10 @@ impl Run<'_> {
             self.hold_row(&row)?;
             rows.push(row);
             Ok(())
-        })?;
+        };
+        if !is_summed {
+            self.each_matrix_row(matrix, &frame, grid, read)?;
+        }
         match name {
             "last_over_time" | "first_over_time" => Ok(rows),
             _ => self.forget_names(rows),
@@ -143,10 +154,14 @@ fn slide(
     series: &SampleRow,
     params: &[Vec<f64>],
     grid: &Grid,
+    counts_resets: bool,
 ) -> Column {
     let samples = &series.samples;
     let mut column = Column::absent(grid.count());
     let mut slide = Slide::default();
+    let is_plain = samples.histograms.is_empty() && samples.starts.is_empty();
+    let is_plain = is_plain && counts_resets;
+    let resets = is_plain.then(|| resets(&samples.floats));
     for (at, time) in grid.times().enumerate() {
         let (start, end) = asked.frame.window(time);
         let (given_start, given_end) = asked.frame.given(time);
@@ -166,11 +181,67 @@ fn slide(
             start,
             end,
             params: [param(0).unwrap_or(f64::NAN), param(1).unwrap_or(f64::NAN)],
+            resets: resets.as_deref().map(|all| within(all, from, to)),
             ..asked
         };
         column.set(at, function(&asked));
     }
     column
+}
+
+/// What a range function comes to, where it may be computed from one window to the next: of floats
+/// only, where windows overlap enough to be worth it.
+fn total_of(name: &str, frame: &Frame, grid: &Grid, series: &SampleRow) -> Option<Total> {
+    let overlaps = grid.count() > 1 && frame.range / grid.step().max(1) >= WORTH_SLIDING;
+    let is_plain = frame.extent == Extent::Plain && series.samples.histograms.is_empty();
+    if !overlaps || !is_plain || frame.moved.at.is_some() {
+        return None;
+    }
+    let total = match name {
+        "sum_over_time" => Total::Sum,
+        "avg_over_time" => Total::Mean,
+        "min_over_time" => Total::Min,
+        "max_over_time" => Total::Max,
+        _ => return None,
+    };
+    // Sums that overflow are left to those who take care.
+    let is_small = |value: &f64| value.abs() < f64::MAX / 1e10;
+    let is_sum = matches!(total, Total::Sum | Total::Mean);
+    Some(total).filter(|_| !is_sum || series.samples.floats.iter().all(is_small))
+}
+
+/// In how many windows a sample must be for sliding to be worth it.
+const WORTH_SLIDING: i64 = 8;
+
+fn slide_total(total: Total, asked: &Asked<'_>, series: &SampleRow, grid: &Grid) -> Column {
+    let samples = &series.samples;
+    let mut column = Column::absent(grid.count());
+    let (mut slide, mut stacks) = (Slide::default(), Stacks::new(&samples.floats, total));
+    for (at, time) in grid.times().enumerate() {
+        let (start, end) = asked.frame.window(time);
+        let (from, to) = slide.to(&samples.timestamps, start, end);
+        column.set_float(at, stacks.slide(from, to));
+    }
+    column
+}
+
+/// The places of samples that are less than the one before.
+fn resets(floats: &[f64]) -> Vec<usize> {
+    let pairs = floats.iter().zip(floats.iter().skip(1)).enumerate();
+    pairs
+        .filter(|(_, (before, after))| after < before)
+        .map(|(at, _)| at + 1)
+        .collect()
+}
+
+/// Those of a window, its first sample left out.
+fn within(resets: &[usize], from: usize, to: usize) -> Resets<'_> {
+    let first = resets.partition_point(|&at| at <= from);
+    let last = resets.partition_point(|&at| at < to);
+    Resets {
+        places: resets.get(first..last).unwrap_or_default(),
+        base: from,
+    }
 }
 
 fn check_extent(name: &str, extent: Extent) -> Result<()> {

@@ -120,6 +120,12 @@ fn float_rise(asked: &Asked<'_>, kind: Kind) -> f64 {
     if !kind.is_counter {
         return rise;
     }
+    if let Some(resets) = asked.resets {
+        for at in resets.places {
+            rise += floats.get(at - resets.base - 1).copied().unwrap_or(0.0);
+        }
+        return rise;
+    }
     if asked.window.starts.is_empty() {
         for pair in floats.windows(2) {
             if let &[before, after] = pair
