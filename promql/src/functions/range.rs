@@ -211,7 +211,7 @@ fn total_of(name: &str, frame: &Frame, grid: &Grid, series: &SampleRow) -> Optio
 }
 
 /// In how many windows a sample must be for sliding to be worth it.
-const WORTH_SLIDING: i64 = 8;
+pub(super) const WORTH_SLIDING: i64 = 8;
 
 fn slide_total(total: Total, asked: &Asked<'_>, series: &SampleRow, grid: &Grid) -> Column {
     let samples = &series.samples;
