@@ -65,7 +65,7 @@ impl Run<'_> {
         let frame = self.frame(matrix)?;
         check_extent(name, frame.extent)?;
         let is_rate = matches!(name, "rate" | "increase");
-        let summed = self.from_summaries(name, matrix, &frame, grid)?;
+        let summed = self.summarized(name, matrix, &frame, grid)?;
         let is_summed = summed.is_some();
         let mut rows = summed.unwrap_or_default();
         let read = |series: SampleRow| {

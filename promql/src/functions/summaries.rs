@@ -29,7 +29,7 @@ fn function_of(name: &str) -> Option<Function> {
 
 impl Run<'_> {
     /// The rows of a range function from summaries; `None`: samples are to be read.
-    pub(super) fn from_summaries(
+    pub(super) fn summarized(
         &self,
         name: &str,
         matrix: &Expr,
