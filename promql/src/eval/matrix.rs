@@ -128,6 +128,7 @@ impl Run<'_> {
             return Ok(Vec::new());
         }
         let inner = Grid::range(first, last, step);
+        self.check_grid(&inner)?;
         let rows = self.with_stats_only(false, || self.vector(&subquery.expr, &inner))?;
         Ok(rows.into_iter().map(|row| sampled(row, &inner)).collect())
     }

@@ -97,6 +97,7 @@ impl<'a> Evaluator<'a> {
         }
         let grid = Grid::range(start, end, step);
         let run = Run::new(self.source, &self.options, grid);
+        run.check_grid(&grid)?;
         let mut series = match run.evaluate(expr, &grid)? {
             Outcome::Scalar(numbers) => vec![ResultSeries {
                 labels: treering::Labels::empty(),

@@ -101,6 +101,11 @@ impl<'a> Run<'a> {
         self.held.set(before.saturating_add(samples));
     }
 
+    /// Refuses grids of which not even one series could be held.
+    pub(crate) fn check_grid(&self, grid: &Grid) -> Result<()> {
+        self.check_held(grid.count())
+    }
+
     fn check_held(&self, held: usize) -> Result<()> {
         let limit = self.options.max_samples;
         match held > limit {

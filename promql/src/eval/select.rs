@@ -148,6 +148,11 @@ impl Run<'_> {
             last.saturating_add(lookback),
             |labels, columns| {
                 let samples = Samples::of_source(columns);
+                let histograms = samples.histograms.iter().flatten().count();
+                if histograms > 0 && histograms < samples.len() {
+                    self.note(&Between::Floats.of(&labels), span);
+                    return Ok(());
+                }
                 let mut column = Column::absent(grid.count());
                 let mut slide = Slide::default();
                 for (at, time) in grid.times().enumerate() {
@@ -198,7 +203,8 @@ impl Between {
 /// The value at `time` between the sample at `place` and the next one, at `next`.
 fn between(samples: &Samples, place: usize, next: i64, time: i64) -> Result<Point, Between> {
     let before = samples.timestamps.get(place).copied().unwrap_or(time);
-    let fraction = (time - before) as f64 / (next - before) as f64;
+    let (passed, whole) = (time.saturating_sub(before), next.saturating_sub(before));
+    let fraction = passed as f64 / whole as f64;
     match (samples.point(place), samples.point(place + 1)) {
         (Point::Float(a), Point::Float(b)) => Ok(Point::Float(match time == before {
             true => a,

@@ -123,7 +123,8 @@ fn between(a: (i64, f64), b: (i64, f64), time: i64, kind: Kind, is_left: bool) -
             false => to += from,
         }
     }
-    from + (to - from) * ((time - a.0) as f64) / ((b.0 - a.0) as f64)
+    let (passed, whole) = (time.saturating_sub(a.0), b.0.saturating_sub(a.0));
+    from + (to - from) * (passed as f64) / (whole as f64)
 }
 
 fn histogram_rise(asked: &Asked<'_>, kind: Kind, reach: Reach) -> Option<Histogram> {
@@ -150,26 +151,27 @@ fn histogram_rise(asked: &Asked<'_>, kind: Kind, reach: Reach) -> Option<Histogr
     let same_gap = cut_left && cut_right && last == first + 1;
     if kind.is_counter && !same_gap {
         let mut before = left;
-        let mut crossed = cut_left;
         for at in inner(asked, reach) {
             let one = window.histogram(at)?;
             // A value at the left edge already rose from the reset before the first sample.
-            let hint = match crossed {
-                true => ResetHint::Unknown,
-                false => one.hint,
-            };
-            crossed = false;
+            let rose = cut_left && at == first + 1;
             let looked_at = Histogram {
-                hint,
+                hint: if rose { ResetHint::Unknown } else { one.hint },
                 ..Histogram::clone(one)
             };
             if is_reset(&looked_at, &before) {
                 combine(asked, add(&mut rise, &before), Operation::Addition)?;
             }
-            before = looked_at;
-            before.hint = one.hint;
+            before = Histogram::clone(one);
         }
-        if last > first && is_reset(&right, &before) {
+        // The last sample, where it was not among those above.
+        let is_left = match cut_right {
+            true => is_reset(window.histogram(last)?, window.histogram(last - 1)?),
+            false => {
+                window.timestamp(last) >= asked.end && last > first && is_reset(&right, &before)
+            }
+        };
+        if is_left {
             combine(asked, add(&mut rise, &before), Operation::Addition)?;
         }
     }
@@ -183,7 +185,7 @@ fn cut(asked: &Asked<'_>, a: usize, b: usize, time: i64, kind: Kind) -> Option<H
     let window = &asked.window;
     let (from, to) = (window.histogram(a)?, window.histogram(b)?);
     let (start, end) = (window.timestamp(a), window.timestamp(b));
-    let fraction = (time - start) as f64 / (end - start) as f64;
+    let fraction = time.saturating_sub(start) as f64 / end.saturating_sub(start) as f64;
     let mixed = |_| {
         asked.note(&Notice::MixedExponentialCustom {
             metric: asked.metric,

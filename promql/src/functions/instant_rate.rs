@@ -27,7 +27,11 @@ fn difference(asked: &Asked<'_>, is_rate: bool) -> Point {
     };
     let last = before + 1;
     let per = match is_rate {
-        true => seconds(window.timestamp(last) - window.timestamp(before)),
+        true => seconds(
+            window
+                .timestamp(last)
+                .saturating_sub(window.timestamp(before)),
+        ),
         false => 1.0,
     };
     let restarted = is_rate && is_restart(asked, last);

@@ -65,7 +65,7 @@ impl Run<'_> {
         let frame = self.frame(matrix)?;
         check_extent(name, frame.extent)?;
         let is_rate = matches!(name, "rate" | "increase");
-        let summed = self.from_summaries(name, matrix, &frame, grid)?;
+        let summed = self.summarized(name, matrix, &frame, grid)?;
         let is_summed = summed.is_some();
         let mut rows = summed.unwrap_or_default();
         let read = |series: SampleRow| {
@@ -211,7 +211,7 @@ fn total_of(name: &str, frame: &Frame, grid: &Grid, series: &SampleRow) -> Optio
 }
 
 /// In how many windows a sample must be for sliding to be worth it.
-const WORTH_SLIDING: i64 = 8;
+pub(super) const WORTH_SLIDING: i64 = 8;
 
 fn slide_total(total: Total, asked: &Asked<'_>, series: &SampleRow, grid: &Grid) -> Column {
     let samples = &series.samples;

@@ -151,17 +151,17 @@ fn factor(asked: &Asked<'_>, kind: Kind, since: Option<i64>, rise: f64, first: f
     let window = &asked.window;
     let last = window.len().saturating_sub(1);
     let (first_time, last_time) = (window.timestamp(0), window.timestamp(last));
-    let sampled = seconds(last_time - since.unwrap_or(first_time));
+    let sampled = seconds(last_time.saturating_sub(since.unwrap_or(first_time)));
     let between = match last {
         0 => 0.0,
-        gaps => seconds(last_time - first_time) / gaps as f64,
+        gaps => seconds(last_time.saturating_sub(first_time)) / gaps as f64,
     };
     let threshold = between * 1.1;
     let mut to_start = match since {
         Some(_) => 0.0,
-        None => seconds(first_time - asked.start),
+        None => seconds(first_time.saturating_sub(asked.start)),
     };
-    let mut to_end = seconds(asked.end - last_time);
+    let mut to_end = seconds(asked.end.saturating_sub(last_time));
     if since.is_none() && to_start >= threshold {
         to_start = between / 2.0;
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use treering::{Aggregate, Function, Labels, Selector};
 
+use super::range::WORTH_SLIDING;
 use crate::error::Result;
 use crate::eval::{Column, Frame, Grid, Row, Run};
 use crate::syntax::{Expr, ExprKind, Extent};
@@ -28,7 +29,7 @@ fn function_of(name: &str) -> Option<Function> {
 
 impl Run<'_> {
     /// The rows of a range function from summaries; `None`: samples are to be read.
-    pub(super) fn from_summaries(
+    pub(super) fn summarized(
         &self,
         name: &str,
         matrix: &Expr,
@@ -42,6 +43,11 @@ impl Run<'_> {
         let Some(function) = function_of(name) else {
             return Ok(None);
         };
+        // Sums over windows that overlap much are cheaper from samples.
+        let overlaps = grid.count() > 1 && frame.range / grid.step().max(1) >= WORTH_SLIDING;
+        if overlaps && matches!(function, Function::Sum | Function::Avg) {
+            return Ok(None);
+        }
         if is_pinned || frame.extent != Extent::Plain {
             return Ok(None);
         }
