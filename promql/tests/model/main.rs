@@ -1,6 +1,7 @@
 //! Random series, asked by the evaluator and by a plain model that looks at each step by itself.
 
 mod naive;
+mod steps;
 mod world;
 
 use proptest::prelude::*;
