@@ -340,7 +340,8 @@ proptest! {
             Ok(whole) => {
                 prop_assert!(failed.is_none(), "{text}: {failed:?}");
                 for (time, step) in times.iter().zip(steps) {
-                    let (found, expected) = (at_step(&whole, *time), at_step(&step.unwrap(), *time));
+                    let found = at_step(&whole, *time);
+                    let expected = at_step(&step.unwrap(), *time);
                     prop_assert!(
                         is_same(&found, &expected),
                         "{text} at {}: {found:?}, by itself {expected:?}", time / SECOND
