@@ -17,8 +17,8 @@ Each line is a sample: a series as Prometheus writes it, a value, a timestamp.
 
   node_load1{host=\"a\"} 0.7 1700000000000
 
-Empty lines and lines that begin with # are passed over. A line that is no sample is told on standard
-error and left out. A timestamp that was written before gets the new value, so the same input may
+Empty lines and lines that begin with # are passed over. A line that is no sample, or that stands
+behind the # EOF of an OpenMetrics text, is told on standard error and left out. A timestamp that was written before gets the new value, so the same input may
 be imported twice. Whatever the last line of the report counts is fsynced.";
 
 const EXAMPLES_IMPORT: &str = "\

@@ -29,6 +29,8 @@ mod shell;
 mod soak;
 mod source;
 mod test;
+#[path = "../../engine/tests/shared/threads.rs"]
+mod threads;
 mod tidy;
 
 use std::process::ExitCode;

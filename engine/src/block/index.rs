@@ -179,6 +179,13 @@ impl Block {
         self.index()?.label_values(name, postings)
     }
 
+    /// Whether `other` is known to have the same values of the label `name`.
+    pub(crate) fn has_values_of(&self, other: &Block, name: &str) -> Result<bool> {
+        let (index, others) = (self.index()?, other.index()?);
+        let same = index.index.reader.has_values_of(&others.index.reader, name);
+        same.map_err(|error| self.index_error(error))
+    }
+
     fn open_index(&self) -> Result<OpenIndex> {
         let section = &self.footer.sections.index;
         let bytes = self.pages.unchecked(section)?;

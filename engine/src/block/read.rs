@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use treering_codec::{Stats, decode_values};
 
 use super::cache::{BlockCache, BlockThings};
-use super::chunk_ref::{ChunkRef, READ_AS_ONE, Suffices, Values};
+use super::chunk_ref::{ChunkRef, Need, READ_AS_ONE, Values};
 use super::columns::Columns;
 use super::cursor::{Cursor, Directory, Lookup, Wanted};
 use super::format::{BlockInfo, FOOTER_BYTES, Footer, HEADER_BYTES};
@@ -201,17 +201,16 @@ impl Block {
         last: i64,
         out: &mut Vec<ChunkRef>,
     ) -> Result<()> {
-        self.chunks_or_sums(cursor, ordinal, (first, last), None, out)
+        self.chunks_needed(cursor, ordinal, (first, last), Need::Chunks, out)
     }
 
-    /// As [`Block::chunks_with`]; where all samples of several chunks lie in the range and
-    /// `suffices` says so, their sum in place of them.
-    pub(crate) fn chunks_or_sums(
+    /// As [`Block::chunks_with`], as far as they are needed.
+    pub(crate) fn chunks_needed(
         &self,
         cursor: &mut Cursor,
         ordinal: u32,
         range: (i64, i64),
-        suffices: Option<&dyn Suffices>,
+        need: Need<'_>,
         out: &mut Vec<ChunkRef>,
     ) -> Result<()> {
         let lookup = Lookup {
@@ -219,7 +218,7 @@ impl Block {
             columns: &self.columns,
             directory: &self.directory,
         };
-        lookup.chunks(cursor, ordinal, Wanted { range, suffices }, out)
+        lookup.chunks(cursor, ordinal, Wanted { range, need }, out)
     }
 
     /// Appends all chunks of one series, which follow each other in time.

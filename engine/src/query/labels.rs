@@ -5,12 +5,13 @@
 //! samples lie just outside the range, none is left out. Series whose runs in the range are deleted
 //! whole do not count.
 
-use std::collections::BTreeSet;
+use std::collections::VecDeque;
 
 use treering_index::{Postings, Selector};
 
 use super::guard::Guard;
-use super::hiding::Hiding;
+use super::hiding::{CHECK_EVERY, Hiding};
+use crate::block::Block;
 use crate::error::Result;
 use crate::registry::Registry;
 use crate::sync::RwLock;
@@ -34,7 +35,7 @@ pub(crate) fn list(
     listing: Listing<'_>,
     guard: &Guard,
 ) -> Result<Vec<String>> {
-    let mut found = BTreeSet::new();
+    let (mut found, mut listed) = (Vec::new(), Listed::default());
     let hiding = Hiding::of(view, (first, last), guard)?;
     for (number, live) in view.blocks.iter().enumerate() {
         guard.check()?;
@@ -48,9 +49,13 @@ pub(crate) fn list(
         }
         let more = match listing {
             Listing::Names => block.label_names(within.as_ref())?,
+            Listing::Values(name) if within.is_none() && listed.knows(block, name)? => continue,
             Listing::Values(name) => block.label_values(name, within.as_ref())?,
         };
-        add(&mut found, more, guard)?;
+        merge(&mut found, more, guard)?;
+        if within.is_none() {
+            listed.add(block);
+        }
     }
     guard.check()?;
     let active = hiding.shown_in_heads(view, registry, selector, guard)?;
@@ -63,18 +68,58 @@ pub(crate) fn list(
             Listing::Names => index.label_names(within.as_ref()),
             Listing::Values(name) => index.label_values(name, within.as_ref()),
         };
-        add(&mut found, more, guard)?;
+        merge(&mut found, more, guard)?;
     }
-    Ok(found.into_iter().collect())
+    Ok(found)
 }
 
-/// Adds those of `more` that are new, once the guard has counted them.
-fn add(found: &mut BTreeSet<String>, more: Vec<String>, guard: &Guard) -> Result<()> {
-    for text in more {
-        if !found.contains(&text) {
-            guard.bytes((text.len() + size_of::<String>()) as u64)?;
-            found.insert(text);
+/// Blocks of which all values were listed, the last ones: blocks that follow each other often have
+/// the same.
+#[derive(Debug, Default)]
+struct Listed<'a> {
+    blocks: VecDeque<&'a Block>,
+}
+
+impl<'a> Listed<'a> {
+    /// Most blocks that another one is compared with.
+    const MOST: usize = 4;
+
+    fn add(&mut self, block: &'a Block) {
+        self.blocks.truncate(Self::MOST - 1);
+        self.blocks.push_front(block);
+    }
+
+    /// Whether one of them has the same values of the label `name`.
+    fn knows(&self, block: &Block, name: &str) -> Result<bool> {
+        for listed in &self.blocks {
+            if listed.has_values_of(block, name)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Adds to `found` those of `more` that are new, once the guard has counted them; both are sorted
+/// and have each text once.
+fn merge(found: &mut Vec<String>, more: Vec<String>, guard: &Guard) -> Result<()> {
+    let mut held = std::mem::take(found).into_iter().peekable();
+    found.reserve(held.len().max(more.len()));
+    let mut bytes = 0;
+    for (number, text) in more.into_iter().enumerate() {
+        while let Some(before) = held.next_if(|before| *before < text) {
+            found.push(before);
+        }
+        if held.peek() != Some(&text) {
+            bytes += (text.len() + size_of::<String>()) as u64;
+            found.push(text);
+        }
+        if number % CHECK_EVERY == 0 {
+            guard.check()?;
+            guard.bytes(std::mem::take(&mut bytes))?;
         }
     }
+    guard.bytes(bytes)?;
+    found.extend(held);
     Ok(())
 }

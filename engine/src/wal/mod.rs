@@ -9,6 +9,7 @@
 pub(crate) mod change;
 pub(crate) mod format;
 mod keep;
+pub(crate) mod parts;
 pub(crate) mod payload;
 mod reader;
 mod syncer;

@@ -45,7 +45,12 @@ pub(crate) struct Fold<'a, A> {
     rows: Vec<Row>,
     /// Bytes of working memory that the guard knows of.
     counted: u64,
+    /// Samples since it was last asked whether to go on.
+    unchecked: u64,
 }
+
+/// After so many samples the guard is asked again: some tens of microseconds.
+const CHECK_EVERY: u64 = 16_384;
 
 impl<'a, A: Accumulator> Fold<'a, A> {
     /// Over `windows`, for series that are `grouped` or by themselves.
@@ -69,6 +74,7 @@ impl<'a, A: Accumulator> Fold<'a, A> {
             summaries: Vec::new(),
             rows: Vec::new(),
             counted: 0,
+            unchecked: 0,
         }
     }
 
@@ -138,16 +144,16 @@ impl<'a, A: Accumulator> Fold<'a, A> {
         }
         self.count(run.count as u64, 16, guard)?;
         self.values.clear();
-        let timestamps = block.timestamps(chunk.column)?;
         if A::VALUES {
             block.decode_values(chunk, &mut self.values)?;
         } else {
             self.values.resize(chunk.count as usize, 0.0);
         }
+        let (timestamps, cuts) = self.cuts.of(block, chunk.column, guard)?;
         if timestamps.len() != self.values.len() {
             return Ok(false);
         }
-        for cut in self.cuts.of(&timestamps, guard)? {
+        for cut in cuts {
             let times = &timestamps[cut.indices()];
             let part = A::of_samples(times, &self.values[cut.indices()]);
             if self.panes {
@@ -184,8 +190,13 @@ impl<'a, A: Accumulator> Fold<'a, A> {
 
     /// Counts samples about to be decoded, and the memory that they take, `each` bytes a sample.
     fn count(&mut self, samples: u64, each: u64, guard: &mut Guard) -> Result<()> {
-        guard.check()?;
         guard.samples(samples)?;
+        // Looking at the clock takes as long as some dozens of samples.
+        self.unchecked += samples;
+        if self.unchecked >= CHECK_EVERY {
+            self.unchecked = 0;
+            guard.check()?;
+        }
         let bytes = samples
             .saturating_mul(each)
             .saturating_add(self.slide.bytes() as u64);
