@@ -1,8 +1,8 @@
 //! Source: anything that has series and can be asked for them; a database, later a cluster.
 //!
 //! Input: a selector and a range of time. Output: series in label order, each with its samples as
-//! columns, decoded when they are read. Invariant: timestamps of a series rise strictly; a sample is
-//! a float or a histogram, never both.
+//! columns, decoded when they are read. Invariant: timestamps of a series rise strictly; a sample
+//! is a float or a histogram, never both.
 
 use std::fmt;
 use std::sync::Arc;

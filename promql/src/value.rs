@@ -1,7 +1,7 @@
 //! Values: what a query gives.
 //!
-//! Input: none; the evaluator makes them. Output: plain data. Invariant: timestamps of a series rise
-//! strictly; a matrix is sorted by labels, a vector only where the query sorts it.
+//! Input: none; the evaluator makes them. Output: plain data. Invariant: timestamps of a series
+//! rise strictly; a matrix is sorted by labels, a vector only where the query sorts it.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Call: from the name of a function to what computes it.
 //!
-//! Input: a call and a grid. Output: what the function gives. Invariant: every function of the table
-//! of signatures is here, or among the range functions.
+//! Input: a call and a grid. Output: what the function gives. Invariant: every function of the
+//! table of signatures is here, or among the range functions.
 
 use super::column::{Column, Point, Row};
 use super::grid::{Grid, seconds};

@@ -1,7 +1,8 @@
 //! Evaluation: from a syntax tree to an answer.
 //!
-//! Input: an expression, a source, a time or a range of times. Output: an [`Answer`]. Invariant: each
-//! node is evaluated once for all times, column by column; an instant query is a range of one step.
+//! Input: an expression, a source, a time or a range of times. Output: an [`Answer`]. Invariant:
+//! each node is evaluated once for all times, column by column; an instant query is a range of one
+//! step.
 
 mod aggregate;
 mod binary;
@@ -76,8 +77,8 @@ impl<'a> Evaluator<'a> {
         Ok(answer(run, value))
     }
 
-    /// The values of an expression at `start`, `start + step` and so on up to `end`, in nanoseconds;
-    /// the step is above zero.
+    /// The values of an expression at `start`, `start + step` and so on up to `end`, in
+    /// nanoseconds; the step is above zero.
     pub fn range(&self, expr: &Expr, start: i64, end: i64, step: i64) -> Result<Answer> {
         if step <= 0 {
             return Error::execution(

@@ -148,11 +148,6 @@ impl Run<'_> {
             last.saturating_add(lookback),
             |labels, columns| {
                 let samples = Samples::of_source(columns);
-                let histograms = samples.histograms.iter().flatten().count();
-                if histograms > 0 && histograms < samples.len() {
-                    self.note(&Between::Floats.of(&labels), span);
-                    return Ok(());
-                }
                 let mut column = Column::absent(grid.count());
                 let mut slide = Slide::default();
                 for (at, time) in grid.times().enumerate() {
@@ -163,7 +158,12 @@ impl Run<'_> {
                     let Some(place) = to.checked_sub(1).filter(|_| from < to) else {
                         continue;
                     };
-                    let is_near = |&next: &i64| next <= time.saturating_add(lookback);
+                    let latest = time.saturating_add(lookback);
+                    if is_mixed(&samples, from, latest) {
+                        self.note(&Between::Floats.of(&labels), span);
+                        continue;
+                    }
+                    let is_near = |&next: &i64| next <= latest;
                     let next = samples.timestamps.get(to).filter(|next| is_near(next));
                     let point = match next {
                         None => Ok(samples.point(place)),
@@ -182,6 +182,16 @@ impl Run<'_> {
         )?;
         Ok(rows)
     }
+}
+
+/// Whether there are floats and histograms among the samples from `from` on up to a time.
+fn is_mixed(samples: &Samples, from: usize, latest: i64) -> bool {
+    if samples.histograms.is_empty() {
+        return false;
+    }
+    let to = samples.timestamps.partition_point(|&time| time <= latest);
+    let window = samples.histograms.get(from..to).unwrap_or_default();
+    window.iter().any(Option::is_some) && window.iter().any(Option::is_none)
 }
 
 /// Why there is nothing between two samples.

@@ -1,7 +1,7 @@
 //! `absent` and `absent_over_time`: 1 where there is nothing.
 //!
-//! Input: vectors, range vectors. Output: one row. Invariant: its labels are those that the selector
-//! asks for by `=`, each only once.
+//! Input: vectors, range vectors. Output: one row. Invariant: its labels are those that the
+//! selector asks for by `=`, each only once.
 
 use treering::{Labels, MatchOp, Matcher};
 

@@ -1,7 +1,7 @@
 //! `changes` and `resets`: how often the samples of a window changed, or fell.
 //!
-//! Input: a window. Output: a count. Invariant: from a float to a histogram and back is a change and
-//! a reset; from NaN to NaN is neither.
+//! Input: a window. Output: a count. Invariant: from a float to a histogram and back is a change
+//! and a reset; from NaN to NaN is neither.
 
 use super::asked::Asked;
 use super::extended;

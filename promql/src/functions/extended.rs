@@ -1,8 +1,9 @@
 //! `anchored` and `smoothed`: windows with values at their very edges.
 //!
-//! Input: a window, and samples around it. Output: what it rose by, without extrapolation. Invariant:
-//! an anchored window begins with the last sample at or before its start; a smoothed one has values
-//! interpolated at both edges. A counter that was reset between two samples rose from zero.
+//! Input: a window, and samples around it. Output: what it rose by, without extrapolation.
+//! Invariant: an anchored window begins with the last sample at or before its start; a smoothed one
+//! has values interpolated at both edges. A counter that was reset between two samples rose from
+//! zero.
 
 use std::sync::Arc;
 

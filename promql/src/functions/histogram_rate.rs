@@ -1,8 +1,9 @@
 //! What native histograms of a window rose by.
 //!
-//! Input: a window of histograms. Output: the last one less the first one, and what was lost at each
-//! reset; a gauge. Invariant: exponential and custom buckets are never mixed; a first histogram
-//! before a reset does not count, whatever its layout. After `histogramRate` of Prometheus.
+//! Input: a window of histograms. Output: the last one less the first one, and what was lost at
+//! each reset; a gauge. Invariant: exponential and custom buckets are never mixed; a first
+//! histogram before a reset does not count, whatever its layout. After `histogramRate` of
+//! Prometheus.
 
 use super::asked::Asked;
 use super::rate::is_restart;

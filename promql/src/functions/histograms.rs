@@ -1,8 +1,8 @@
 //! The `histogram_` functions, of native and of classic histograms.
 //!
-//! Input: vectors of histograms, or of the buckets of classic ones. Output: counts, sums, quantiles,
-//! fractions. Invariant: a classic histogram is the series that differ in `le` alone; where it meets
-//! a native one, neither gives a result.
+//! Input: vectors of histograms, or of the buckets of classic ones. Output: counts, sums,
+//! quantiles, fractions. Invariant: a classic histogram is the series that differ in `le` alone;
+//! where it meets a native one, neither gives a result.
 
 use std::collections::HashMap;
 

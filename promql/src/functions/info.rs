@@ -1,8 +1,8 @@
 //! `info`: labels of info metrics put on other series.
 //!
-//! Input: a vector, and what to look for. Output: the vector with the labels of the info series that
-//! are of the same instance and job. Invariant: labels that a series has are never changed; where
-//! a label was asked for and no info series has it, the series is left out.
+//! Input: a vector, and what to look for. Output: the vector with the labels of the info series
+//! that are of the same instance and job. Invariant: labels that a series has are never changed;
+//! where a label was asked for and no info series has it, the series is left out.
 
 use std::collections::HashMap;
 

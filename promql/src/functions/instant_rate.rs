@@ -1,7 +1,7 @@
 //! `irate` and `idelta`: what the last two samples of a window differ by.
 //!
-//! Input: a window. Output: a difference, per second for `irate`. Invariant: a counter that was reset
-//! between the two rose by the last one. After `instantValue` of Prometheus.
+//! Input: a window. Output: a difference, per second for `irate`. Invariant: a counter that was
+//! reset between the two rose by the last one. After `instantValue` of Prometheus.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! `label_replace` and `label_join`.
 //!
-//! Input: vectors. Output: vectors with other labels. Invariant: an empty value removes a label; two
-//! series must not become one where both have a value.
+//! Input: vectors. Output: vectors with other labels. Invariant: an empty value removes a label;
+//! two series must not become one where both have a value.
 
 use treering::{Labels, Rewrite};
 

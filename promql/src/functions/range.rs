@@ -1,7 +1,7 @@
 //! Range functions: a window of each series at each step to one value.
 //!
-//! Input: a call with a range vector. Output: rows. Invariant: the samples of a series are read once
-//! and its windows slide over them; a window without samples gives nothing.
+//! Input: a call with a range vector. Output: rows. Invariant: the samples of a series are read
+//! once and its windows slide over them; a window without samples gives nothing.
 
 use super::asked::{Asked, Resets};
 use super::stacks::{Stacks, Total};

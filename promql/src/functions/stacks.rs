@@ -1,9 +1,9 @@
 //! Stacks: what overlapping windows come to, without going through each of them anew.
 //!
 //! Input: numbers, and windows whose edges only go on. Output: the sum, mean, least or greatest of
-//! each window. Invariant: each number is put in once and taken out once; nothing is ever subtracted,
-//! so nothing cancels. The queue of two stacks is after R. Hood and R. Melville, "Real-time queue
-//! operations in pure LISP" (1981).
+//! each window. Invariant: each number is put in once and taken out once; nothing is ever
+//! subtracted, so nothing cancels. The queue of two stacks is after R. Hood and R. Melville,
+//! "Real-time queue operations in pure LISP" (1981).
 
 use super::kahan::{kahan_add, kahan_total};
 

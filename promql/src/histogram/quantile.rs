@@ -2,7 +2,8 @@
 //!
 //! Input: a histogram and ranks or values. Output: an estimate. Invariant: inside an exponential
 //! bucket observations are taken as spread evenly over the logarithm, inside the zero bucket and
-//! custom buckets as spread evenly. After `HistogramQuantile` and `HistogramFraction` of Prometheus.
+//! custom buckets as spread evenly. After `HistogramQuantile` and `HistogramFraction` of
+//! Prometheus.
 
 use super::bounds::Bucket;
 use super::{Histogram, all_buckets};

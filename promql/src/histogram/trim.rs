@@ -1,8 +1,9 @@
 //! Trimming: what of a histogram lies above or below a value.
 //!
-//! Input: a histogram and a value. Output: the histogram without the observations on the other side.
-//! Invariant: a bucket that the value cuts keeps the part that interpolation gives it; count and
-//! sum are estimated anew from the buckets where anything was cut off, and kept where nothing was.
+//! Input: a histogram and a value. Output: the histogram without the observations on the other
+//! side. Invariant: a bucket that the value cuts keeps the part that interpolation gives it; count
+//! and sum are estimated anew from the buckets where anything was cut off, and kept where nothing
+//! was.
 
 use super::bounds::{Bucket, positive_bounds};
 use super::quantile::{clamp_bounds, fraction_at, is_linear};

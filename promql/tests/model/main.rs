@@ -1,6 +1,7 @@
 //! Random series, asked by the evaluator and by a plain model that looks at each step by itself.
 
 mod naive;
+mod steps;
 mod world;
 
 use proptest::prelude::*;
@@ -97,9 +98,8 @@ fn evaluated_by(source: &dyn Source, text: &str, asked: &Asked) -> Vec<(String, 
 fn is_close(found: Option<f64>, expected: Option<f64>) -> bool {
     match (found, expected) {
         (Some(a), Some(b)) => {
-            (a.is_nan() && b.is_nan())
-                || a == b
-                || (a - b).abs() <= 1e-7 * a.abs().max(b.abs()) + 1e-9
+            let tolerance = 1e-7 * a.abs().max(b.abs()) + 1e-9;
+            (a.is_nan() && b.is_nan()) || a == b || (a - b).abs() <= tolerance
         }
         (a, b) => a.is_none() && b.is_none(),
     }
@@ -131,7 +131,11 @@ fn assert_same(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 24,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn range_functions_are_those_of_each_window_by_itself(world in world(), asked in asked()) {
@@ -186,7 +190,8 @@ proptest! {
                 let expected = groups.into_iter().map(|group| {
                     let value = |time: i64| {
                         let members = world.series.iter().filter(|one| one.group(by) == group);
-                        let values: Vec<f64> = members.filter_map(|one| one.current(time)).collect();
+                        let values = members.filter_map(|one| one.current(time));
+                        let values: Vec<f64> = values.collect();
                         (!values.is_empty()).then(|| function(&values))
                     };
                     (group.clone(), asked.times().map(value).collect())
@@ -197,10 +202,16 @@ proptest! {
     }
 
     #[test]
-    fn the_greatest_are_picked_anew_at_each_step(world in world(), asked in asked(), k in 0..4usize) {
+    fn the_greatest_are_picked_anew_at_each_step(
+        world in world(),
+        asked in asked(),
+        k in 0..4usize,
+    ) {
         for (name, is_top) in [("topk", true), ("bottomk", false)] {
             let text = format!("count({name}({k}, m))");
-            let there = |time: i64| world.series.iter().filter(|one| one.current(time).is_some()).count();
+            let there = |time: i64| {
+                world.series.iter().filter(|one| one.current(time).is_some()).count()
+            };
             let count = |time: i64| Some(there(time).min(k) as f64).filter(|&count| count > 0.0);
             let expected = vec![("{}".to_owned(), asked.times().map(count).collect())];
             assert_same(&text, evaluated(&world, &text, &asked), expected)?;
@@ -247,7 +258,11 @@ proptest! {
     }
 
     #[test]
-    fn subqueries_are_windows_over_steps_at_multiples(world in world(), asked in asked(), every in 1..70i64) {
+    fn subqueries_are_windows_over_steps_at_multiples(
+        world in world(),
+        asked in asked(),
+        every in 1..70i64,
+    ) {
         let seconds = asked.range / SECOND;
         let text = format!("sum_over_time(m[{seconds}s:{every}s])");
         let every = every * SECOND;

@@ -1,7 +1,8 @@
 //! Pick: `topk`, `bottomk`, `limitk`, `limit_ratio`: some members of a group at each step.
 //!
 //! Input: the rows of a group. Output: the same rows, with the values that were picked. Invariant:
-//! labels and values stay as they are; of equal values the first ones are picked; NaN is picked last.
+//! labels and values stay as they are; of equal values the first ones are picked; NaN is picked
+//! last.
 
 use std::cmp::Ordering;
 

@@ -1,7 +1,8 @@
 //! Matching: which series of two vectors meet.
 //!
-//! Input: rows of both sides, and what they are matched by. Output: rows of equal signature together.
-//! Invariant: signatures are made once for each series, not for each step; the order of rows is kept.
+//! Input: rows of both sides, and what they are matched by. Output: rows of equal signature
+//! together. Invariant: signatures are made once for each series, not for each step; the order of
+//! rows is kept.
 
 use std::collections::HashMap;
 

@@ -1,8 +1,8 @@
 //! Pairs: an operator between the series of two vectors that meet.
 //!
-//! Input: rows of both sides. Output: a row for each pair. Invariant: at each step at most one series
-//! of the "one" side meets those of the "many" side, else there is an error. After `VectorBinop` of
-//! Prometheus.
+//! Input: rows of both sides. Output: a row for each pair. Invariant: at each step at most one
+//! series of the "one" side meets those of the "many" side, else there is an error. After
+//! `VectorBinop` of Prometheus.
 
 use std::collections::HashMap;
 
