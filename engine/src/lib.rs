@@ -19,6 +19,7 @@ mod follow;
 mod frames;
 mod freeze;
 mod head;
+mod histogram;
 mod ingest;
 mod leftovers;
 pub mod limits;
@@ -38,6 +39,7 @@ mod replay;
 mod reserve;
 mod shared;
 mod snapshot;
+mod source;
 mod space;
 mod stats;
 mod sync;
@@ -59,6 +61,7 @@ pub use db::Db;
 pub use error::{Error, LimitReached, Rejection, Result};
 pub use export::{Export, ExportedChunk};
 pub use frames::{Change, Frame, Frames, NamespaceKey};
+pub use histogram::{CUSTOM_SCHEMA, Histogram, MAX_SCHEMA, MIN_SCHEMA, ResetHint};
 pub use metadata::{Metadata, MetricKind};
 pub use namespace::options::{Downsample, NamespaceOptions};
 pub use options::{Maintenance, Options, QueryLimits, Reads, Sync};
@@ -71,11 +74,12 @@ pub use questions::{Latest, Query};
 pub use recover::{RecoveryReport, WalCut};
 pub use repair::{Loss, RepairReport, repair};
 pub use snapshot::{SnapshotReport, restore};
+pub use source::{SampleColumns, Source, SourceSeries, SourceSet};
 pub use stats::{BlockBytesTotal, DbStats};
 pub use treering_codec::{STALE_MARKER_BITS, Sample, is_stale, stale_marker};
 pub use treering_index::{
-    CardinalityStats, LabelLimits, Labels, LabelsBuilder, MatchOp, Matcher, SERIES_HASH, Selector,
-    labels,
+    CardinalityStats, LabelLimits, Labels, LabelsBuilder, MatchOp, Matcher, Rewrite, SERIES_HASH,
+    Selector, labels,
 };
 pub use verify::{Problem, VerifyReport};
 pub use watch::{Update, Watch};

@@ -12,6 +12,7 @@ mod index;
 mod model;
 mod ops;
 mod plain;
+mod promql;
 
 pub use codec::{
     codec_plain, codec_roundtrip, codec_stats, codec_stream, codec_timestamps, codec_values, m3tsz,
@@ -24,6 +25,7 @@ pub use engine::{
 pub use files::Base;
 pub use index::{index_open, labels_parse, selector_parse};
 pub use ops::engine_ops;
+pub use promql::promql_parse;
 
 /// The body of a target.
 pub type Body = fn(&[u8]);
@@ -46,6 +48,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("m3tsz", m3tsz),
     ("manifest_open", manifest_open),
     ("manifest_records", manifest_records),
+    ("promql_parse", promql_parse),
     ("selector_parse", selector_parse),
     ("varint", varint),
     ("wal_change", wal_change),

@@ -16,10 +16,20 @@ const POSIX: [&str; 14] = [
 
 /// Translates `pattern`, or says what is wrong with it.
 pub(crate) fn translate(pattern: &str) -> Result<String, String> {
+    translated(pattern, false)
+}
+
+/// As [`translate`], with groups that catch what they match.
+pub(crate) fn translate_catching(pattern: &str) -> Result<String, String> {
+    translated(pattern, true)
+}
+
+fn translated(pattern: &str, catches: bool) -> Result<String, String> {
     let mut translator = Translator {
         rest: pattern,
         out: String::with_capacity(pattern.len() + 16),
         names: vec![],
+        catches,
     };
     translator.run()?;
     Ok(translator.out)
@@ -30,6 +40,8 @@ struct Translator<'a> {
     out: String,
     /// Names of groups seen.
     names: Vec<&'a str>,
+    /// Whether groups catch what they match.
+    catches: bool,
 }
 
 /// One escape sequence.
@@ -129,7 +141,7 @@ impl<'a> Translator<'a> {
     /// A group after its parenthesis. Nothing is captured, so groups lose their names.
     fn group(&mut self) -> Result<(), String> {
         if !self.eat("?") {
-            self.out.push_str("(?:");
+            self.out.push_str(if self.catches { "(" } else { "(?:" });
             return Ok(());
         }
         if self.eat("P<") || self.eat("<") {
@@ -146,7 +158,11 @@ impl<'a> Translator<'a> {
             }
             self.names.push(name);
             self.rest = rest;
-            self.out.push_str("(?:");
+            match self.catches {
+                // Writing to a String cannot fail.
+                true => drop(write!(self.out, "(?P<{name}>")),
+                false => self.out.push_str("(?:"),
+            }
             return Ok(());
         }
         let end = self.rest.find([':', ')']).ok_or("a group without an end")?;

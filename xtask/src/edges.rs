@@ -17,6 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("treering-codec", &[]),
     ("treering-index", &["treering-codec"]),
     ("treering", &["treering-codec", "treering-index"]),
+    ("treering-promql", &["treering"]),
     ("treering-server", &["treering"]),
     (
         "treering-benches",
@@ -24,12 +25,18 @@ const ROOMS: &[(&str, &[&str])] = &[
             "treering-codec",
             "treering-index",
             "treering",
+            "treering-promql",
             "treering-fuzz",
         ],
     ),
     (
         "treering-fuzz",
-        &["treering-codec", "treering-index", "treering"],
+        &[
+            "treering-codec",
+            "treering-index",
+            "treering",
+            "treering-promql",
+        ],
     ),
     ("xtask", &[]),
 ];

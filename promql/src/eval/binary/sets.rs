@@ -1,0 +1,72 @@
+//! Set operators: `and`, `or`, `unless`.
+//!
+//! Input: rows of both sides. Output: rows of both, unchanged where they stay. Invariant: whether a
+//! sample stays depends only on whether the other side has one of the same signature at that step.
+
+use super::matching::{Group, groups};
+use crate::eval::column::{Column, Point, Row};
+use crate::eval::grid::Grid;
+use crate::syntax::{BinaryOp, VectorMatching};
+
+/// Combines two vectors.
+pub(super) fn combine(
+    op: BinaryOp,
+    mut left: Vec<Row>,
+    mut right: Vec<Row>,
+    matching: &VectorMatching,
+    grid: &Grid,
+) -> Vec<Row> {
+    let count = grid.count();
+    for group in groups(&left, &right, matching) {
+        let Group {
+            left: of_left,
+            right: of_right,
+            ..
+        } = group;
+        match op {
+            BinaryOp::Or => {
+                let taken = presence(&left, &of_left, count);
+                keep(&mut right, &of_right, &taken, false);
+            }
+            _ => {
+                let there = presence(&right, &of_right, count);
+                keep(&mut left, &of_left, &there, op == BinaryOp::And);
+            }
+        }
+    }
+    let mut result = left;
+    if op == BinaryOp::Or {
+        result.append(&mut right);
+    }
+    result.retain(|row| !row.column.is_empty());
+    result
+}
+
+/// Whether any of the rows has a value, at each step.
+fn presence(rows: &[Row], places: &[usize], count: usize) -> Vec<bool> {
+    let mut there = vec![false; count];
+    for row in places.iter().filter_map(|&place| rows.get(place)) {
+        for (at, there) in there.iter_mut().enumerate() {
+            *there |= row.column.has(at);
+        }
+    }
+    there
+}
+
+/// Keeps the values of rows at the steps where `there` is `wanted`.
+fn keep(rows: &mut [Row], places: &[usize], there: &[bool], wanted: bool) {
+    for &place in places {
+        let Some(row) = rows.get_mut(place) else {
+            continue;
+        };
+        if there.iter().all(|&there| there != wanted) {
+            row.column = Column::absent(row.column.len());
+            continue;
+        }
+        for (at, &there) in there.iter().enumerate() {
+            if there != wanted {
+                row.column.set(at, Point::Absent);
+            }
+        }
+    }
+}

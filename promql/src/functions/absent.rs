@@ -1,0 +1,75 @@
+//! `absent` and `absent_over_time`: 1 where there is nothing.
+//!
+//! Input: vectors, range vectors. Output: one row. Invariant: its labels are those that the
+//! selector asks for by `=`, each only once.
+
+use treering::{Labels, MatchOp, Matcher};
+
+use crate::error::Result;
+use crate::eval::{Column, Grid, Row, Run, Slide, argument};
+use crate::syntax::{Call, Expr, ExprKind};
+
+impl Run<'_> {
+    pub(crate) fn absent(&self, call: &Call, grid: &Grid) -> Result<Vec<Row>> {
+        let arg = argument(call, 0)?;
+        let rows = self.vector(arg, grid)?;
+        let is_there = |at: usize| rows.iter().any(|row| row.column.has(at));
+        let there = (0..grid.count()).map(is_there).collect();
+        Ok(absence(arg, there))
+    }
+
+    pub(crate) fn absent_over_time(&self, call: &Call, grid: &Grid) -> Result<Vec<Row>> {
+        let arg = argument(call, 0)?;
+        let frame = self.frame(arg)?;
+        let mut there = vec![false; grid.count()];
+        self.each_matrix_row(arg, &frame, grid, |series| {
+            let mut slide = Slide::default();
+            for (there, time) in there.iter_mut().zip(grid.times()) {
+                let (start, end) = frame.window(time);
+                let (from, to) = slide.to(&series.samples.timestamps, start, end);
+                *there |= from < to;
+            }
+            Ok(())
+        })?;
+        Ok(absence(arg, there))
+    }
+}
+
+/// One row with 1 where nothing is there.
+fn absence(arg: &Expr, there: Vec<bool>) -> Vec<Row> {
+    let mut column = Column::absent(there.len());
+    for (at, there) in there.into_iter().enumerate() {
+        column.set_float(at, (!there).then_some(1.0));
+    }
+    let row = Row {
+        labels: asked_labels(arg),
+        drop_name: false,
+        column,
+    };
+    match row.column.is_empty() {
+        true => Vec::new(),
+        false => vec![row],
+    }
+}
+
+/// The labels that a selector asks for by `=`; those of which anything else is asked are left out.
+fn asked_labels(arg: &Expr) -> Labels {
+    let matchers: &[Matcher] = match &arg.unparen().kind {
+        ExprKind::Vector(selector) => &selector.matchers,
+        ExprKind::Matrix(matrix) => &matrix.selector.matchers,
+        _ => &[],
+    };
+    let mut wanted: Vec<(&str, &str)> = Vec::new();
+    let mut unclear: Vec<&str> = vec!["__name__"];
+    for matcher in matchers {
+        let name = matcher.name();
+        let is_known = wanted.iter().any(|pair| pair.0 == name);
+        if matcher.op() == MatchOp::Equal && !is_known {
+            wanted.push((name, matcher.value()));
+        } else {
+            unclear.push(name);
+        }
+    }
+    wanted.retain(|pair| !unclear.contains(&pair.0));
+    Labels::from_pairs(wanted).unwrap_or_default()
+}

@@ -1,0 +1,41 @@
+//! Options of evaluation.
+//!
+//! Input: what an embedder wants. Output: what the evaluator goes by. Invariant: the defaults are
+//! those of Prometheus 3.14.
+
+use std::time::Duration;
+
+use treering::CancelToken;
+
+use crate::syntax::Features;
+
+/// How queries are evaluated, and how much they may take.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How long a sample counts as current.
+    pub lookback: Duration,
+    /// The distance of a subquery's steps where it gives none.
+    pub default_step: Duration,
+    /// The most samples that a query may hold in memory.
+    pub max_samples: usize,
+    /// The longest that a query may take.
+    pub timeout: Duration,
+    /// Ends the query from another thread.
+    pub cancel: CancelToken,
+    /// What of the language is switched on; evaluation looks at delayed name removal and at start
+    /// timestamps, the parser at the rest.
+    pub features: Features,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            lookback: Duration::from_secs(300),
+            default_step: Duration::from_secs(60),
+            max_samples: 50_000_000,
+            timeout: Duration::from_secs(120),
+            cancel: CancelToken::new(),
+            features: Features::default(),
+        }
+    }
+}

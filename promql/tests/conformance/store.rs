@@ -1,0 +1,116 @@
+//! Store: what loads have added, as a source for the evaluator.
+//!
+//! Input: loads. Output: a [`Source`] of floats, histograms and start timestamps. Invariant: a series
+//! has each timestamp once, in rising order.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use treering::{
+    Histogram, Labels, Result, SampleColumns, Selector, Source, SourceSeries, SourceSet,
+};
+
+use super::classic;
+use super::script::Load;
+use super::values::Slot;
+
+/// All series.
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    series: BTreeMap<Labels, BTreeMap<i64, Sample>>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Sample {
+    pub(crate) value: f64,
+    pub(crate) histogram: Option<Arc<Histogram>>,
+    pub(crate) start: i64,
+}
+
+#[derive(Debug)]
+struct StoredSeries {
+    labels: Labels,
+    columns: SampleColumns,
+}
+
+impl Store {
+    /// Adds the samples of a load; the first one stands at time 0.
+    pub(crate) fn load(&mut self, load: &Load) {
+        for line in &load.series {
+            let series = self.series.entry(line.labels.clone()).or_default();
+            for (at, slot) in line.slots.iter().enumerate() {
+                let time = at as i64 * load.step;
+                let start = line.starts.get(at).copied().flatten();
+                let (value, histogram) = match slot {
+                    Slot::Nothing => continue,
+                    Slot::Float(value) => (*value, None),
+                    Slot::Histogram(histogram, _) => (0.0, Some(Arc::clone(histogram))),
+                };
+                let sample = Sample {
+                    value,
+                    histogram,
+                    start: start.map_or(0, |start| time + start),
+                };
+                series.insert(time, sample);
+            }
+        }
+        if load.with_custom_buckets {
+            for (labels, samples) in classic::convert(load) {
+                self.series.entry(labels).or_default().extend(samples);
+            }
+        }
+    }
+}
+
+impl Source for Store {
+    fn select<'a>(&'a self, selector: &Selector, first: i64, last: i64) -> Result<SourceSet<'a>> {
+        let mut found: Vec<Result<Box<dyn SourceSeries + 'a>>> = vec![];
+        for (labels, samples) in &self.series {
+            if !selector.matches(labels) {
+                continue;
+            }
+            let columns = columns(samples, first, last);
+            if !columns.timestamps.is_empty() {
+                let labels = labels.clone();
+                found.push(Ok(Box::new(StoredSeries { labels, columns })));
+            }
+        }
+        Ok(Box::new(found.into_iter()))
+    }
+}
+
+fn columns(samples: &BTreeMap<i64, Sample>, first: i64, last: i64) -> SampleColumns {
+    let mut columns = SampleColumns::default();
+    let has_histograms = samples.values().any(|sample| sample.histogram.is_some());
+    let has_starts = samples.values().any(|sample| sample.start != 0);
+    // Hints are known from a series' beginning, whatever part of it is asked for.
+    let mut histograms: Vec<Option<Histogram>> = samples
+        .values()
+        .map(|sample| sample.histogram.as_deref().cloned())
+        .collect();
+    treering_promql::histogram::mark_resets(histograms.iter_mut().flatten());
+    for ((time, sample), histogram) in samples.iter().zip(histograms) {
+        if !(first..=last).contains(time) {
+            continue;
+        }
+        columns.timestamps.push(*time);
+        columns.values.push(sample.value);
+        if has_histograms {
+            columns.histograms.push(histogram.map(Arc::new));
+        }
+        if has_starts {
+            columns.starts.push(sample.start);
+        }
+    }
+    columns
+}
+
+impl SourceSeries for StoredSeries {
+    fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    fn read(&self) -> Result<SampleColumns> {
+        Ok(self.columns.clone())
+    }
+}
