@@ -26,11 +26,14 @@ pub fn part() -> Option<Vec<String>> {
 
 /// Runs this program again, to do the part that `words` name.
 pub fn run(words: &[&str]) -> Result<Measured> {
-    let mut child = Command::new(std::env::current_exe()?)
-        .arg(PART)
-        .args(words)
-        .stdout(Stdio::piped())
-        .spawn()?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(PART).args(words);
+    run_command(&mut command, &words.join(" "))
+}
+
+/// Runs another program that prints figures as [`print`] does; `name` stands in errors.
+pub fn run_command(command: &mut Command, name: &str) -> Result<Measured> {
+    let mut child = command.stdout(Stdio::piped()).spawn()?;
     let out = child.stdout.take().ok_or("a child without stdout")?;
     let mut measured = None;
     for line in BufReader::new(out).lines() {
@@ -42,9 +45,9 @@ pub fn run(words: &[&str]) -> Result<Measured> {
     }
     let status = child.wait()?;
     if !status.success() {
-        return Err(format!("{}: {status}", words.join(" ")).into());
+        return Err(format!("{name}: {status}").into());
     }
-    measured.ok_or_else(|| format!("{}: no figures", words.join(" ")).into())
+    measured.ok_or_else(|| format!("{name}: no figures").into())
 }
 
 /// Prints the figures of a part for the process that started it.

@@ -1,8 +1,8 @@
 //! Workloads and measuring for Treering's benches: corpora, a generator, a report, processes.
 //!
 //! Input: data folders and seeds. Output: series of samples that are the same on every machine,
-//! and RESULT lines held against the committed targets. Nothing here touches the engine; the
-//! binaries do.
+//! and RESULT lines held against the committed targets. Nothing here touches the engine but
+//! `questions`; the binaries do.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::print_stdout,
@@ -15,6 +15,7 @@ pub mod child;
 pub mod corpus;
 pub mod generator;
 pub mod process;
+pub mod questions;
 pub mod random;
 pub mod report;
 

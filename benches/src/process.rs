@@ -31,16 +31,25 @@ pub fn reset_peak() -> Result<()> {
 
 /// CPU seconds, user and system, of all threads of this process so far; steps of 10 ms.
 pub fn cpu_seconds() -> Result<f64> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    stat_seconds("/proc/self/stat")
+}
+
+/// As [`cpu_seconds`], of another process by its number; fails when it is gone.
+pub fn cpu_seconds_of(process: u32) -> Result<f64> {
+    stat_seconds(&format!("/proc/{process}/stat"))
+}
+
+fn stat_seconds(path: &str) -> Result<f64> {
+    let stat = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
     // The second field is the program's name in brackets and may itself hold spaces.
     let (_, fields) = stat
         .rsplit_once(") ")
-        .ok_or("/proc/self/stat without a name")?;
+        .ok_or_else(|| format!("{path} without a name"))?;
     let fields: Vec<&str> = fields.split(' ').collect();
     let ticks = |index: usize| -> Result<f64> {
         Ok(fields
             .get(index)
-            .ok_or("/proc/self/stat is short")?
+            .ok_or_else(|| format!("{path} is short"))?
             .parse::<f64>()?)
     };
     // proc(5): utime and stime are fields 14 and 15; USER_HZ is 100 on Linux.
@@ -134,6 +143,13 @@ pub fn folder_files(folder: &Path) -> Result<u64> {
     Ok(files)
 }
 
+/// How many threads of the machine wanted to run in the last minute, on average.
+pub fn load() -> Result<f64> {
+    let text = std::fs::read_to_string("/proc/loadavg")?;
+    let first = text.split(' ').next().unwrap_or_default();
+    Ok(first.parse()?)
+}
+
 /// The file system that a folder lies in, as `type on mount point`.
 pub fn file_system(folder: &Path) -> Result<String> {
     let folder = folder.canonicalize()?;
@@ -218,6 +234,8 @@ mod tests {
         while cpu_seconds().unwrap() < before + 0.03 {
             sum = (0..100_000).fold(sum, |sum, _| sum.wrapping_add(random.bits()));
         }
+        assert!(cpu_seconds_of(std::process::id()).unwrap() >= before + 0.03);
+        assert!(cpu_seconds_of(u32::MAX).is_err() && load().unwrap() >= 0.0);
         assert_ne!(sum, 0);
     }
 }

@@ -305,7 +305,14 @@ mod tests {
 
     #[test]
     fn the_committed_targets_are_readable() {
-        for bench in ["codec", "corpora", "cardinality", "ingest", "lifecycle"] {
+        for bench in [
+            "codec",
+            "corpora",
+            "cardinality",
+            "ingest",
+            "lifecycle",
+            "rivals",
+        ] {
             assert!(!Report::new(bench).unwrap().wanted.is_empty());
         }
         assert!(Report::from_targets("a.size B about 10\n", "a").is_err());

@@ -8,53 +8,63 @@ use std::process::Command;
 
 use crate::args::Args;
 use crate::shell::{self, cargo, programs};
-use crate::{Outcome, data};
+use crate::{Outcome, data, rivals};
 
 /// The name under which all criterion kernels run.
 const KERNELS: &str = "kernels";
 
 /// The codec beside other people's, from a workspace of its own.
-const RIVALS: &str = "codec";
-const RIVALS_MANIFEST: &str = "benches/rivals/Cargo.toml";
+const CODEC: &str = "codec";
+const CODEC_MANIFEST: &str = "benches/rivals/Cargo.toml";
+
+/// The engine beside other databases, of the same workspace.
+const RIVALS: &str = "rivals";
+const RIVALS_MANIFEST: &str = "benches/rivals/databases/Cargo.toml";
+
+/// Flags of single benches.
+struct Own {
+    corpus: Option<String>,
+    is_portable: bool,
+    chart: Option<String>,
+}
 
 /// Runs one bench, or lists them.
 pub(crate) fn run(mut args: Args) -> Outcome {
     let quick = args.flag("--quick");
     let json = args.option("--json")?;
-    let corpus = args.option("--corpus")?;
-    let is_portable = args.flag("--portable");
+    let own = Own {
+        corpus: args.option("--corpus")?,
+        is_portable: args.flag("--portable"),
+        chart: args.option("--chart")?,
+    };
     let name = args.positional();
     args.done()?;
-    let is_rivals = name.as_deref() == Some(RIVALS);
-    if !is_rivals && (corpus.is_some() || is_portable) {
-        return Err(format!("only {RIVALS} takes --corpus and --portable"));
+    if name.as_deref() != Some(CODEC) && (own.corpus.is_some() || own.is_portable) {
+        return Err(format!("only {CODEC} takes --corpus and --portable"));
+    }
+    if name.as_deref() != Some(RIVALS) && own.chart.is_some() {
+        return Err(format!("only {RIVALS} takes --chart"));
     }
     let names = names()?;
+    let all = format!("{}, {CODEC}, {RIVALS}, {KERNELS}", names.join(", "));
     let Some(name) = name else {
-        println!("benches: {}, {RIVALS}, {KERNELS}", names.join(", "));
+        println!("benches: {all}");
         return Ok(());
     };
     if name == KERNELS {
         return shell::run(&mut cargo(&["bench", "--locked", "-p", "treering-benches"]));
     }
-    if !is_rivals && !names.contains(&name) {
-        return Err(format!(
-            "no bench {name:?}; there are {}, {RIVALS}, {KERNELS}",
-            names.join(", ")
-        ));
-    }
-    data::announce()?;
-    let mut command = match is_rivals {
-        true => rivals(is_portable),
-        false => cargo(&["run", "--locked", "--release", "-p", "treering-benches"]),
+    let mut command = match name.as_str() {
+        CODEC => codec(&own)?,
+        RIVALS => rivals(&own)?,
+        name if names.iter().any(|known| known == name) => {
+            let mut command = cargo(&["run", "--locked", "--release", "-p", "treering-benches"]);
+            command.args(["--bin", name, "--"]);
+            command
+        }
+        name => return Err(format!("no bench {name:?}; there are {all}")),
     };
-    if !is_rivals {
-        command.args(["--bin", name.as_str()]);
-    }
-    command.arg("--");
-    if let Some(folder) = corpus {
-        command.arg("--corpus").arg(absolute(&folder)?);
-    }
+    data::announce()?;
     if quick {
         command.arg("--quick");
     }
@@ -66,13 +76,27 @@ pub(crate) fn run(mut args: Args) -> Outcome {
 
 /// Built for CPUs with AVX2 unless asked not to: what pco's documentation recommends, and the same
 /// for all.
-fn rivals(is_portable: bool) -> Command {
+fn codec(own: &Own) -> Outcome<Command> {
     let mut command = cargo(&["run", "--locked", "--release", "--manifest-path"]);
-    command.arg(RIVALS_MANIFEST);
-    if cfg!(target_arch = "x86_64") && !is_portable {
+    command.args([CODEC_MANIFEST, "--"]);
+    if cfg!(target_arch = "x86_64") && !own.is_portable {
         command.env("RUSTFLAGS", "-C target-cpu=x86-64-v3");
     }
-    command
+    if let Some(folder) = &own.corpus {
+        command.arg("--corpus").arg(absolute(folder)?);
+    }
+    Ok(command)
+}
+
+/// Built as a user would; the programs of the others are got first.
+fn rivals(own: &Own) -> Outcome<Command> {
+    let tools = rivals::prepare()?;
+    let mut command = cargo(&["run", "--locked", "--release", "--manifest-path"]);
+    command.args([RIVALS_MANIFEST, "--", "--tools"]).arg(tools);
+    if let Some(file) = &own.chart {
+        command.arg("--chart").arg(absolute(file)?);
+    }
+    Ok(command)
 }
 
 fn absolute(path: &str) -> Outcome<PathBuf> {

@@ -1,4 +1,4 @@
-//! `cargo xtask deny`: licences, sources, banned and doubled crates of both workspaces, as
+//! `cargo xtask deny`: licences, sources, banned and doubled crates of every workspace, as
 //! `deny.toml` says.
 //!
 //! Input: the lock files. Output: failure when cargo-deny refuses one of them. Where the tool is not
@@ -17,10 +17,10 @@ const CHECKS: [&str; 3] = ["bans", "licenses", "sources"];
 /// The version whose words deny.toml speaks.
 const VERSION: &str = "0.20.2";
 
-/// The workspaces of the repository that are shipped or fuzzed.
-const MANIFESTS: [&str; 2] = ["Cargo.toml", "fuzz/Cargo.toml"];
+/// The workspaces of the repository.
+const MANIFESTS: [&str; 3] = ["Cargo.toml", "fuzz/Cargo.toml", "benches/rivals/Cargo.toml"];
 
-/// Checks both.
+/// Checks all.
 pub(crate) fn run() -> Outcome {
     match tool() {
         Some(tool) => check(&tool),
@@ -28,7 +28,7 @@ pub(crate) fn run() -> Outcome {
     }
 }
 
-/// Checks both, or says loudly why not.
+/// Checks all, or says loudly why not.
 pub(crate) fn run_if_there() -> Outcome {
     match tool() {
         Some(tool) => check(&tool),
@@ -52,7 +52,7 @@ fn missing() -> String {
 fn check(tool: &Path) -> Outcome {
     for manifest in MANIFESTS {
         let mut check = Command::new(tool);
-        check.args(["--locked", "--manifest-path", manifest]);
+        check.args(["--locked", "--workspace", "--manifest-path", manifest]);
         check.arg("--config").arg(root().join("deny.toml"));
         check.args(["check", "--hide-inclusion-graph", "--show-stats"]);
         check.args(CHECKS);

@@ -23,6 +23,7 @@ mod fuzz;
 mod hang;
 mod log;
 mod mutants;
+mod rivals;
 mod runs;
 mod sanitize;
 mod sbom;
@@ -53,6 +54,9 @@ cargo xtask NAME, where NAME is one of
   bench codec [--corpus DIR] [--portable] [--quick] [--json FILE]
                                 our codec beside pco, alp, zstd, tsz, Gorilla and Prometheus'
                                 chunks, which are built for this only (--portable: for any CPU)
+  bench rivals [--quick] [--json FILE] [--chart FILE]
+                                the engine beside SQLite, DuckDB, tsink, VictoriaMetrics and
+                                Prometheus, which are fetched for this only; a chart as SVG
   fuzz [TARGET] [--minutes N] [--plain]
                                 cargo-fuzz on one target or on each in turn (1 minute each);
                                 --plain: more runs, without AddressSanitizer

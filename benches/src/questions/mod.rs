@@ -4,14 +4,18 @@
 //! can answer. Times of a question are nanoseconds; windows are left-open and begin with its range,
 //! which begins at a whole second.
 
+mod answer;
+mod plain;
+
 use std::time::Duration;
 
+use crate::Result;
+use crate::generator::{METRICS, START, Shape};
+use crate::random::Random;
 use treering::{Aggregate, Db, Function, Selector};
-use treering_benches::Result;
-use treering_benches::generator::{METRICS, START, Shape};
-use treering_benches::random::Random;
 
-use crate::answer::Answer;
+pub use answer::{Answer, Points};
+pub use plain::Plain;
 
 const SECOND: i64 = 1_000_000_000;
 const MINUTE: i64 = 60 * SECOND;
@@ -19,8 +23,9 @@ const HOUR: i64 = 60 * MINUTE;
 
 /// What kind of question, and how large.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Kind {
-    pub(crate) name: &'static str,
+pub struct Kind {
+    /// As in the figures: TSBS' name with underscores.
+    pub name: &'static str,
     metrics: usize,
     /// Hosts that are asked about; all without.
     hosts: Option<usize>,
@@ -31,7 +36,7 @@ pub(crate) struct Kind {
 
 /// What is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Task {
+pub enum Task {
     /// Largest value per step of all series with one metric name.
     MaxByMetric(i64),
     /// Mean per step of each series.
@@ -43,7 +48,7 @@ pub(crate) enum Task {
 }
 
 /// All kinds, in the order of TSBS.
-pub(crate) const KINDS: [Kind; 9] = [
+pub const KINDS: [Kind; 9] = [
     group_by("single_groupby_1_1_1", 1, Some(1), HOUR),
     group_by("single_groupby_1_8_1", 1, Some(8), HOUR),
     group_by("single_groupby_5_8_1", 5, Some(8), HOUR),
@@ -95,12 +100,9 @@ const fn double(name: &'static str, metrics: usize) -> Kind {
 
 impl Kind {
     /// So many questions of this kind. A range longer than the workload is cut to it.
-    pub(crate) fn questions(
-        &self,
-        shape: &Shape,
-        count: usize,
-        seed: u64,
-    ) -> Result<Vec<Question>> {
+    ///
+    /// Fails when the engine refuses a regular expression made of names.
+    pub fn questions(&self, shape: &Shape, count: usize, seed: u64) -> Result<Vec<Question>> {
         let of_name = self.name.bytes().fold(0u64, |sum, byte| {
             sum.wrapping_mul(31).wrapping_add(byte.into())
         });
@@ -151,20 +153,25 @@ impl Kind {
 
 /// One question with its parameters.
 #[derive(Debug, Clone)]
-pub(crate) struct Question {
-    pub(crate) task: Task,
+pub struct Question {
+    /// What is computed.
+    pub task: Task,
     selector: Selector,
     /// The first so many metrics of the workload.
-    pub(crate) metrics: u64,
+    pub metrics: u64,
     /// Numbers of the hosts; all without.
-    pub(crate) hosts: Option<Vec<u64>>,
-    pub(crate) first: i64,
-    pub(crate) last: i64,
+    pub hosts: Option<Vec<u64>>,
+    /// The first nanosecond of the range.
+    pub first: i64,
+    /// Its last one.
+    pub last: i64,
 }
 
 impl Question {
     /// Asks the engine; the answer as it comes, nothing computed afterwards but names.
-    pub(crate) fn ask(&self, db: &Db) -> Result<Answer> {
+    ///
+    /// Fails as the engine does.
+    pub fn ask(&self, db: &Db) -> Result<Answer> {
         let range = self.first..=self.last;
         let every = |step: i64| Duration::from_nanos(step as u64);
         Ok(match self.task {

@@ -5,19 +5,22 @@
 
 use std::collections::BTreeMap;
 
+use crate::Result;
 use treering::{AggregatedSeries, Labels};
-use treering_benches::Result;
+
+/// Points, nanoseconds and values, by labels.
+pub type Points = BTreeMap<Labels, Vec<(i64, f64)>>;
 
 /// See the head of this file.
 #[derive(Debug, Default)]
-pub(crate) struct Answer {
+pub struct Answer {
     series: Vec<(Labels, Vec<(i64, f64)>)>,
     aggregated: Vec<AggregatedSeries>,
 }
 
 impl Answer {
     /// What the engine answered, not taken apart yet: that is not its work.
-    pub(crate) fn of(aggregated: Vec<AggregatedSeries>) -> Self {
+    pub fn of(aggregated: Vec<AggregatedSeries>) -> Self {
         Self {
             series: Vec::new(),
             aggregated,
@@ -25,21 +28,25 @@ impl Answer {
     }
 
     /// Adds a series; one without points is none.
-    pub(crate) fn add(&mut self, labels: Labels, points: Vec<(i64, f64)>) {
+    pub fn add(&mut self, labels: Labels, points: Vec<(i64, f64)>) {
         if !points.is_empty() {
             self.series.push((labels, points));
         }
     }
 
-    /// Fails unless this is what `wanted` is.
-    pub(crate) fn compare(self, wanted: &BTreeMap<Labels, Vec<(i64, f64)>>) -> Result<()> {
+    /// The answer taken apart.
+    pub fn into_points(self) -> Points {
         let aggregated = self.aggregated.into_iter().map(|series| {
             let points = series.points.iter();
             let points = points.map(|point| (point.timestamp, point.value)).collect();
             (series.labels, points)
         });
-        let all: BTreeMap<Labels, Vec<(i64, f64)>> =
-            self.series.into_iter().chain(aggregated).collect();
+        self.series.into_iter().chain(aggregated).collect()
+    }
+
+    /// Fails unless this is what `wanted` is.
+    pub fn compare(self, wanted: &Points) -> Result<()> {
+        let all = self.into_points();
         if !all.keys().eq(wanted.keys()) {
             let counts = (all.len(), wanted.len());
             return Err(format!("{} series instead of {}", counts.0, counts.1).into());

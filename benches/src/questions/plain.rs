@@ -4,24 +4,21 @@
 
 use std::collections::BTreeMap;
 
+use super::{Points, Question, Task};
+use crate::generator::{Generator, START, Shape};
 use treering::Labels;
-use treering_benches::generator::{Generator, START, Shape};
-
-use crate::question::{Question, Task};
 
 /// Every sample of a workload.
 #[derive(Debug)]
-pub(crate) struct Plain {
+pub struct Plain {
     shape: Shape,
     labels: Vec<Labels>,
     columns: Vec<Vec<f64>>,
 }
 
-/// Points by labels.
-type Points = BTreeMap<Labels, Vec<(i64, f64)>>;
-
 impl Plain {
-    pub(crate) fn of(shape: Shape, seed: u64) -> Self {
+    /// Draws all of it.
+    pub fn of(shape: Shape, seed: u64) -> Self {
         let generator = Generator::new(shape, seed);
         let all = 0..shape.series();
         let labels = |series| {
@@ -35,7 +32,7 @@ impl Plain {
     }
 
     /// The answer to `question`.
-    pub(crate) fn answer(&self, question: &Question) -> Points {
+    pub fn answer(&self, question: &Question) -> Points {
         match question.task {
             Task::MaxByMetric(step) => self.windows(question, step, true),
             Task::MeanBySeries(step) => self.windows(question, step, false),

@@ -12,21 +12,15 @@
     reason = "a bench prints and times"
 )]
 
-mod answer;
-mod plain;
-mod question;
-
 use std::path::Path;
 use std::time::Instant;
 
 use treering::{Batch, Db, Labels, Options, SeriesRef};
 use treering_benches::child::median;
 use treering_benches::generator::{Generator, Shape, Values};
+use treering_benches::questions::{KINDS, Plain, Question};
 use treering_benches::report::{Report, Wish};
 use treering_benches::{Result, process};
-
-use crate::plain::Plain;
-use crate::question::{KINDS, Question};
 
 /// Seed of the workloads and of the questions.
 const SEED: u64 = 1;
