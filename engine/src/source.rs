@@ -141,7 +141,7 @@ mod tests {
         for source in [&db as &dyn Source, &query] {
             let selector = Selector::metric("up");
             let series: Vec<_> = source.select(&selector, 2, 8).unwrap().collect();
-            let read: Vec<_> = series.iter().map(|series| {
+            let read = series.iter().map(|series| {
                 let series = series.as_ref().unwrap();
                 let columns = series.read().unwrap();
                 let bits: Vec<u64> = columns.values.iter().map(|v| v.to_bits()).collect();

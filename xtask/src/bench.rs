@@ -3,8 +3,11 @@
 //! Input: a name and flags. Output: the bench's own RESULT lines and exit code; wrong answers and
 //! left-out figures fail there, not here.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::Command;
+
+use serde_json::Value;
 
 use crate::args::Args;
 use crate::shell::{self, cargo, programs};
@@ -20,6 +23,10 @@ const CODEC_MANIFEST: &str = "benches/rivals/Cargo.toml";
 /// The engine beside other databases, of the same workspace.
 const RIVALS: &str = "rivals";
 const RIVALS_MANIFEST: &str = "benches/rivals/databases/Cargo.toml";
+
+/// The engine by itself: its benches one after the other, under one name.
+const ENGINE: &str = "engine";
+const OF_ENGINE: [&str; 4] = ["ingest", "lifecycle", "scaling", "cardinality"];
 
 /// Flags of single benches.
 struct Own {
@@ -46,7 +53,11 @@ pub(crate) fn run(mut args: Args) -> Outcome {
         return Err(format!("only {RIVALS} takes --chart"));
     }
     let names = names()?;
-    let all = format!("{}, {CODEC}, {RIVALS}, {KERNELS}", names.join(", "));
+    let all = format!(
+        "{}, {CODEC}, {RIVALS}, {KERNELS}, {ENGINE} ({})",
+        names.join(", "),
+        OF_ENGINE.join(", ")
+    );
     let Some(name) = name else {
         println!("benches: {all}");
         return Ok(());
@@ -54,14 +65,13 @@ pub(crate) fn run(mut args: Args) -> Outcome {
     if name == KERNELS {
         return shell::run(&mut cargo(&["bench", "--locked", "-p", "treering-benches"]));
     }
+    if name == ENGINE {
+        return engine(quick, json.as_deref());
+    }
     let mut command = match name.as_str() {
         CODEC => codec(&own)?,
         RIVALS => rivals(&own)?,
-        name if names.iter().any(|known| known == name) => {
-            let mut command = cargo(&["run", "--locked", "--release", "-p", "treering-benches"]);
-            command.args(["--bin", name, "--"]);
-            command
-        }
+        name if names.iter().any(|known| known == name) => own_bench(name),
         name => return Err(format!("no bench {name:?}; there are {all}")),
     };
     data::announce()?;
@@ -72,6 +82,39 @@ pub(crate) fn run(mut args: Args) -> Outcome {
         command.arg("--json").arg(absolute(&file)?);
     }
     shell::run(&mut command)
+}
+
+fn own_bench(name: &str) -> Command {
+    let mut command = cargo(&["run", "--locked", "--release", "-p", "treering-benches"]);
+    command.args(["--bin", name, "--"]);
+    command
+}
+
+/// The benches of the engine; their figures in one file.
+fn engine(quick: bool, json: Option<&str>) -> Outcome {
+    data::announce()?;
+    let json = json.map(absolute).transpose()?;
+    let mut figures = Vec::new();
+    for name in OF_ENGINE {
+        println!("\n== {name}");
+        let mut command = own_bench(name);
+        if quick {
+            command.arg("--quick");
+        }
+        if let Some(file) = &json {
+            command.arg("--json").arg(file);
+        }
+        shell::run(&mut command)?;
+        if let Some(file) = &json {
+            let failed = |error: &dyn Display| format!("{}: {error}", file.display());
+            let text = std::fs::read_to_string(file).map_err(|error| failed(&error))?;
+            let more: Vec<Value> = serde_json::from_str(&text).map_err(|error| failed(&error))?;
+            figures.extend(more);
+            let text = serde_json::to_string_pretty(&figures).map_err(|error| failed(&error))?;
+            std::fs::write(file, text + "\n").map_err(|error| failed(&error))?;
+        }
+    }
+    Ok(())
 }
 
 /// Built for CPUs with AVX2 unless asked not to: what pco's documentation recommends, and the same
