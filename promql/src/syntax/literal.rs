@@ -1,8 +1,8 @@
 //! Literals: numbers, durations and strings, read and written as Go does.
 //!
-//! Input: the text of one token. Output: its value, or Prometheus' message about it. Invariant: what
-//! the writers give, the readers read back as the same bits.
-//! Sources: <https://go.dev/ref/spec#Integer_literals>,
+//! Input: the text of one token. Output: its value, or Prometheus' message about it. Invariant:
+//! what the writers give, the readers read back as the same bits. Sources:
+//! <https://go.dev/ref/spec#Integer_literals>,
 //! <https://prometheus.io/docs/prometheus/latest/querying/basics/>.
 
 use std::fmt::Write as _;

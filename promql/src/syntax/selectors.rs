@@ -1,7 +1,7 @@
 //! Selectors: `name{matchers}`.
 //!
-//! Input: the tokens of a selector. Output: a [`VectorSelector`]. Invariant: the matcher that a name
-//! before the braces makes is the last one.
+//! Input: the tokens of a selector. Output: a [`VectorSelector`]. Invariant: the matcher that a
+//! name before the braces makes is the last one.
 
 use treering::{MatchOp, Matcher};
 

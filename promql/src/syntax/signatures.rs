@@ -1,8 +1,8 @@
 //! Signatures: every function's name, arguments and result.
 //!
 //! Input: a name. Output: its row of the table of Prometheus 3.14,
-//! <https://prometheus.io/docs/prometheus/latest/querying/functions/>. Invariant: rows are sorted by
-//! name, and names are lower case.
+//! <https://prometheus.io/docs/prometheus/latest/querying/functions/>. Invariant: rows are
+//! sorted by name, and names are lower case.
 
 use super::ast::ValueType;
 use ValueType::{Matrix, Scalar, String, Vector};

@@ -1,7 +1,7 @@
 //! Classic histograms of a load as native ones with custom buckets.
 //!
-//! Input: series `x_bucket{le=...}`, `x_count`, `x_sum`. Output: series `x` of histograms. Invariant:
-//! a time at which counts fall from one bound to the next has no histogram.
+//! Input: series `x_bucket{le=...}`, `x_count`, `x_sum`. Output: series `x` of histograms.
+//! Invariant: a time at which counts fall from one bound to the next has no histogram.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

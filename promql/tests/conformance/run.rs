@@ -1,8 +1,8 @@
 //! Running: the commands of a script, one after the other, against the evaluator.
 //!
-//! Input: a script. Output: how many questions were asked, and what came out wrong. Invariant: an
-//! instant question is asked in all the ways in which upstream asks it: at its time, with `@` at five
-//! other times, and each of these as the middle step of a range query.
+//! Input: a script. Output: how many questions were asked, and what came out wrong. Invariant:
+//! an instant question is asked in all the ways in which upstream asks it: at its time, with
+//! `@` at five other times, and each of these as the middle step of a range query.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Store: what loads have added, as a source for the evaluator.
 //!
-//! Input: loads. Output: a [`Source`] of floats, histograms and start timestamps. Invariant: a series
-//! has each timestamp once, in rising order.
+//! Input: loads. Output: a [`Source`] of floats, histograms and start timestamps. Invariant: a
+//! series has each timestamp once, in rising order.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
