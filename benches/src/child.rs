@@ -31,7 +31,7 @@ pub fn run(words: &[&str]) -> Result<Measured> {
     run_command(&mut command, &words.join(" "))
 }
 
-/// Runs another program that prints figures as [`print`] does; `name` stands in errors.
+/// Runs another program that prints figures as [`print()`] does; `name` stands in errors.
 pub fn run_command(command: &mut Command, name: &str) -> Result<Measured> {
     let mut child = command.stdout(Stdio::piped()).spawn()?;
     let out = child.stdout.take().ok_or("a child without stdout")?;
