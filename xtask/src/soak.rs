@@ -19,7 +19,7 @@ const KINDS: &[Kind] = &[
         name: "crash",
         shows: "power cuts at every call",
         binary: "crash",
-        filter: "",
+        filter: "synced",
         counts: "crash images: ",
         long: ("TREERING_SOAK", "1"),
     },
