@@ -30,6 +30,17 @@ pub enum Error {
         /// The tag found.
         found: u64,
     },
+    /// The bytes are whole, but of another shape than the decoder reads.
+    Mistaken {
+        /// Offset in the input of the byte that tells.
+        offset: usize,
+        /// That byte.
+        byte: u8,
+        /// What the decoder reads: "a value column", say.
+        expected: &'static str,
+        /// What the byte begins: "a stream", say.
+        found: &'static str,
+    },
     /// A checksum does not match the bytes it covers.
     Checksum {
         /// Offset in the input of the first byte covered.
@@ -51,6 +62,7 @@ impl Error {
             Error::Truncated { offset }
             | Error::Malformed { offset, .. }
             | Error::Unsupported { offset, .. }
+            | Error::Mistaken { offset, .. }
             | Error::Checksum { offset, .. } => offset,
         }
     }
@@ -62,6 +74,7 @@ impl Error {
             Error::Truncated { offset }
             | Error::Malformed { offset, .. }
             | Error::Unsupported { offset, .. }
+            | Error::Mistaken { offset, .. }
             | Error::Checksum { offset, .. } => *offset = offset.saturating_add(base),
         }
         self
@@ -83,6 +96,16 @@ impl fmt::Display for Error {
                     "unknown {what} {found} at offset {offset}; a newer version may read it"
                 )
             }
+            Error::Mistaken {
+                offset,
+                byte,
+                expected,
+                found,
+            } => write!(
+                f,
+                "{found}, which the byte {byte:#04x} at offset {offset} begins, where {expected} \
+                 should be"
+            ),
             Error::Checksum {
                 offset,
                 expected,

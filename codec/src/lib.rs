@@ -75,7 +75,8 @@ pub use sample::{STALE_MARKER_BITS, Sample, ValueKind, is_stale, stale_marker};
 pub use sealed::{Encoding, constant_value, decode_values, decode_values_range};
 pub use stats::Stats;
 pub use stream::{StreamEncoder, StreamReader, decode_stream};
-pub use sum::CompensatedSum;
+pub use sum::{CompensatedSum, two_sum};
+pub use summary::{largest, smallest};
 pub use time::{
     TimeSummary, decode_timestamps, decode_timestamps_range, encode_timestamps,
     summarize_timestamps,

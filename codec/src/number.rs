@@ -65,6 +65,18 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<f64> {
     }
 }
 
+/// Passes over what [`put`] appended.
+pub(crate) fn skip(reader: &mut Reader<'_>) -> Result<()> {
+    let head = reader.u8()?;
+    if (SMALL_END..=DECIMAL + MAX_SCALE).contains(&head) {
+        reader.skip_varints(1)
+    } else if (HIGH_BYTES..HIGH_BYTES + 8).contains(&head) {
+        reader.take(usize::from(head - HIGH_BYTES) + 1).map(|_| ())
+    } else {
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,8 +10,9 @@ use crate::limits::{BLOCK_SAMPLES, MAX_CHUNK_SAMPLES, MAX_DICTIONARY};
 use crate::portable::Form;
 use crate::sequence::SequenceReader;
 use crate::simd::Level;
+use crate::tag::read_encoding;
 use crate::varint::Reader;
-use crate::{near, number, split, tag, xor};
+use crate::{near, number, split, xor};
 use std::ops::Range;
 
 /// How the values of a chunk are encoded. Numbers on disk; never renumbered, at most 30.
@@ -80,17 +81,6 @@ pub fn constant_value(bytes: &[u8]) -> Result<Option<f64>> {
         Encoding::Constant => number::read(&mut reader).map(Some),
         _ => Ok(None),
     }
-}
-
-fn read_encoding(reader: &mut Reader<'_>) -> Result<Encoding> {
-    let offset = reader.offset();
-    let found = tag::read(reader)?;
-    let known = Encoding::ALL.get(usize::from(found)).copied();
-    known.ok_or(Error::Unsupported {
-        offset,
-        what: "value encoding",
-        found: found.into(),
-    })
 }
 
 /// Appends the `count` values of a chunk to `out`; `bytes` must be the whole chunk.
@@ -406,9 +396,10 @@ impl Job {
 
     fn read_dictionary(&self, mut reader: Reader<'_>, out: &mut Vec<f64>) -> Result<()> {
         let count = reader.length(MAX_DICTIONARY, "a dictionary of too many values")?;
-        let offset = reader.offset();
-        let mut inner = Reader::new(reader.bytes()?);
-        let encoding = read_encoding(&mut inner)?;
+        let bytes = reader.bytes()?;
+        let offset = reader.offset() - bytes.len();
+        let mut inner = Reader::new(bytes);
+        let encoding = read_encoding(&mut inner).map_err(|error| error.shifted(offset))?;
         let whole = Job {
             count,
             range: 0..count,

@@ -321,6 +321,41 @@ impl Stats {
     }
 }
 
+impl Stats {
+    /// Passes over statistics that nobody wants to know: ends where [`Stats::decode`] does, a few
+    /// times sooner. What they say is not checked.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] when the bytes end before.
+    pub fn skip(reader: &mut Reader<'_>) -> Result<()> {
+        let flags = reader.u8()?;
+        let without = |flag: u8| usize::from(flags & flag == 0);
+        let form = flags >> FORM_SHIFT;
+        match form {
+            EMPTY => {}
+            CONSTANT => number::skip(reader)?,
+            _ => {
+                let mut numbers = 2 + without(MIN_IS_FIRST) + without(MAX_IS_LAST);
+                if form == DECIMAL {
+                    let is_noisy = reader.u8()? & ULPS_FLAG != 0;
+                    numbers += 4 * usize::from(is_noisy) + without(SUM_FLAG);
+                }
+                reader.skip_varints(numbers)?;
+            }
+        }
+        if flags & SUM_FLAG != 0 {
+            number::skip(reader)?;
+        }
+        if flags & STALE_FLAG != 0 {
+            reader.skip_varints(1)?;
+        }
+        if flags & DROPPED_FLAG != 0 {
+            number::skip(reader)?;
+        }
+        Ok(())
+    }
+}
+
 /// Appends first, last, min and max as integers, each by its distance from a neighbour.
 fn put_ends(&[first, last, min, max]: &[i64; 4], out: &mut Vec<u8>) -> u8 {
     let mut flags = 0;

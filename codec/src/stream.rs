@@ -242,7 +242,7 @@ fn varint_len(value: u32) -> usize {
 /// Reads the head of a stream: the count, the bit stream, and its offset.
 fn open(bytes: &[u8]) -> Result<(usize, &[u8], usize)> {
     let mut reader = Reader::new(bytes);
-    tag::expect(&mut reader, Tag::Stream)?;
+    tag::read_stream(&mut reader)?;
     let most = bytes.len().saturating_mul(MAX_STREAM_SAMPLES_PER_BYTE);
     let count = reader.length(most, "more samples than the stream has bits")?;
     Ok((count, reader.rest(), reader.offset()))

@@ -5,8 +5,9 @@
 
 use crate::limits::BLOCK_SAMPLES;
 use crate::sample::{STALE_MARKER_BITS, is_stale};
+use crate::simd::Level;
 use crate::stats::{Stats, canonical, greater, lesser};
-use crate::sum::CompensatedSum;
+use crate::sum::{CompensatedSum, two_sum};
 
 /// Below this magnitude no sum over a chunk can overflow, in whatever order.
 const SAFE: f64 = 1e300;
@@ -69,6 +70,55 @@ fn of_present(values: &[f64]) -> Stats {
     }
 }
 
+/// The smallest of `values`, the earlier of equals (0 and -0); NaN only where there is no number.
+pub fn smallest(values: &[f64]) -> f64 {
+    Level::detect().smallest(values)
+}
+
+/// The largest of `values`, the earlier of equals (0 and -0); NaN only where there is no number.
+pub fn largest(values: &[f64]) -> f64 {
+    Level::detect().largest(values)
+}
+
+/// See [`smallest`].
+#[inline(always)]
+pub(crate) fn smallest_of(values: &[f64]) -> f64 {
+    extreme_of(values, f64::INFINITY, |value, best| value < best)
+}
+
+/// See [`largest`].
+#[inline(always)]
+pub(crate) fn largest_of(values: &[f64]) -> f64 {
+    extreme_of(values, f64::NEG_INFINITY, |value, best| value > best)
+}
+
+/// The value that beats all others; none beats `worst`.
+#[inline(always)]
+fn extreme_of(values: &[f64], worst: f64, beats: impl Fn(f64, f64) -> bool) -> f64 {
+    let better = |value, best| if beats(value, best) { value } else { best };
+    // Several vectors side by side, so that no comparison waits for the one before.
+    let mut lanes = [worst; 32];
+    let (groups, rest) = values.as_chunks::<32>();
+    for group in groups {
+        for (lane, &value) in lanes.iter_mut().zip(group) {
+            *lane = better(value, *lane);
+        }
+    }
+    for (lane, &value) in lanes.iter_mut().zip(rest) {
+        *lane = better(value, *lane);
+    }
+    let mut best = worst;
+    for value in lanes {
+        best = better(value, best);
+    }
+    // Only of equals does it matter which one came first, and where none beats the worst.
+    if best == 0.0 || best == worst {
+        let mut values = values.iter().copied();
+        best = values.find(|&value| value == best).unwrap_or(f64::NAN);
+    }
+    best
+}
+
 /// Smallest and largest value, and how many are NaN.
 #[inline(always)]
 fn extremes(values: &[f64]) -> (f64, f64, usize) {
@@ -114,16 +164,15 @@ fn sum_in_order(values: &[f64]) -> CompensatedSum {
 }
 
 /// Eight compensated sums side by side, which the compiler vectorises; no value may overflow them.
+/// Not [`CompensatedSum::of`], which ends otherwise: these bits are in files.
 #[inline(always)]
 fn sum_in_lanes(values: &[f64]) -> CompensatedSum {
     let (mut sums, mut errors) = ([0.0f64; 8], [0.0f64; 8]);
     let (groups, rest) = values.as_chunks::<8>();
     for group in groups {
         for ((sum, error), &value) in sums.iter_mut().zip(&mut errors).zip(group) {
-            // Exact error without a branch: D. Knuth, TAOCP vol. 2, 4.2.2, theorem B.
-            let total = *sum + value;
-            let part = total - *sum;
-            *error += (*sum - (total - part)) + (value - part);
+            let (total, lost) = two_sum(*sum, value);
+            *error += lost;
             *sum = total;
         }
     }
@@ -172,9 +221,8 @@ fn dropped_in_blocks(values: &[f64]) -> CompensatedSum {
             count += usize::from(after < before);
         }
         for &value in resets.iter().take(count) {
-            let total = sum + value;
-            let part = total - sum;
-            error += (sum - (total - part)) + (value - part);
+            let (total, lost) = two_sum(sum, value);
+            error += lost;
             sum = total;
         }
     }
@@ -184,7 +232,6 @@ fn dropped_in_blocks(values: &[f64]) -> CompensatedSum {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::Level;
     use proptest::prelude::*;
 
     /// One value after the other, but for the sum of all, whose lanes are part of its meaning.
@@ -272,6 +319,12 @@ mod tests {
                 let expected = plain(&values);
                 for level in Level::all() {
                     prop_assert_eq!(level.stats(&values), expected);
+                }
+                let numbers: Vec<f64> = values.into_iter().filter(|value| !is_stale(*value)).collect();
+                for level in Level::all() {
+                    let extremes = (level.smallest(&numbers), level.largest(&numbers));
+                    let bits = (extremes.0.to_bits(), extremes.1.to_bits());
+                    prop_assert_eq!(bits, (expected.min.to_bits(), expected.max.to_bits()));
                 }
             }
         }

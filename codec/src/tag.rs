@@ -1,10 +1,13 @@
 //! The first byte of every chunk: how it is encoded and what its values are.
 //!
-//! The low five bits number the encoding, the high three the [`ValueKind`]. Streams and sealed
-//! chunks share the numbers, so that no bytes can be mistaken for the other.
+//! The low five bits number the encoding, the high three the [`ValueKind`]. Streams, sealed value
+//! columns and timestamp columns begin with different bytes, so that none can be mistaken for
+//! another: a decoder that is handed the wrong one says which it is.
 
 use crate::error::{Error, Result};
 use crate::sample::ValueKind;
+use crate::sealed::Encoding;
+use crate::time;
 use crate::varint::Reader;
 
 /// Bits of the encoding number.
@@ -14,7 +17,7 @@ const TAG_BITS: u32 = 5;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tag {
     /// A sealed chunk of this encoding.
-    Sealed(crate::sealed::Encoding),
+    Sealed(Encoding),
     /// A stream.
     Stream,
 }
@@ -28,29 +31,77 @@ impl Tag {
     }
 }
 
+/// What a decoder reads, in the words of its errors.
+pub(crate) const STREAM: &str = "a stream";
+pub(crate) const VALUES: &str = "a value column";
+pub(crate) const TIMESTAMPS: &str = "a timestamp column";
+
 /// The byte that stands for `tag` and `kind`.
 pub(crate) fn byte(tag: Tag, kind: ValueKind) -> u8 {
     tag.number() | (kind as u8) << TAG_BITS
 }
 
-/// Reads the byte and refuses another kind than f64; returns the number of the encoding.
-pub(crate) fn read(reader: &mut Reader<'_>) -> Result<u8> {
-    let offset = reader.offset();
-    let byte = reader.u8()?;
-    ValueKind::try_from(byte >> TAG_BITS).map_err(|error| error.shifted(offset))?;
-    Ok(byte & ((1 << TAG_BITS) - 1))
+/// What `byte` begins, if this version knows it.
+fn begins(byte: u8) -> Option<&'static str> {
+    let kind = ValueKind::try_from(byte >> TAG_BITS).ok();
+    let number = byte & ((1 << TAG_BITS) - 1);
+    match kind {
+        _ if time::is_tag(byte) => Some(TIMESTAMPS),
+        Some(_) if number == Tag::Stream.number() => Some(STREAM),
+        Some(_) if usize::from(number) < Encoding::ALL.len() => Some(VALUES),
+        _ => None,
+    }
 }
 
-/// Reads the byte and refuses anything but `tag` with values of f64.
-pub(crate) fn expect(reader: &mut Reader<'_>, tag: Tag) -> Result<()> {
-    let offset = reader.offset();
-    let found = read(reader)?;
-    if found != tag.number() {
-        return Err(Error::Unsupported {
+/// Why `byte` at `offset` does not begin what was `expected`: it begins something else, or what only
+/// a newer version knows, of which `what` is the number `found`.
+pub(crate) fn refused(
+    byte: u8,
+    offset: usize,
+    expected: &'static str,
+    (what, found): (&'static str, u8),
+) -> Error {
+    match begins(byte) {
+        Some(found) => Error::Mistaken {
             offset,
-            what: "encoding here",
+            byte,
+            expected,
+            found,
+        },
+        None => Error::Unsupported {
+            offset,
+            what,
             found: found.into(),
-        });
+        },
+    }
+}
+
+/// Reads the byte of `expected` and refuses another kind than f64; returns it and the number of the
+/// encoding.
+fn read(reader: &mut Reader<'_>, expected: &'static str) -> Result<(u8, u8)> {
+    let offset = reader.offset();
+    let byte = reader.u8()?;
+    let kind = byte >> TAG_BITS;
+    match ValueKind::try_from(kind) {
+        Ok(ValueKind::F64) => Ok((byte, byte & ((1 << TAG_BITS) - 1))),
+        Err(_) => Err(refused(byte, offset, expected, ("value kind", kind))),
+    }
+}
+
+/// Reads the byte of a sealed value column.
+pub(crate) fn read_encoding(reader: &mut Reader<'_>) -> Result<Encoding> {
+    let offset = reader.offset();
+    let (byte, number) = read(reader, VALUES)?;
+    let known = Encoding::ALL.get(usize::from(number)).copied();
+    known.ok_or_else(|| refused(byte, offset, VALUES, ("value encoding", number)))
+}
+
+/// Reads the byte of a stream.
+pub(crate) fn read_stream(reader: &mut Reader<'_>) -> Result<()> {
+    let offset = reader.offset();
+    let (byte, number) = read(reader, STREAM)?;
+    if number != Tag::Stream.number() {
+        return Err(refused(byte, offset, STREAM, ("stream encoding", number)));
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::limits::{BLOCK_SAMPLES, MAX_CHUNK_SAMPLES};
 use crate::residuals;
 use crate::sequence::{SequenceReader, Transform};
 use crate::simd::Level;
+use crate::tag;
 use crate::unit::Unit;
 use crate::varint::{Reader, put_i64, put_u64};
 use std::ops::Range;
@@ -181,10 +182,19 @@ struct Head<'a> {
     reader: Reader<'a>,
 }
 
+/// Whether `byte` is the tag of a timestamp column.
+pub(crate) fn is_tag(byte: u8) -> bool {
+    byte & !INCREASING <= SEQUENCE
+}
+
 fn open(bytes: &[u8]) -> Result<Head<'_>> {
     let mut reader = Reader::new(bytes);
-    let tag = reader.u8()?;
-    let (encoding, increasing) = (tag & !INCREASING, tag & INCREASING != 0);
+    let byte = reader.u8()?;
+    let (encoding, increasing) = (byte & !INCREASING, byte & INCREASING != 0);
+    if !is_tag(byte) {
+        let found = ("timestamp encoding", encoding);
+        return Err(tag::refused(byte, 0, tag::TIMESTAMPS, found));
+    }
     let count = reader.length(MAX_CHUNK_SAMPLES, "more timestamps than a column may have")?;
     let mut summary = TimeSummary {
         count,
@@ -212,15 +222,8 @@ fn open(bytes: &[u8]) -> Result<Head<'_>> {
             let steps = reader.varint_i64()?.wrapping_mul(step);
             summary.last = summary.first.wrapping_add(steps);
         }
-        PROGRESSION | SEQUENCE => {}
-        _ => {
-            let found = encoding.into();
-            return Err(Error::Unsupported {
-                offset: 0,
-                what: "timestamp encoding",
-                found,
-            });
-        }
+        // No timestamps, or a tag that was refused above.
+        _ => {}
     }
     Ok(Head {
         encoding,

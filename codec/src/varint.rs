@@ -133,7 +133,30 @@ impl<'a> Reader<'a> {
     /// A LEB128 number.
     #[inline]
     pub fn varint(&mut self) -> Result<u64> {
+        match self.bytes.get(self.offset) {
+            Some(&byte) if byte < 0x80 => {
+                self.offset += 1;
+                Ok(u64::from(byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    /// A LEB128 number of any length.
+    fn long_varint(&mut self) -> Result<u64> {
         let start = self.offset;
+        let ahead = self.bytes.get(start..).and_then(<[u8]>::first_chunk);
+        if let Some(word) = ahead.map(|bytes| u64::from_le_bytes(*bytes)) {
+            let ends = !word & 0x8080_8080_8080_8080;
+            if ends != 0 {
+                self.offset += ends.trailing_zeros() as usize / 8 + 1;
+                // What is up to the first end; then seven bits of each byte, pushed together.
+                let word = word & (ends ^ (ends - 1)) & 0x7f7f_7f7f_7f7f_7f7f;
+                let word = word & 0x007f_007f_007f_007f | (word & 0x7f00_7f00_7f00_7f00) >> 1;
+                let word = word & 0x0000_3fff_0000_3fff | (word & 0x3fff_0000_3fff_0000) >> 2;
+                return Ok(word & 0x0fff_ffff | (word & 0x0fff_ffff_0000_0000) >> 4);
+            }
+        }
         let mut value = 0u64;
         for index in 0..MAX_VARINT_BYTES {
             let byte = *self.bytes.get(start + index).ok_or(Error::Truncated {
@@ -152,6 +175,25 @@ impl<'a> Reader<'a> {
             offset: start,
             what: "a variable-length integer over 64 bits",
         })
+    }
+
+    /// Passes over `count` LEB128 numbers, of whatever size.
+    pub fn skip_varints(&mut self, count: usize) -> Result<()> {
+        let mut left = count;
+        let rest = self.rest();
+        for (index, byte) in rest.iter().enumerate() {
+            if left == 0 {
+                self.offset += index;
+                return Ok(());
+            }
+            left -= usize::from(byte & 0x80 == 0);
+        }
+        let offset = self.bytes.len();
+        if left > 0 {
+            return Err(Error::Truncated { offset });
+        }
+        self.offset = offset;
+        Ok(())
     }
 
     /// A zigzagged LEB128 number.
@@ -187,14 +229,17 @@ mod tests {
     proptest! {
         #[test]
         fn numbers_come_back(
-            unsigned: u64,
-            signed: i64,
+            (unsigned, signed) in (any::<u64>(), any::<i64>(), 0u32..64)
+                .prop_map(|(unsigned, signed, bits)| (unsigned >> bits, signed >> bits)),
             tail in prop::collection::vec(any::<u8>(), 0..20),
         ) {
             let mut out = Vec::new();
             put_u64(&mut out, unsigned);
             put_i64(&mut out, signed);
             put_bytes(&mut out, &tail);
+            let mut passed = Reader::new(&out);
+            passed.skip_varints(2).unwrap();
+            prop_assert_eq!(passed.bytes().unwrap(), &tail[..]);
             let mut reader = Reader::new(&out);
             prop_assert_eq!(reader.varint().unwrap(), unsigned);
             prop_assert_eq!(reader.varint_i64().unwrap(), signed);
@@ -214,6 +259,7 @@ mod tests {
     fn overlong_numbers_are_refused() {
         assert!(Reader::new(&[0xff; 11]).varint().is_err());
         assert!(Reader::new(&[0x80]).varint().is_err());
+        assert!(Reader::new(&[1, 0x80]).skip_varints(2).is_err());
         assert!(Reader::new(&[5]).length(4, "too long").is_err());
     }
 }

@@ -265,7 +265,7 @@ impl fmt::Display for Error {
             Error::Corrupt { file, offset, what } => write!(
                 f,
                 "{} is damaged at offset {offset}: {what}; nothing was changed: keep what is \
-                 there and restore a copy",
+                 there, and restore a copy, or let `repair` save what is intact into another directory",
                 file.display()
             ),
             Error::Version {

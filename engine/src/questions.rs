@@ -110,7 +110,7 @@ impl<'a> Query<'a> {
         let threads = lent.count + 1;
         // What is before has expired.
         let (guard, first) = (series.guard(), series.first());
-        let runs = series.split_runs(parts_for(threads));
+        let runs = series.newest().split_runs(parts_for(threads));
         let parts = side_by_side(runs, threads, |runs| {
             let mut newest = Newest::new(Buffers::new(&guard));
             let mut found = Vec::new();

@@ -241,7 +241,7 @@ fn lock(vfs: &dyn Vfs, source: &Path) -> Result<Option<Box<dyn Lock>>> {
         Ok(lock) => Ok(Some(lock)),
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Err(Error::Locked {
             path,
-            holder: "a program that has the database open; close it".to_owned(),
+            holder: "a program that has the database open".to_owned(),
         }),
         Err(_) => Ok(None),
     }

@@ -222,6 +222,18 @@ impl View {
         self.frozen.iter().chain(std::iter::once(&self.live))
     }
 
+    /// Those of [`View::heads`] that hold samples between `first` and `last`, with their places.
+    pub(crate) fn heads_in(
+        &self,
+        first: i64,
+        last: i64,
+    ) -> impl Iterator<Item = (usize, &Arc<Head>)> {
+        self.heads().enumerate().filter(move |(_, head)| {
+            let range = head.time_range();
+            range.is_some_and(|(min, max)| min <= last && max >= first)
+        })
+    }
+
     /// The tombstones that may hide samples of `head` in `first..=last`; none of the live head.
     pub(crate) fn hiding(&self, head: &Head, first: i64, last: i64) -> Vec<Arc<Tombstone>> {
         let (Some((_, through)), Some((min, max))) = (head.frozen(), head.time_range()) else {

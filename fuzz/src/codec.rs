@@ -119,9 +119,14 @@ pub fn codec_stats(data: &[u8]) {
         return;
     };
     let samples = u32::from(u16::from_le_bytes(*head));
-    let Ok(stats) = Stats::decode(&mut Reader::new(rest), samples) else {
+    let (mut read, mut skipped) = (Reader::new(rest), Reader::new(rest));
+    let decoded = Stats::decode(&mut read, samples);
+    let passed = Stats::skip(&mut skipped);
+    let Ok(stats) = decoded else {
         return;
     };
+    assert_eq!(passed, Ok(()));
+    assert_eq!(skipped.offset(), read.offset());
     assert_eq!(stats.count.checked_add(stats.stale), Some(samples));
     let mut again = Vec::new();
     stats.encode(&mut again);

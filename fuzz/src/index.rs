@@ -19,6 +19,15 @@ pub fn index_open(data: &[u8]) {
             "verified, yet series {ordinal} is not readable"
         );
     }
+    if let Ok(mut cursor) = reader.cursor() {
+        let ordinals = 0..count.min(32);
+        for ordinal in ordinals.clone().chain(ordinals.rev()) {
+            // What it keeps, also of what went wrong, must not show in an answer.
+            if let Ok(labels) = cursor.labels(ordinal) {
+                assert_eq!(reader.labels(ordinal), Ok(labels));
+            }
+        }
+    }
     assert!(reader.labels(count).is_err());
     for selector in [
         r#"{__name__="up"}"#,

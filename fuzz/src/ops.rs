@@ -6,17 +6,19 @@
 //! power cut it is that of an earlier moment, not before the last that was durable; nothing is invented;
 //! a failing disk is never called damage, and when it is healed the database goes on.
 
+mod answers;
+mod bytes;
+mod changes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use treering::time::{Clock, ManualClock};
 use treering::vfs::{CrashVfs, Fault, FaultVfs, Repeat};
-use treering::{
-    Aggregate, Batch, Db, Error, Function, Maintenance, Metadata, NamespaceOptions, Options, Reads,
-    Selector, Sync, is_stale, stale_marker,
-};
+use treering::{Db, Error, Maintenance, Options, Reads, Sync};
 
-use crate::model::{SECOND, SPACES, State, horizon, series};
+use crate::model::State;
+use bytes::Bytes;
 
 /// Most operations of one life, and most samples that it appends.
 const OPERATIONS: usize = 150;
@@ -36,57 +38,6 @@ pub fn engine_ops(data: &[u8]) {
         life.operation(&mut bytes);
     }
     life.end();
-}
-
-/// Zeros once all were taken.
-struct Bytes<'a>(&'a [u8]);
-
-impl Bytes<'_> {
-    fn next(&mut self) -> u8 {
-        let Some((&first, rest)) = self.0.split_first() else {
-            return 0;
-        };
-        self.0 = rest;
-        first
-    }
-
-    fn below(&mut self, end: u8) -> u8 {
-        self.next() % end
-    }
-
-    /// Mostly a time near the others, sometimes one far away.
-    fn time(&mut self) -> i64 {
-        match self.next() {
-            255 => i64::MIN,
-            254 => i64::MAX,
-            253 => -86_400 * SECOND,
-            252 => 40 * 86_400 * SECOND,
-            near => i64::from(near) * 15 * SECOND,
-        }
-    }
-
-    fn range(&mut self) -> (i64, i64) {
-        match self.below(4) {
-            0 => (i64::MIN, i64::MAX),
-            _ => {
-                let (a, b) = (self.time(), self.time());
-                (a.min(b), a.max(b))
-            }
-        }
-    }
-}
-
-/// A value by number: counters, decimals, odd ones.
-fn value(number: u8) -> f64 {
-    match number {
-        0..100 => f64::from(number),
-        100..200 => f64::from(number) / 100.0,
-        200 => stale_marker(),
-        201 => f64::NAN,
-        202 => -0.0,
-        203 => f64::INFINITY,
-        odd => f64::from_bits(u64::from(odd).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
-    }
 }
 
 struct Life {
@@ -297,223 +248,5 @@ impl Life {
             Some(Err(error)) => self.note(&error),
             None => {}
         }
-    }
-
-    /// Asks for everything, and knows then whether the change in doubt was made.
-    fn look(&mut self) {
-        let Some(db) = &self.db else { return };
-        let found = match State::read(db) {
-            Ok(found) => found,
-            Err(error) => {
-                assert!(self.failing, "{error:?}");
-                return;
-            }
-        };
-        let poisoned = db.stats().poisoned;
-        if found != self.last() {
-            let perhaps = self.perhaps.clone().map(|state| state.at(self.now()));
-            assert_eq!(
-                Some(&found),
-                perhaps.as_ref(),
-                "told; last {:?}",
-                self.last()
-            );
-            if !poisoned {
-                self.states.push(found);
-            }
-        }
-        if !poisoned {
-            self.perhaps = None;
-        }
-    }
-
-    /// Makes a change, unless another one is in doubt.
-    fn change(&mut self, then: State, call: impl FnOnce(&Db) -> Result<(), Error>) {
-        if self.perhaps.is_some() {
-            self.look();
-        }
-        let Some(db) = self.db.as_ref().filter(|_| self.perhaps.is_none()) else {
-            return;
-        };
-        match call(db) {
-            Ok(()) => {
-                if self.sync == Sync::Always {
-                    self.states.clear();
-                }
-                self.states.push(then);
-            }
-            Err(error) => {
-                self.note(&error);
-                self.perhaps = Some(then);
-                self.look();
-            }
-        }
-    }
-
-    /// The namespace of a number, if it is there.
-    fn space(&mut self, number: u8) -> Option<(u8, State)> {
-        if self.perhaps.is_some() {
-            self.look();
-        }
-        let state = self.last();
-        state
-            .spaces
-            .contains_key(&number)
-            .then_some((number, state))
-    }
-
-    fn append(&mut self, space: u8, rows: &[(u8, i64, f64)]) {
-        let Some((space, mut state)) = self.space(space) else {
-            return;
-        };
-        let first = horizon(space, self.now());
-        let mut batch = Batch::new();
-        for &(host, at, value) in rows.iter().filter(|row| row.1 >= first) {
-            batch.push(series(host), at, value);
-            let samples = state.spaces.get_mut(&space).map(|space| &mut space.samples);
-            samples.and_then(|samples| samples.insert((host, at), value.to_bits()));
-        }
-        self.samples += rows.len();
-        if self.samples <= SAMPLES {
-            self.change(state, |db| {
-                db.namespace(SPACES[usize::from(space)])?.append(&batch)
-            });
-        }
-    }
-
-    fn scatter(&mut self, bytes: &mut Bytes<'_>) {
-        let space = bytes.below(3);
-        let row = |bytes: &mut Bytes<'_>| (bytes.below(6), bytes.time(), value(bytes.next()));
-        let rows: Vec<_> = (0..=bytes.below(6)).map(|_| row(bytes)).collect();
-        self.append(space, &rows);
-    }
-
-    fn column(&mut self, bytes: &mut Bytes<'_>) {
-        let (space, host, start) = (bytes.below(3), bytes.below(6), bytes.time());
-        let (step, count) = (i64::from(bytes.next()) + 1, i64::from(bytes.next()) * 3);
-        let first = bytes.next();
-        let at = |index: i64| start.saturating_add(index * step * SECOND);
-        let rows =
-            (0..count).map(|index| (host, at(index), value(first.wrapping_add(index as u8))));
-        self.append(space, &rows.collect::<Vec<_>>());
-    }
-
-    fn delete(&mut self, bytes: &mut Bytes<'_>) {
-        let Some((space, mut state)) = self.space(bytes.below(3)) else {
-            return;
-        };
-        let host = bytes.below(8);
-        let (first, last) = bytes.range();
-        let mut selector = Selector::metric("m");
-        if host < 6 {
-            selector = selector.eq("host", &host.to_string());
-        }
-        let hit = |key: &(u8, i64)| (host >= 6 || key.0 == host) && (first..=last).contains(&key.1);
-        if let Some(space) = state.spaces.get_mut(&space) {
-            space.samples.retain(|key, _| !hit(key));
-        }
-        let name = SPACES[usize::from(space)];
-        self.change(state, |db| {
-            db.namespace(name)?.delete(&selector, first..=last)
-        });
-    }
-
-    /// Makes one that is not there, drops one that is.
-    fn namespace(&mut self, bytes: &mut Bytes<'_>) {
-        let number = 1 + bytes.below(2);
-        let name = SPACES[usize::from(number)];
-        if let Some((number, mut state)) = self.space(number) {
-            state.spaces.remove(&number);
-            return self.change(state, |db| db.drop_namespace(name));
-        }
-        let mut state = self.last();
-        state.spaces.insert(number, Default::default());
-        let mut options = NamespaceOptions::default();
-        if number == 2 {
-            options = options.retention(Duration::from_secs(3600));
-        }
-        self.change(state, |db| db.create_namespace(name, options).map(drop));
-    }
-
-    fn describe(&mut self, bytes: &mut Bytes<'_>) {
-        let Some((space, mut state)) = self.space(bytes.below(3)) else {
-            return;
-        };
-        let help = Some(usize::from(bytes.next())).filter(|help| help % 4 > 0);
-        if let Some(space) = state.spaces.get_mut(&space) {
-            space.help = help;
-        }
-        self.change(state, |db| {
-            let db = db.namespace(SPACES[usize::from(space)])?;
-            match help {
-                Some(len) => db.set_metadata("m", &Metadata::default().help("h".repeat(len))),
-                None => db.remove_metadata("m"),
-            }
-        });
-    }
-
-    /// Asks in one of several ways, all of which agree.
-    fn ask(&mut self, bytes: &mut Bytes<'_>) {
-        match bytes.below(4) {
-            0 => self.look(),
-            1 => self.snapshot(),
-            2 => self.read_beside(),
-            _ => {
-                let range = bytes.range();
-                self.count(range);
-            }
-        }
-    }
-
-    fn snapshot(&mut self) {
-        self.snapshots += 1;
-        let dir = format!("/snapshot{}", self.snapshots);
-        match self.db.as_ref().map(|db| db.snapshot(&dir)) {
-            Some(Ok(_)) => self.compare(Db::open(&dir, self.options())),
-            Some(Err(error)) => self.note(&error),
-            None => {}
-        }
-    }
-
-    fn read_beside(&self) {
-        if self.db.is_some() {
-            self.compare(Db::open_read_only("/db", self.options()));
-        }
-    }
-
-    /// Another database tells what this one does.
-    fn compare(&self, other: Result<Db, Error>) {
-        match other.and_then(|db| State::read(&db)) {
-            Ok(found) => {
-                let perhaps = self.perhaps.clone().map(|state| state.at(self.now()));
-                assert!(found == self.last() || Some(&found) == perhaps.as_ref());
-            }
-            Err(error) => self.note(&error),
-        }
-    }
-
-    /// Samples of the default namespace that are no stale markers, series by series.
-    fn count(&mut self, (first, last): (i64, i64)) {
-        self.look();
-        let Some(db) = self.db.as_ref().filter(|_| self.perhaps.is_none()) else {
-            return;
-        };
-        let count = Aggregate::new(Function::Count);
-        let found = match db.aggregate(&Selector::all(), first..=last, &count) {
-            Ok(found) => found,
-            Err(error) => return self.note(&error),
-        };
-        let points = found.iter().flat_map(|series| &series.points);
-        let counted: f64 = points.map(|point| point.value).sum();
-        let state = self.last();
-        let samples = state
-            .spaces
-            .get(&0)
-            .into_iter()
-            .flat_map(|space| &space.samples);
-        let held = samples.filter(|(key, bits)| {
-            (first..=last).contains(&key.1) && !is_stale(f64::from_bits(**bits))
-        });
-        assert_eq!(counted, held.count() as f64, "{first}..={last}");
     }
 }

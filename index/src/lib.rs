@@ -25,6 +25,7 @@ mod re2;
 mod read;
 mod read_select;
 mod read_series;
+mod read_texts;
 mod select;
 mod selector;
 mod setops;

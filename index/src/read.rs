@@ -236,6 +236,16 @@ impl<D: AsRef<[u8]>> IndexReader<D> {
         select::label_values(self, name, within)
     }
 
+    /// Whether `other` is known to have the same values of a label: their bytes are compared, none
+    /// is read.
+    pub fn has_values_of(&self, other: &Self, name: &str) -> Result<bool> {
+        let (Some(mine), Some(others)) = (self.find_name(name)?, other.find_name(name)?) else {
+            return Ok(false);
+        };
+        let mine = self.name_section(mine, VALUES)?;
+        Ok(mine.bytes == other.name_section(others, VALUES)?.bytes)
+    }
+
     /// The ordinal of the series with exactly these labels. O(log series).
     pub fn find(&self, labels: &Labels) -> Result<Option<u32>> {
         let mut cursor = self.cursor()?;

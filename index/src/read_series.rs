@@ -12,6 +12,7 @@ use crate::format::{RESTART, SERIES, TAILS, VALUES};
 use crate::labels::Labels;
 use crate::limits::{HARD_MAX_LABELS, HARD_MAX_VALUE_BYTES};
 use crate::read::{IndexReader, Part};
+use crate::read_texts::Texts;
 
 /// The lists of label names that tails have.
 #[derive(Debug)]
@@ -70,6 +71,7 @@ pub struct LabelsCursor<'a, D> {
     tails: Entry<'a>,
     shape: &'a [u32],
     values: Vec<u32>,
+    texts: Texts<'a>,
     canonical: Vec<u8>,
 }
 
@@ -118,32 +120,77 @@ impl<'a, D: AsRef<[u8]>> LabelsCursor<'a, D> {
             tails: nowhere(),
             shape: &[],
             values: Vec::new(),
+            texts: Texts::default(),
             canonical: Vec::new(),
         })
     }
 
     /// The labels of a series; an error for an ordinal that is not below the count.
     pub fn labels(&mut self, ordinal: u32) -> Result<Labels> {
-        self.seek(ordinal)?;
+        let read = self.read(ordinal);
+        self.forget_if(read.is_err());
+        read
+    }
+
+    /// After an error nothing that was read is relied on.
+    fn forget_if(&mut self, is_damaged: bool) {
+        if is_damaged {
+            (self.series.next, self.tails.next) = (u32::MAX, u32::MAX);
+            self.texts = Texts::default();
+        }
+    }
+
+    fn read(&mut self, ordinal: u32) -> Result<Labels> {
+        self.texts.meet_series();
+        let tail = self.seek_first(ordinal)?;
         let mut canonical = std::mem::take(&mut self.canonical);
         canonical.clear();
-        let written = self.pairs().try_for_each(|(name, value)| {
-            let value = self.index.value(name, value)?;
-            let text = self
-                .index
-                .names
-                .get(name as usize)
-                .map_or("", |name| &name.text);
-            put_bytes(&mut canonical, text.as_bytes());
-            put_bytes(&mut canonical, value.as_bytes());
-            Ok(())
-        });
+        let written = self.write(tail, &mut canonical);
         self.canonical = canonical;
         written.map(|()| Labels::from_canonical_unchecked(&self.canonical))
     }
 
+    /// Appends the pairs of the series at hand, whose tail is sought yet.
+    fn write(&mut self, tail: u32, out: &mut Vec<u8>) -> Result<()> {
+        if let Some((name, value)) = self.first {
+            self.write_pair(name, value, out)?;
+        }
+        let start = out.len();
+        if let Some((pairs, name)) = self.texts.tail(tail) {
+            self.check_order(Some(name))?;
+            out.extend_from_slice(pairs);
+            return Ok(());
+        }
+        self.seek_tail(tail)?;
+        for (name, &value) in self.shape.iter().zip(&self.values) {
+            let value = self.texts.value(self.index, *name, value)?;
+            put_bytes(out, self.index.name_text(*name));
+            put_bytes(out, value);
+        }
+        if let (Some(&name), Some(pairs)) = (self.shape.first(), out.get(start..)) {
+            self.texts.keep_tail(tail, self.index.tails, name, pairs);
+        }
+        Ok(())
+    }
+
+    fn write_pair(&mut self, name: u32, value: u32, out: &mut Vec<u8>) -> Result<()> {
+        let value = self.texts.value(self.index, name, value)?;
+        put_bytes(out, self.index.name_text(name));
+        put_bytes(out, value);
+        Ok(())
+    }
+
     /// Reads on to a series, whose pairs are then at hand.
     pub(crate) fn seek(&mut self, ordinal: u32) -> Result<()> {
+        let sought = self
+            .seek_first(ordinal)
+            .and_then(|tail| self.seek_tail(tail));
+        self.forget_if(sought.is_err());
+        sought
+    }
+
+    /// Reads on to a series, whose first pair is then at hand; its tail.
+    fn seek_first(&mut self, ordinal: u32) -> Result<u32> {
         if ordinal >= self.index.series_count() {
             let reader = Reader::new(self.series_part.bytes);
             return Err(self
@@ -156,13 +203,15 @@ impl<'a, D: AsRef<[u8]>> LabelsCursor<'a, D> {
             self.read_series()
                 .map_err(|error| self.series_part.wrong(error))?;
         }
-        let Some(tail) = u32::try_from(self.tail)
-            .ok()
-            .filter(|tail| *tail < self.index.tails)
-        else {
+        let tail = u32::try_from(self.tail).ok();
+        tail.filter(|tail| *tail < self.index.tails).ok_or_else(|| {
             let what = "a label set beyond the index";
-            return Err(self.series_part.malformed(&self.series.reader, what));
-        };
+            self.series_part.malformed(&self.series.reader, what)
+        })
+    }
+
+    /// Reads on to the tail of the series at hand.
+    fn seek_tail(&mut self, tail: u32) -> Result<()> {
         // The tail at hand was read last, so it is the one before `next`.
         if self.tails.next != tail.wrapping_add(1) {
             self.tails
@@ -172,19 +221,21 @@ impl<'a, D: AsRef<[u8]>> LabelsCursor<'a, D> {
                     .map_err(|error| self.tails_part.wrong(error))?;
             }
         }
-        let second = self.shape.first();
-        if self
-            .first
-            .is_none_or(|(name, _)| second.is_some_and(|second| *second <= name))
-            && second.is_some()
-        {
+        self.check_order(self.shape.first().copied())
+    }
+
+    /// Whether the label name that the tail of the series at hand begins with comes behind that of
+    /// its first pair.
+    fn check_order(&self, second: Option<u32>) -> Result<()> {
+        let Some(second) = second else { return Ok(()) };
+        if self.first.is_none_or(|(name, _)| second <= name) {
             let what = "labels of a series out of order";
             return Err(self.series_part.malformed(&self.series.reader, what));
         }
         Ok(())
     }
 
-    /// The pairs of the series at hand, as numbers of names and values, in label order.
+    /// The pairs of the series that was sought last, as numbers of names and values, in label order.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (u32, u32)> {
         let tail = self.shape.iter().copied().zip(self.values.iter().copied());
         self.first.into_iter().chain(tail)
@@ -259,6 +310,12 @@ fn number(reader: &mut Reader<'_>) -> treering_codec::Result<u32> {
 }
 
 impl<D: AsRef<[u8]>> IndexReader<D> {
+    /// The bytes of a label name.
+    fn name_text(&self, name: u32) -> &[u8] {
+        let name = self.names.get(name as usize);
+        name.map_or(&[], |name| name.text.as_bytes())
+    }
+
     /// Value `number` of a label name.
     pub(crate) fn value(&self, name: u32, number: u32) -> Result<&str> {
         let part = self.name_section(name, VALUES)?;

@@ -48,9 +48,11 @@ impl<D: AsRef<[u8]>> IndexReader<D> {
         for name in 0..self.names.len() as u32 {
             tallies.push(self.verify_name(name)?);
         }
-        let mut cursor = self.cursor()?;
+        // Of two cursors one keeps texts and the other reads every pair.
+        let (mut cursor, mut pairs) = (self.cursor()?, self.cursor()?);
         let mut previous: Option<Labels> = None;
         for ordinal in 0..self.series_count() {
+            pairs.seek(ordinal)?;
             let labels = cursor.labels(ordinal)?;
             if previous
                 .as_ref()
@@ -59,7 +61,7 @@ impl<D: AsRef<[u8]>> IndexReader<D> {
                 return Err(self.wrong(SERIES, "series out of order"));
             }
             Labels::from_canonical(labels.as_canonical())?;
-            for (name, value) in cursor.pairs() {
+            for (name, value) in pairs.pairs() {
                 let tally = tallies
                     .get_mut(name as usize)
                     .and_then(|t| t.get_mut(value as usize));

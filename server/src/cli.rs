@@ -17,9 +17,10 @@ Each line is a sample: a series as Prometheus writes it, a value, a timestamp.
 
   node_load1{host=\"a\"} 0.7 1700000000000
 
-Empty lines and lines that begin with # are passed over. A line that is no sample is told on standard
-error and left out. A timestamp that was written before gets the new value, so the same input may
-be imported twice. Whatever the last line of the report counts is fsynced.";
+Empty lines and lines that begin with # are passed over. A line that is no sample, or that stands
+behind the # EOF of an OpenMetrics text, is told on standard error and left out. A timestamp that
+was written before gets the new value, so the same input may be imported twice. Whatever the last
+line of the report counts is fsynced.";
 
 const EXAMPLES_IMPORT: &str = "\
 Examples:
@@ -41,7 +42,7 @@ Exit codes: 0 nothing was lost, 1 something was lost, 2 not done.";
 
 const VERIFY: &str = "\
 Reads every byte that a question may be answered from and holds it against its checksums: the manifest,
-each frame of the log, each chunk of each block. A database that cannot be opened for its damage is
+each frame of the WAL, each chunk of each block. A database that cannot be opened for its damage is
 told by the first damage alone. Changes nothing, and needs no lock: another process may be writing.";
 
 /// Time series in a directory.

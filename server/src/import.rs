@@ -10,8 +10,8 @@ use treering::{Batch, Db, Options, Reads, Sync};
 
 use crate::cli::Import;
 use crate::lines::{Lines, Place};
-use crate::outcome::{End, Ended, say, say_json};
-use crate::text::{self, Format, Line};
+use crate::outcome::{End, Ended, are, count, say, say_json, sentence};
+use crate::text::{self, Format, Line, Read};
 
 /// Text of a batch at most, however many samples it may have.
 const BATCH_BYTES_MAX: usize = 64 << 20;
@@ -51,16 +51,27 @@ pub(crate) fn run(args: &Import) -> Ended {
     match (args.json, &ended) {
         (true, _) => say_json(&report)?,
         (false, Ok(())) => {
-            let Report { samples, lines, .. } = report;
-            say(format_args!("{samples} samples of {lines} lines are in"))?;
+            let samples = count(report.samples, "sample");
+            let lines = count(report.lines, "line");
+            say(format_args!(
+                "{samples} of {lines} {} in",
+                are(report.samples)
+            ))?;
         }
         (false, Err(_)) => {
-            let samples = report.samples;
-            say(format_args!("{samples} samples are in"))?;
+            let samples = count(report.samples, "sample");
+            say(format_args!("{samples} {} in", are(report.samples)))?;
         }
     }
     if report.left_out > 0 && !args.json {
-        say(format_args!("{} lines were left out", report.left_out))?;
+        let verb = match report.left_out {
+            1 => "was",
+            _ => "were",
+        };
+        say(format_args!(
+            "{} {verb} left out",
+            count(report.left_out, "line")
+        ))?;
     }
     if let Some(place) = &report.resume_at {
         let error = ended.err().unwrap_or_default();
@@ -79,8 +90,9 @@ fn import(args: &Import, report: &mut Report) -> Result<(), String> {
     let mut lines = Lines::new(&args.files)?;
     // A failing disk is an error, not a signal.
     let options = Options::default().sync(Sync::Always).reads(Reads::Pread);
-    let db = Db::open(&args.db, options).map_err(|error| error.to_string())?;
+    let db = Db::open(&args.db, options).map_err(|error| sentence(&error))?;
     let mut pending = Pending::default();
+    let mut is_over = false;
     loop {
         let read = match lines.next_line() {
             Ok(Some(line)) => line.map(|text| (text.len(), text::parse(text, format))),
@@ -92,9 +104,11 @@ fn import(args: &Import, report: &mut Report) -> Result<(), String> {
             }
         };
         report.lines += 1;
-        match read.and_then(|(bytes, line)| Ok((bytes, line?))) {
-            Ok((_, None)) => {}
-            Ok((bytes, Some(line))) => pending.push(line, bytes, lines.place()),
+        is_over &= !lines.place().begins_file();
+        match read.and_then(|(bytes, read)| Ok((bytes, unless_over(is_over, read)?))) {
+            Ok((_, Read::Blank | Read::Comment)) => {}
+            Ok((_, Read::End)) => is_over = true,
+            Ok((bytes, Read::Sample(line))) => pending.push(line, bytes, lines.place()),
             Err(why) if args.strict => {
                 append(&db, &mut pending, &lines, args, report)?;
                 let place = lines.name(&lines.place());
@@ -108,7 +122,16 @@ fn import(args: &Import, report: &mut Report) -> Result<(), String> {
         }
     }
     append(&db, &mut pending, &lines, args, report)?;
-    db.close().map_err(|error| error.to_string())
+    db.close().map_err(|error| sentence(&error))
+}
+
+/// What was read, unless it stands behind the end of its text: there are blank lines only.
+fn unless_over(is_over: bool, read: Result<Read, String>) -> Result<Read, String> {
+    match read {
+        Ok(Read::Blank) => read,
+        _ if is_over => Err("it stands behind `# EOF`".to_owned()),
+        _ => read,
+    }
 }
 
 impl Pending {
@@ -138,7 +161,7 @@ fn append(
     };
     let appended = db.append_partial(&pending.batch).map_err(|error| {
         report.resume_at = Some(lines.name(first));
-        error.to_string()
+        sentence(&error)
     })?;
     report.samples += appended.samples as u64;
     for rejection in &appended.rejected {

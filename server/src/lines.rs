@@ -23,6 +23,13 @@ pub(crate) struct Place {
     line: u64,
 }
 
+impl Place {
+    /// Whether another file begins here.
+    pub(crate) fn begins_file(&self) -> bool {
+        self.line <= 1
+    }
+}
+
 /// Inputs, read one after the other.
 pub(crate) struct Lines {
     files: Vec<PathBuf>,

@@ -19,11 +19,10 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Cli, Command};
-use outcome::End;
+use outcome::{End, told_as_json};
 
 fn main() -> ExitCode {
-    // Words that make no sense end here, with the code of an error and the usage.
-    let ended = match Cli::parse().command {
+    let ended = match words().command {
         Command::Import(args) => import::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Repair(args) => repair::run(&args),
@@ -37,4 +36,17 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// The words of the command line. Those that make no sense, or ask for help, end the process here.
+fn words() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        let is_json = std::env::args_os().any(|word| word == "--json");
+        let text = error.to_string();
+        // The usage is for people; what stands before it is the failure.
+        let failure = text.split("\n\n").next().unwrap_or_default();
+        let failure: Vec<_> = failure.split_whitespace().collect();
+        told_as_json(is_json && error.use_stderr(), failure.join(" "));
+        error.exit()
+    })
 }

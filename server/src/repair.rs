@@ -6,11 +6,11 @@
 use treering::{Loss, Options, RepairReport};
 
 use crate::cli::Repair;
-use crate::outcome::{End, Ended, say, say_json};
+use crate::outcome::{End, Ended, are, count, say, say_json, sentence, told_as_json};
 
 pub(crate) fn run(args: &Repair) -> Ended {
     let report = treering::repair(&args.source, &args.target, Options::default())
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| told_as_json(args.json, sentence(&error)))?;
     match args.json {
         true => say_json(&report)?,
         false => tell(args, &report)?,
@@ -26,18 +26,17 @@ fn tell(args: &Repair, report: &RepairReport) -> Result<(), String> {
         say(format_args!("lost: {} more", report.lost_more))?;
     }
     say(format_args!(
-        "saved: {} blocks as they were, {} in part, {} samples in them; {} frames of the log, {} \
-         samples in them",
-        report.blocks_copied,
+        "saved: {} whole, {} in part, {} in them; {} of the WAL, {} in them",
+        count(report.blocks_copied, "block"),
         report.blocks_salvaged,
-        report.block_samples,
-        report.frames,
-        report.frame_samples
+        count(report.block_samples, "sample"),
+        count(report.frames, "frame"),
+        count(report.frame_samples, "sample")
     ))?;
     if report.wal_tail_bytes > 0 {
-        let bytes = report.wal_tail_bytes;
+        let bytes = count(report.wal_tail_bytes, "byte");
         say(format_args!(
-            "not counted as lost: {bytes} bytes at the end of the log that were never fsynced"
+            "not counted as lost: {bytes} at the end of the WAL that were never fsynced"
         ))?;
     }
     let target = args.target.display();
@@ -48,11 +47,15 @@ fn tell(args: &Repair, report: &RepairReport) -> Result<(), String> {
             let places = unknown.count() as u64 + report.lost_more;
             let more = match places {
                 0 => String::new(),
-                _ => format!(", and how many more in {places} places is not known"),
+                _ => {
+                    let places = count(places, "place");
+                    format!(", and how many more in {places} is not known")
+                }
             };
             say(format_args!(
-                "{} samples are known to be lost{more}; {target} has the rest, {} is as it was",
-                report.lost_samples,
+                "{} {} known to be lost{more}; {target} has the rest, {} is as it was",
+                count(report.lost_samples, "sample"),
+                are(report.lost_samples),
                 args.source.display()
             ))
         }
@@ -67,7 +70,7 @@ fn line(loss: &Loss) -> String {
     }
     line += &format!(": {}", loss.what);
     if let Some(samples) = loss.samples {
-        line += &format!("; {samples} samples");
+        line += &format!("; {}", count(samples, "sample"));
     }
     if let Some(series) = &loss.series {
         line += &format!(" of {series}");

@@ -1,7 +1,8 @@
 //! A line of Prometheus' text format, or of OpenMetrics, as a sample.
 //!
 //! Input: one line. Output: labels, nanoseconds, value; nothing for a comment; or why it is neither.
-//! Invariant: a timestamp is told exactly or refused, and a value has the bits that its digits name.
+//! Invariant: a timestamp is told exactly or refused, and a value has the bits that its digits name:
+//! digits never name infinity.
 
 use treering::Labels;
 
@@ -14,6 +15,19 @@ pub(crate) enum Format {
     OpenMetrics,
 }
 
+/// What a line is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Read {
+    /// Nothing but spaces.
+    Blank,
+    /// A comment, or what is told of a family of series.
+    Comment,
+    /// The mark at the end of an OpenMetrics text.
+    End,
+    /// A sample.
+    Sample(Line),
+}
+
 /// A sample and the series it belongs to.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Line {
@@ -23,19 +37,19 @@ pub(crate) struct Line {
     pub(crate) value: f64,
 }
 
-/// Reads a line; `None` for one that is empty or a comment.
-pub(crate) fn parse(line: &str, format: Format) -> Result<Option<Line>, String> {
+/// Reads a line.
+pub(crate) fn parse(line: &str, format: Format) -> Result<Read, String> {
     let line = line.trim();
-    if line.is_empty() || line.starts_with('#') {
-        return Ok(None);
+    match line.strip_prefix('#') {
+        None if line.is_empty() => return Ok(Read::Blank),
+        None => {}
+        Some(" EOF") if format == Format::OpenMetrics => return Ok(Read::End),
+        Some(_) => return Ok(Read::Comment),
     }
     let (series, rest) = line.split_at(series_end(line)?);
     let labels = Labels::parse(series).map_err(|error| format!("the series: {error}"))?;
     let mut words = rest.split_ascii_whitespace();
-    let value = words.next().ok_or("there is no value")?;
-    let value = value
-        .parse()
-        .map_err(|_| format!("`{value}` is no value"))?;
+    let value = value(words.next().ok_or("there is no value")?)?;
     let timestamp = words.next().ok_or("there is no timestamp")?;
     let digits = match format {
         Format::Prometheus => 6,
@@ -49,11 +63,21 @@ pub(crate) fn parse(line: &str, format: Format) -> Result<Option<Line>, String> 
         Some("#") if format == Format::OpenMetrics => {}
         Some(word) => return Err(format!("`{word}` stands behind the timestamp")),
     }
-    Ok(Some(Line {
+    Ok(Read::Sample(Line {
         labels,
         timestamp,
         value,
     }))
+}
+
+/// The float that `word` names.
+fn value(word: &str) -> Result<f64, String> {
+    let value: f64 = word.parse().map_err(|_| format!("`{word}` is no value"))?;
+    // Infinity is a value of its own, and spelt out.
+    if value.is_infinite() && word.bytes().any(|byte| byte.is_ascii_digit()) {
+        return Err(format!("`{word}` is more than an f64 holds"));
+    }
+    Ok(value)
 }
 
 /// Where the series ends: behind its brace, or behind its name when it has none.
@@ -118,7 +142,14 @@ mod tests {
     use treering::labels;
 
     fn line(text: &str) -> Line {
-        parse(text, Format::Prometheus).unwrap().unwrap()
+        sample(text, Format::Prometheus)
+    }
+
+    fn sample(text: &str, format: Format) -> Line {
+        match parse(text, format) {
+            Ok(Read::Sample(line)) => line,
+            other => panic!("{text}: {other:?}"),
+        }
     }
 
     #[test]
@@ -136,9 +167,19 @@ mod tests {
 
     #[test]
     fn comments_are_passed_over_and_nonsense_is_refused() {
-        for text in ["", "  ", "# HELP cpu Time.", "# EOF"] {
-            assert_eq!(parse(text, Format::OpenMetrics), Ok(None), "{text}");
+        for (text, read) in [
+            ("", Read::Blank),
+            (" \t", Read::Blank),
+            ("# HELP cpu Time.", Read::Comment),
+            ("#", Read::Comment),
+            ("# EOF soon", Read::Comment),
+            ("# EOF", Read::End),
+            ("# EOF\r", Read::End),
+        ] {
+            assert_eq!(parse(text, Format::OpenMetrics), Ok(read), "{text}");
         }
+        // Prometheus' own format has no such mark.
+        assert_eq!(parse("# EOF", Format::Prometheus), Ok(Read::Comment));
         for text in [
             "cpu",
             "cpu 1",
@@ -151,15 +192,32 @@ mod tests {
             "cpu 1 9223372036855",
             "1 2 3",
             "cpu{a=\"b\\\"} 1 1",
+            "cpu 1e400 1",
+            "cpu -1e400 1",
+            "cpu 179769313486231580793728971405303415e274 1",
         ] {
             assert!(parse(text, Format::Prometheus).is_err(), "{text}");
         }
     }
 
     #[test]
+    fn infinity_is_spelt_out() {
+        for word in ["+Inf", "Inf", "inf", "Infinity", "+infinity"] {
+            assert_eq!(value(word), Ok(f64::INFINITY), "{word}");
+        }
+        assert_eq!(value("-Inf"), Ok(f64::NEG_INFINITY));
+        assert_eq!(value("1.7976931348623157e308"), Ok(f64::MAX));
+        assert_eq!(value("-17976931348623157e292"), Ok(f64::MIN));
+        for word in ["1e309", "1.8e308", "-1e400", "1e999999999999"] {
+            let why = value(word).unwrap_err();
+            assert_eq!(why, format!("`{word}` is more than an f64 holds"));
+        }
+    }
+
+    #[test]
     fn seconds_may_have_fractions_and_exemplars() {
         let text = "requests_total 7 1.5e9 # {trace=\"a\"} 0.5";
-        let read = parse(text, Format::OpenMetrics).unwrap().unwrap();
+        let read = sample(text, Format::OpenMetrics);
         assert_eq!(read.timestamp, 1_500_000_000_000_000_000);
         assert!(parse(text, Format::Prometheus).is_err());
     }

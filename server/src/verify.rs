@@ -9,7 +9,7 @@ use serde::Serialize;
 use treering::{Db, Error, Options, Reads};
 
 use crate::cli::Verify;
-use crate::outcome::{End, Ended, say, say_json};
+use crate::outcome::{End, Ended, count, say, say_json, sentence, told_as_json};
 
 /// What was found, for people and as JSON.
 #[derive(Debug, Default, Serialize)]
@@ -34,7 +34,7 @@ struct Problem {
 }
 
 pub(crate) fn run(args: &Verify) -> Ended {
-    let report = report(args)?;
+    let report = report(args).map_err(|failure| told_as_json(args.json, failure))?;
     let is_clean = report.problems.is_empty();
     if args.json {
         say_json(&report)?;
@@ -52,16 +52,19 @@ pub(crate) fn run(args: &Verify) -> Ended {
         ..
     } = report;
     say(format_args!(
-        "{blocks} blocks, {frames} frames of the log, {bytes} bytes read"
+        "{}, {} of the WAL, {} read",
+        count(blocks, "block"),
+        count(frames, "frame"),
+        count(bytes, "byte")
     ))?;
     if report.stopped {
         say("it cannot be opened for this damage: nothing else was checked")?;
     }
     match report.problems.len() {
         0 => say("nothing is wrong")?,
-        1 => say("1 problem; `treering repair` saves what is intact")?,
-        count => say(format_args!(
-            "{count} problems; `treering repair` saves what is intact"
+        problems => say(format_args!(
+            "{}; `treering repair SRC DST` saves what is intact",
+            count(problems as u64, "problem")
         ))?,
     }
     Ok(End::clean(is_clean))
@@ -79,9 +82,9 @@ fn report(args: &Verify) -> Result<Report, String> {
                 ..Report::default()
             });
         }
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(sentence(&error)),
     };
-    let found = db.verify().map_err(|error| error.to_string())?;
+    let found = db.verify().map_err(|error| sentence(&error))?;
     let problems = found.problems.into_iter().map(|problem| Problem {
         file: problem.file,
         offset: problem.offset,

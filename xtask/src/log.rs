@@ -8,6 +8,7 @@ use std::io::Write;
 use std::process::Command;
 
 use crate::Outcome;
+use crate::runs;
 use crate::shell::root;
 
 /// Where the rows are.
@@ -60,7 +61,8 @@ pub(crate) fn record(run: &Run<'_>) -> Outcome {
     let row =
         format!("{day},{commit},{recipe},{what},{seed},{executions},{unit},{seconds},{result}");
     println!("logged in {FILE}: {row}");
-    writeln!(file, "{row}").map_err(failed)
+    writeln!(file, "{row}").map_err(failed)?;
+    runs::renew()
 }
 
 /// Which test catches each planted bug, by its last run.

@@ -23,12 +23,15 @@ mod fuzz;
 mod hang;
 mod log;
 mod mutants;
+mod runs;
 mod sanitize;
 mod sbom;
 mod shell;
 mod soak;
 mod source;
 mod test;
+#[path = "../../engine/tests/shared/threads.rs"]
+mod threads;
 mod tidy;
 
 use std::process::ExitCode;
@@ -54,8 +57,10 @@ cargo xtask NAME, where NAME is one of
                                 cargo-fuzz on one target or on each in turn (1 minute each);
                                 --plain: more runs, without AddressSanitizer
   soak KIND [--minutes N] [--seed N]
-                                KIND is crash, kill, power, model, readers or endurance;
+                                KIND is crash, damage, faults, kill, power, full, model, readers or
+                                endurance;
                                 rounds of new seeds (10 minutes)
+  runs                          what long runs came to, into docs/testing.md
   mutants [NAME]...             planted bugs: each must be caught by the ordinary tests
   sanitize address|thread       tests under a sanitizer, built for it (half an hour each)
   sbom [FILE]                   what a release is made of, as CycloneDX
@@ -89,6 +94,7 @@ fn dispatch(name: &str, args: Args) -> Outcome {
         "bench" => bench::run(args),
         "fuzz" => fuzz::run(args),
         "soak" => soak::run(args),
+        "runs" => args.done().and_then(|()| runs::run()),
         "mutants" => mutants::run(args),
         "sanitize" => sanitize::run(args),
         "sbom" => sbom::run(args),

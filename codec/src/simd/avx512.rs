@@ -322,3 +322,34 @@ pub(super) fn add_ulps(source: &Source<'_>, undo: &mut Undo, places: &mut [f64])
         }
     });
 }
+
+/// As [`crate::sum::lanes`].
+#[target_feature(enable = "avx512f")]
+pub(super) fn sum_lanes(values: &[f64]) -> ([f64; 8], [f64; 8]) {
+    let (mut totals, mut errors) = (_mm512_setzero_pd(), _mm512_setzero_pd());
+    let mut add = |value: __m512d| {
+        let sum = _mm512_add_pd(totals, value);
+        let of_value = _mm512_sub_pd(sum, totals);
+        let lost = _mm512_sub_pd(totals, _mm512_sub_pd(sum, of_value));
+        let lost = _mm512_add_pd(lost, _mm512_sub_pd(value, of_value));
+        errors = _mm512_add_pd(errors, lost);
+        totals = sum;
+    };
+    let (groups, rest) = values.as_chunks::<8>();
+    for group in groups {
+        // SAFETY: eight values are there.
+        add(unsafe { _mm512_loadu_pd(group.as_ptr()) });
+    }
+    if !rest.is_empty() {
+        let there = (1u8 << rest.len()) - 1;
+        // SAFETY: only the values of the mask are read, which are those of `rest`.
+        add(unsafe { _mm512_maskz_loadu_pd(there, rest.as_ptr()) });
+    }
+    let mut out = ([0.0; 8], [0.0; 8]);
+    // SAFETY: both have room for eight.
+    unsafe {
+        _mm512_storeu_pd(out.0.as_mut_ptr(), totals);
+        _mm512_storeu_pd(out.1.as_mut_ptr(), errors);
+    }
+    out
+}

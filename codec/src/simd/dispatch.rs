@@ -15,7 +15,8 @@ use crate::portable::{self, Form, Packed, Source, Undo};
 use crate::replay;
 use crate::state::State;
 use crate::stats::Stats;
-use crate::summary::stats_of;
+use crate::sum;
+use crate::summary::{self, stats_of};
 
 /// Whether every CPU of the target has fused multiply-add.
 const FUSED: bool = cfg!(target_arch = "aarch64");
@@ -152,6 +153,24 @@ dispatched! {
     portable => stats_of(values);
     avx2 => stats_of(values);
     avx512 => stats_of(values);
+
+    /// As [`sum::lanes`].
+    fn sum_lanes(values: &[f64]) -> ([f64; 8], [f64; 8]);
+    portable => sum::lanes(values);
+    avx2 => sum::lanes(values);
+    avx512 => avx512::sum_lanes(values);
+
+    /// As [`summary::smallest`].
+    fn smallest(values: &[f64]) -> f64;
+    portable => summary::smallest_of(values);
+    avx2 => summary::smallest_of(values);
+    avx512 => summary::smallest_of(values);
+
+    /// As [`summary::largest`].
+    fn largest(values: &[f64]) -> f64;
+    portable => summary::largest_of(values);
+    avx2 => summary::largest_of(values);
+    avx512 => summary::largest_of(values);
 
     /// Whether each of `values` is greater than the one before it.
     fn rises(values: &[i64]) -> bool;

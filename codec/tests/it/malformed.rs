@@ -71,9 +71,13 @@ pub(crate) fn check_timestamps(bytes: &[u8]) {
 /// Any bytes as statistics.
 pub(crate) fn check_stats(bytes: &[u8], samples: u32) {
     let mut reader = Reader::new(bytes);
+    let mut passed = reader;
+    let skipped = Stats::skip(&mut passed);
     if let Ok(stats) = Stats::decode(&mut reader, samples) {
         assert_eq!(stats.count + stats.stale, samples);
+        assert_eq!((skipped, passed.offset()), (Ok(()), reader.offset()));
     }
+    assert!(passed.offset() <= bytes.len());
     assert!(reader.offset() <= bytes.len());
 }
 
@@ -187,10 +191,82 @@ fn a_chunk_one_byte_short_or_long_is_refused() {
     }
 }
 
+/// What each of the three decoders says to bytes that it should refuse.
+fn refusals(bytes: &[u8]) -> [Option<String>; 3] {
+    let told = |result: Result<(), treering_codec::Error>| result.err().map(|e| e.to_string());
+    let (mut times, mut floats) = (Vec::new(), Vec::new());
+    [
+        told(decode_values(bytes, 40, &mut floats)),
+        told(decode_timestamps(bytes, &mut times)),
+        told(decode_stream(bytes, &mut times, &mut floats).map(drop)),
+    ]
+}
+
 #[test]
-fn a_newer_kind_of_value_is_named() {
-    let error = decode_values(&[2 << 5], 1, &mut Vec::new()).unwrap_err();
-    assert!(error.to_string().contains("value kind 2"), "{error}");
-    let error = decode_values(&[1 << 5 | 30], 1, &mut Vec::new()).unwrap_err();
-    assert!(error.to_string().contains("value encoding 30"), "{error}");
+fn a_decoder_that_is_handed_the_other_shape_says_which_it_is() {
+    const NAMES: [&str; 3] = ["a value column", "a timestamp column", "a stream"];
+    let mut shapes = Vec::new();
+    for shape in 0..13 {
+        for encode in [encode_values, encode_values_cold] {
+            let mut bytes = Vec::new();
+            encode(&column(40, (shape, 5, 2, 40)), &mut bytes);
+            shapes.push((0, bytes));
+        }
+    }
+    let regular: Vec<i64> = (0..40).collect();
+    let squares: Vec<i64> = regular.iter().map(|at| at * at).collect();
+    let falling: Vec<i64> = squares.iter().rev().copied().collect();
+    let wide = [i64::MIN, i64::MAX].repeat(20);
+    for timestamps in [&regular, &squares, &falling, &wide, &vec![]] {
+        let mut bytes = Vec::new();
+        encode_timestamps(timestamps, &mut bytes);
+        shapes.push((1, bytes));
+    }
+    let mut stream = StreamEncoder::new();
+    shapes.push((2, stream.snapshot()));
+    regular.iter().for_each(|&at| stream.push(at, at as f64));
+    shapes.push((2, stream.snapshot()));
+    for (shape, bytes) in shapes {
+        for (decoder, refusal) in refusals(&bytes).into_iter().enumerate() {
+            let wanted = (decoder != shape).then(|| {
+                let [found, expected] = [NAMES[shape], NAMES[decoder]];
+                let byte = bytes[0];
+                format!(
+                    "{found}, which the byte {byte:#04x} at offset 0 begins, where {expected} \
+                     should be"
+                )
+            });
+            assert_eq!(refusal, wanted, "{bytes:?}");
+        }
+    }
+}
+
+#[test]
+fn what_only_a_newer_version_knows_is_named() {
+    const NEWER: &str = "at offset 0; a newer version may read it";
+    let [values, timestamps, stream] = refusals(&[2 << 5, 1]).map(Option::unwrap);
+    assert_eq!(values, format!("unknown value kind 2 {NEWER}"));
+    assert_eq!(timestamps, format!("unknown timestamp encoding 64 {NEWER}"));
+    assert_eq!(stream, values);
+    let [values, _, stream] = refusals(&[1 << 5 | 30, 1]).map(Option::unwrap);
+    assert_eq!(values, format!("unknown value encoding 30 {NEWER}"));
+    assert_eq!(stream, format!("unknown stream encoding 30 {NEWER}"));
+    // A count that no column of today has hides no newer encoding.
+    let [_, timestamps, _] = refusals(&[3, 0xff, 0xff, 0x7f]).map(Option::unwrap);
+    assert_eq!(timestamps, format!("unknown timestamp encoding 3 {NEWER}"));
+}
+
+#[test]
+fn a_newer_encoding_inside_of_a_column_is_named_with_its_byte() {
+    let (patched, dictionary, newer) = (1 << 5 | 7, 1 << 5 | 5, 1 << 5 | 30);
+    let inside = [
+        (vec![patched, 0, newer], 2),
+        (vec![dictionary, 1, 1, newer], 3),
+        (vec![patched, 0, dictionary, 1, 1, newer], 5),
+    ];
+    for (bytes, offset) in inside {
+        let error = decode_values(&bytes, 3, &mut Vec::new()).unwrap_err();
+        let told = format!("unknown value encoding 30 at offset {offset}; a newer");
+        assert!(error.to_string().starts_with(&told), "{error}");
+    }
 }

@@ -1,5 +1,6 @@
 //! The reader in `docs/format/read_chunk.py`, written from the page beside it alone, finds the same
-//! samples as ours, bit for bit: in every golden file and in columns of many shapes.
+//! samples as ours, bit for bit: in every golden file and in columns of many shapes. Words that make
+//! no sense to it are told in a line.
 //!
 //! Without `python3` the test says that it was skipped and passes; `cargo xtask test` says so too.
 
@@ -8,7 +9,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use treering_codec::{
     StreamEncoder, decode_stream, decode_timestamps, decode_values, encode_timestamps,
     encode_values, encode_values_cold,
@@ -80,16 +81,24 @@ impl Questions {
 }
 
 /// The lines that the reader answers; `None` without Python.
-#[allow(clippy::print_stdout, reason = "what was skipped is said")]
 fn python(asked: &[String]) -> Option<Vec<String>> {
+    let output = script(&["batch"], asked.join("\n") + "\n")?;
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    Some(text.lines().map(str::to_owned).collect())
+}
+
+/// What the reader says to `words` and `questions`; `None` without Python.
+#[allow(clippy::print_stdout, reason = "what was skipped is said")]
+fn script(words: &[&str], questions: String) -> Option<Output> {
     let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let script = manifest.join("../docs/format/read_chunk.py");
     let mut command = Command::new("python3");
     command
-        .arg(script)
-        .arg("batch")
+        .arg(manifest.join("../docs/format/read_chunk.py"))
+        .args(words)
         .stdin(Stdio::piped())
-        .stdout(Stdio::piped());
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = match command.spawn() {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             println!("SKIPPED: the second reader of the format, because there is no python3");
@@ -98,13 +107,10 @@ fn python(asked: &[String]) -> Option<Vec<String>> {
         started => started.unwrap(),
     };
     let mut input = child.stdin.take().unwrap();
-    let questions = asked.join("\n") + "\n";
     let writer = std::thread::spawn(move || input.write_all(questions.as_bytes()));
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap().unwrap();
-    assert!(output.status.success());
-    let text = String::from_utf8(output.stdout).unwrap();
-    Some(text.lines().map(str::to_owned).collect())
+    Some(output)
 }
 
 #[test]
@@ -156,4 +162,40 @@ fn any_columns_hold_the_same_for_a_second_reader() {
         questions.ask_stream(&stream.finish());
     }
     questions.check();
+}
+
+#[test]
+fn words_that_make_no_sense_get_one_line_and_their_own_exit_code() {
+    for words in [
+        &[][..],
+        &["valves", "3", "file"],
+        &["values", "file"],
+        &["values", "three", "file"],
+        &["values", "-3", "file"],
+        &["times"],
+        &["times", "one", "two"],
+        &["stream", "no such file"],
+    ] {
+        let Some(output) = script(words, String::new()) else {
+            return;
+        };
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {told}");
+        assert_eq!(told.lines().count(), 1, "{words:?}: {told}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_line_that_makes_no_sense_ends_no_batch() {
+    let questions = ["values 1 2100", "valves 1 2100", "values 1 xyz", "values"];
+    let asked: Vec<_> = questions.into_iter().map(str::to_owned).collect();
+    let Some(found) = python(&asked) else {
+        return;
+    };
+    assert_eq!(found.len(), asked.len());
+    assert_eq!(found[0], "0000000000000000");
+    for answer in &found[1..] {
+        assert!(answer.starts_with("error: "), "{answer}");
+    }
 }

@@ -14,6 +14,9 @@ fn encoded_len(stats: &Stats) -> usize {
         stats
     );
     assert!(reader.is_empty());
+    let mut passed = Reader::new(&bytes);
+    assert_eq!(Stats::skip(&mut passed), Ok(()));
+    assert!(passed.is_empty());
     assert!(bytes.len() <= 64, "{} bytes", bytes.len());
     bytes.len()
 }

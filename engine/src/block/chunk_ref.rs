@@ -43,12 +43,23 @@ pub(crate) enum Values {
         /// Length in bytes.
         bytes: u32,
     },
-    /// In several chunks, of which the statistics tell all that was asked: see [`Suffices`].
+    /// In several chunks, of which the statistics tell all that was asked: see [`Need::Sums`].
     Summed,
 }
 
 /// Said where a sum of chunks is asked for samples, which nobody does who asks for sums.
 pub(crate) const READ_AS_ONE: &str = "a sum of several chunks was read as one";
+
+/// What is wanted of a series in a block.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Need<'a> {
+    /// All chunks of the range.
+    Chunks,
+    /// Those, or sums of several where these will do.
+    Sums(&'a dyn Suffices),
+    /// The last chunk of the range.
+    Newest,
+}
 
 /// Says which samples need not be looked up one by one, nor their chunks.
 pub(crate) trait Suffices: Debug + Send + Sync {

@@ -9,7 +9,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use treering_codec::varint::Reader;
 
-use super::chunk_ref::{ChunkRef, Suffices};
+use super::chunk_ref::{ChunkRef, Need};
 use super::columns::Columns;
 use super::entries::{Entries, Series, Span, Window};
 use super::format::{Footer, GROUP_BYTES, length};
@@ -149,13 +149,13 @@ pub(super) struct Lookup<'a> {
     pub(super) directory: &'a Directory,
 }
 
-/// What is wanted of a series.
+/// Which range of a series is wanted, and what of it.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
     /// First and last timestamp.
     pub(super) range: (i64, i64),
-    /// Whether several chunks may come as one sum of them.
-    pub(super) suffices: Option<&'a dyn Suffices>,
+    /// What of that range.
+    pub(super) need: Need<'a>,
 }
 
 impl Lookup<'_> {
@@ -232,15 +232,20 @@ impl Lookup<'_> {
         let damage = |error| Error::codec(self.pages.path(), here, error);
         let mut reader = Reader::new(cursor.bytes.get(cursor.at..).unwrap_or_default());
         cursor.series.read_columns(&mut reader).map_err(damage)?;
-        let same = |held: &Window| held.columns == cursor.series.columns;
-        if let Some(range) = wanted.map(|wanted| wanted.range)
-            && !cursor
-                .window
-                .as_ref()
-                .is_some_and(|held| (held.first, held.last) == range && same(held))
-        {
-            let (first, last) = range;
-            cursor.window = Some(self.overlap(&cursor.series.columns, first, last)?);
+        let need = wanted.map_or(Need::Chunks, |wanted| wanted.need);
+        if let Some((first, last)) = wanted.map(|wanted| wanted.range) {
+            let is_newest = matches!(need, Need::Newest);
+            let same = |held: &&Window| {
+                (held.first, held.last, held.is_newest) == (first, last, is_newest)
+                    && held.columns == cursor.series.columns
+            };
+            if cursor.window.as_ref().filter(same).is_none() {
+                let columns = &cursor.series.columns;
+                cursor.window = Some(match is_newest {
+                    true => self.newest(columns, first, last)?,
+                    false => self.overlap(columns, first, last)?,
+                });
+            }
         }
         let entries = Entries {
             group: &cursor.bytes,
@@ -249,7 +254,7 @@ impl Lookup<'_> {
             has_sums: self.directory.has_sums,
             base: cursor.at,
             window: cursor.window.as_ref().filter(|_| wanted.is_some()),
-            suffices: wanted.and_then(|wanted| wanted.suffices),
+            need,
         };
         let chunks = cursor.series.columns.len();
         entries
@@ -282,7 +287,31 @@ impl Lookup<'_> {
             columns: columns.to_vec(),
             first,
             last,
+            is_newest: false,
             start,
+            spans,
+        })
+    }
+
+    /// The last of the chunks of these columns that overlaps `first..=last`.
+    fn newest(&self, columns: &[u32], first: i64, last: i64) -> Result<Window> {
+        let (mut start, mut end) = (0, columns.len());
+        while start < end {
+            let middle = start + (end - start) / 2;
+            match columns.get(middle) {
+                Some(&column) if self.span(column)?.min_time <= last => start = middle + 1,
+                _ => end = middle,
+            }
+        }
+        let newest = start.checked_sub(1).and_then(|index| columns.get(index));
+        let span = newest.map(|&column| self.span(column)).transpose()?;
+        let spans: Vec<Span> = span.into_iter().filter(|it| it.max_time >= first).collect();
+        Ok(Window {
+            columns: columns.to_vec(),
+            first,
+            last,
+            is_newest: true,
+            start: start.saturating_sub(1),
             spans,
         })
     }

@@ -6,10 +6,10 @@
 
 use std::ops::Range;
 
+use treering_codec::Stats;
 use treering_codec::varint::Reader;
-use treering_codec::{MAX_CHUNK_SAMPLES, Stats};
 
-use super::chunk_ref::{ChunkRef, Suffices, Values};
+use super::chunk_ref::{ChunkRef, Need, Values};
 use super::format::{
     KIND_BITS, KIND_CONSTANT, KIND_PLAIN, KIND_STEPPED, KIND_SUMMED, STRIDDEN_CHUNKS,
     STRIDE_CHUNKS, length,
@@ -35,6 +35,8 @@ pub(super) struct Window {
     pub(super) columns: Vec<u32>,
     pub(super) first: i64,
     pub(super) last: i64,
+    /// Whether it holds no more than the last of them.
+    pub(super) is_newest: bool,
     /// Index of the first of them.
     pub(super) start: usize,
     pub(super) spans: Vec<Span>,
@@ -119,8 +121,8 @@ pub(super) struct Entries<'a> {
     pub(super) base: usize,
     /// Which chunks are wanted, if any.
     pub(super) window: Option<&'a Window>,
-    /// Whether the sum of several will do.
-    pub(super) suffices: Option<&'a dyn Suffices>,
+    /// What is wanted of those.
+    pub(super) need: Need<'a>,
 }
 
 impl Entries<'_> {
@@ -181,13 +183,17 @@ impl Entries<'_> {
         reader: &mut Reader<'_>,
         stride: &Range<usize>,
     ) -> treering_codec::Result<Option<ChunkRef>> {
-        let spans = self.window.zip(self.suffices);
-        let spans = spans.and_then(|(window, _)| window.spans(stride));
-        // The count of a stride that is not wanted is not known; any does to find the end.
-        let all = (stride.len() * MAX_CHUNK_SAMPLES) as u32;
-        let count = spans.map_or(all, |spans| spans.iter().map(|span| span.count).sum());
+        let spans = self.window.and_then(|window| window.spans(stride));
+        let ends = spans.and_then(|spans| spans.first().zip(spans.last()));
+        let (Need::Sums(suffices), Some(spans), Some((first, last))) = (self.need, spans, ends)
+        else {
+            Stats::skip(reader)?;
+            return Ok(None);
+        };
+        let count = spans.iter().map(|span| span.count).sum();
         let stats = Stats::decode(reader, count)?;
-        let sum = |(first, last): (&Span, &Span)| ChunkRef {
+        let is_enough = suffices.suffices(&stats, first.min_time, last.max_time);
+        Ok(is_enough.then_some(ChunkRef {
             min_time: first.min_time,
             max_time: last.max_time,
             count,
@@ -196,17 +202,7 @@ impl Entries<'_> {
             summaries: 0,
             stats: Some(stats),
             step: 0,
-        };
-        let sum = spans
-            .and_then(|spans| spans.first().zip(spans.last()))
-            .map(sum);
-        let is_enough = |sum: &ChunkRef| {
-            let enough = self
-                .suffices
-                .map(|it| it.suffices(&stats, sum.min_time, sum.max_time));
-            enough.unwrap_or(false)
-        };
-        Ok(sum.filter(is_enough))
+        }))
     }
 
     fn read_some(
@@ -217,22 +213,21 @@ impl Entries<'_> {
         out: &mut Vec<ChunkRef>,
     ) -> treering_codec::Result<()> {
         for index in chunks {
-            let span = self.window.and_then(|window| window.span(index));
-            // The count of a chunk that is passed over is not known; any does to find its end.
-            let samples = span.map_or(MAX_CHUNK_SAMPLES as u32, |span| span.count);
-            let entry = self.read_entry(reader, samples, series)?;
-            if let Some(span) = span {
-                out.push(ChunkRef {
-                    min_time: span.min_time,
-                    max_time: span.max_time,
-                    count: span.count,
-                    column: span.column,
-                    values: entry.values,
-                    summaries: entry.summaries,
-                    stats: entry.stats,
-                    step: if entry.is_stepped { self.step } else { 0 },
-                });
-            }
+            let Some(span) = self.window.and_then(|window| window.span(index)) else {
+                self.pass_entry(reader, series)?;
+                continue;
+            };
+            let entry = self.read_entry(reader, span.count, series)?;
+            out.push(ChunkRef {
+                min_time: span.min_time,
+                max_time: span.max_time,
+                count: span.count,
+                column: span.column,
+                values: entry.values,
+                summaries: entry.summaries,
+                stats: entry.stats,
+                step: if entry.is_stepped { self.step } else { 0 },
+            });
         }
         Ok(())
     }
@@ -266,24 +261,59 @@ impl Entries<'_> {
                 let samples = reader.length(u32::MAX as usize, what)? as u32;
                 Some(Stats::decode(reader, samples)?)
             }
-            _ => return Err(malformed(reader, "an unknown kind of chunk entry")),
+            _ => return Err(malformed(reader, UNKNOWN_KIND)),
         };
-        let end = series
-            .values
-            .checked_add(number)
-            .filter(|end| *end <= length(self.values));
-        let (end, bytes) = end
-            .zip(u32::try_from(number).ok())
-            .ok_or_else(|| malformed(reader, "a chunk leaves the values section"))?;
         let offset = self.values.start + series.values;
-        series.values = end;
-        let bytes = bytes - summaries;
+        let bytes = self.take_values(reader, number, series)? - summaries;
         Ok(Entry {
             values: Values::Encoded { offset, bytes },
             summaries,
             stats,
             is_stepped: kind == KIND_STEPPED,
         })
+    }
+
+    /// Passes over the entry of a chunk that is not wanted.
+    fn pass_entry(
+        &self,
+        reader: &mut Reader<'_>,
+        series: &mut Series,
+    ) -> treering_codec::Result<()> {
+        let tag = reader.varint()?;
+        let (kind, number) = (tag & ((1 << KIND_BITS) - 1), tag >> KIND_BITS);
+        match kind {
+            KIND_CONSTANT => {
+                if number == 0 {
+                    series.constants.push(self.base + reader.offset());
+                    Stats::skip(reader)?;
+                }
+                return Ok(());
+            }
+            KIND_SUMMED => Stats::skip(reader)?,
+            KIND_PLAIN => {}
+            KIND_STEPPED if self.step > 0 => {
+                reader.skip_varints(2)?;
+                Stats::skip(reader)?;
+            }
+            _ => return Err(malformed(reader, UNKNOWN_KIND)),
+        }
+        self.take_values(reader, number, series).map(|_| ())
+    }
+
+    /// Moves on in the values section by those of one chunk; how many bytes they are.
+    fn take_values(
+        &self,
+        reader: &Reader<'_>,
+        number: u64,
+        series: &mut Series,
+    ) -> treering_codec::Result<u32> {
+        let end = series.values.checked_add(number);
+        let end = end.filter(|end| *end <= length(self.values));
+        let (end, bytes) = end
+            .zip(u32::try_from(number).ok())
+            .ok_or_else(|| malformed(reader, "a chunk leaves the values section"))?;
+        series.values = end;
+        Ok(bytes)
     }
 
     fn read_constant(
@@ -310,6 +340,8 @@ impl Entries<'_> {
         Ok(stats)
     }
 }
+
+const UNKNOWN_KIND: &str = "an unknown kind of chunk entry";
 
 fn malformed(reader: &Reader<'_>, what: &'static str) -> treering_codec::Error {
     treering_codec::Error::Malformed {

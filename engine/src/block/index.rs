@@ -109,8 +109,19 @@ impl BlockIndex<'_> {
         names.map_err(|error| self.block.index_error(error))
     }
 
+    /// Whether it is known to have the same values of the label `name` as `listed`, of which they
+    /// were read: damage found here is that of this one.
+    pub(crate) fn has_values_of(&self, listed: &BlockIndex<'_>, name: &str) -> Result<bool> {
+        let same = self.index.reader.has_values_of(&listed.index.reader, name);
+        same.map_err(|error| self.block.index_error(error))
+    }
+
     /// Values of the label `name` in all series, or in those in `postings`, sorted.
-    fn label_values(&self, name: &str, postings: Option<&Postings>) -> Result<Vec<String>> {
+    pub(crate) fn label_values(
+        &self,
+        name: &str,
+        postings: Option<&Postings>,
+    ) -> Result<Vec<String>> {
         let values = self.index.reader.label_values(name, postings);
         values.map_err(|error| self.block.index_error(error))
     }
@@ -168,15 +179,6 @@ impl Block {
     /// Names of the labels of all series, or of those in `postings`, sorted.
     pub(crate) fn label_names(&self, postings: Option<&Postings>) -> Result<Vec<String>> {
         self.index()?.label_names(postings)
-    }
-
-    /// Values of the label `name` in all series, or in those in `postings`, sorted.
-    pub(crate) fn label_values(
-        &self,
-        name: &str,
-        postings: Option<&Postings>,
-    ) -> Result<Vec<String>> {
-        self.index()?.label_values(name, postings)
     }
 
     fn open_index(&self) -> Result<OpenIndex> {

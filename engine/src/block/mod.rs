@@ -25,7 +25,7 @@ mod verify;
 mod write;
 
 pub(crate) use cache::BlockCache;
-pub(crate) use chunk_ref::{ChunkRef, READ_AS_ONE, Suffices, Values};
+pub(crate) use chunk_ref::{ChunkRef, Need, READ_AS_ONE, Suffices, Values};
 pub(crate) use cursor::Cursor;
 pub(crate) use format::{BlockInfo, BlockMeta};
 pub(crate) use index::{BlockIndex, BlockLabels};

@@ -6,14 +6,15 @@
 //! offset, never a panic or other data.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use treering_codec::{Stats, decode_values};
+use treering_codec::{Stats, decode_values_range};
 
 use super::cache::{BlockCache, BlockThings};
-use super::chunk_ref::{ChunkRef, READ_AS_ONE, Suffices, Values};
+use super::chunk_ref::{ChunkRef, Need, READ_AS_ONE, Values};
 use super::columns::Columns;
 use super::cursor::{Cursor, Directory, Lookup, Wanted};
 use super::format::{BlockInfo, FOOTER_BYTES, Footer, HEADER_BYTES};
@@ -201,17 +202,16 @@ impl Block {
         last: i64,
         out: &mut Vec<ChunkRef>,
     ) -> Result<()> {
-        self.chunks_or_sums(cursor, ordinal, (first, last), None, out)
+        self.chunks_needed(cursor, ordinal, (first, last), Need::Chunks, out)
     }
 
-    /// As [`Block::chunks_with`]; where all samples of several chunks lie in the range and
-    /// `suffices` says so, their sum in place of them.
-    pub(crate) fn chunks_or_sums(
+    /// As [`Block::chunks_with`], as far as they are needed.
+    pub(crate) fn chunks_needed(
         &self,
         cursor: &mut Cursor,
         ordinal: u32,
         range: (i64, i64),
-        suffices: Option<&dyn Suffices>,
+        need: Need<'_>,
         out: &mut Vec<ChunkRef>,
     ) -> Result<()> {
         let lookup = Lookup {
@@ -219,7 +219,7 @@ impl Block {
             columns: &self.columns,
             directory: &self.directory,
         };
-        lookup.chunks(cursor, ordinal, Wanted { range, suffices }, out)
+        lookup.chunks(cursor, ordinal, Wanted { range, need }, out)
     }
 
     /// Appends all chunks of one series, which follow each other in time.
@@ -266,14 +266,24 @@ impl Block {
 
     /// Appends the values of a chunk of this block, as many as it counts.
     pub(crate) fn decode_values(&self, chunk: &ChunkRef, values: &mut Vec<f64>) -> Result<()> {
+        self.decode_values_range(chunk, 0..chunk.count as usize, values)
+    }
+
+    /// Appends the values at these places of a chunk of this block, which must lie inside of it.
+    pub(crate) fn decode_values_range(
+        &self,
+        chunk: &ChunkRef,
+        places: Range<usize>,
+        values: &mut Vec<f64>,
+    ) -> Result<()> {
         match chunk.values {
             Values::Constant(value) => {
-                values.resize(values.len() + chunk.count as usize, value);
+                values.resize(values.len() + places.len(), value);
                 Ok(())
             }
             Values::Encoded { offset, bytes } => {
                 let encoded = self.pages.read(offset, bytes as usize)?;
-                decode_values(&encoded, chunk.count as usize, values)
+                decode_values_range(&encoded, chunk.count as usize, places, values)
                     .map_err(|error| Error::codec(self.path(), offset, error))
             }
             Values::Summed => Err(self.wrong(READ_AS_ONE)),

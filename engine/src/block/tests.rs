@@ -15,7 +15,7 @@ use treering_index::{Labels, Selector};
 
 use super::format::MAX_STEP_SECONDS;
 use super::outputs::publish;
-use super::{Block, BlockInfo, BlockMeta, BlockWriter, ChunkRef, Cursor, Suffices, Values};
+use super::{Block, BlockInfo, BlockMeta, BlockWriter, ChunkRef, Cursor, Need, Suffices, Values};
 use crate::error::{Error, Result};
 use crate::limits::CHUNK_SAMPLES;
 use crate::options::Reads;
@@ -362,9 +362,14 @@ fn days_come_as_sums_where_those_will_do() {
     let mut ask = |ordinal: usize, range: (i64, i64), most: i64| {
         let mut found = Vec::new();
         let short = Short(most);
-        let asked: Option<&dyn Suffices> = Some(&short);
         block
-            .chunks_or_sums(&mut cursor, ordinal as u32, range, asked, &mut found)
+            .chunks_needed(
+                &mut cursor,
+                ordinal as u32,
+                range,
+                Need::Sums(&short),
+                &mut found,
+            )
             .unwrap();
         found
     };
@@ -397,6 +402,56 @@ fn days_come_as_sums_where_those_will_do() {
         assert!(ask(ordinal, (i64::MIN, i64::MAX), 3600 * SECOND).len() >= 36);
     }
     assert_eq!(ask(3, (i64::MIN, i64::MAX), DAY).len(), 1);
+}
+
+/// The newest chunk is the last one of all, whatever strides and constants lie before it, also
+/// where the cursor has just read all of them.
+#[test]
+fn the_newest_chunk_is_the_last_one_in_the_range() {
+    let times = grid(START, 10 * SECOND, 3 * 8640);
+    let series: Vec<_> = (0..5)
+        .map(|host| {
+            plain(host, times.clone(), |index| {
+                match (host % 2, index / 3000 % 2) {
+                    (0, 0) => 7.5,
+                    _ => (index * 31 % 97) as f64 / 10.0,
+                }
+            })
+        })
+        .collect();
+    let vfs = store();
+    write(&vfs, path(), META, &series).unwrap();
+    let block = Block::open(&vfs, path(), Reads::Pread).unwrap();
+    let mut cursor = Cursor::default();
+    for last in [
+        i64::MAX,
+        START + 86_400 * SECOND,
+        START + 40_000 * SECOND,
+        START,
+    ] {
+        for ordinal in 0..series.len() as u32 {
+            let mut ask = |need| {
+                let mut found = Vec::new();
+                let range = (i64::MIN, last);
+                block
+                    .chunks_needed(&mut cursor, ordinal, range, need, &mut found)
+                    .unwrap();
+                found
+            };
+            let (all, newest) = (ask(Need::Chunks), ask(Need::Newest));
+            assert_eq!(newest.len(), 1);
+            let key = |chunk: &ChunkRef| {
+                let stats = chunk.stats.map(|stats| (stats.min, stats.last, stats.sum));
+                (
+                    chunk.max_time,
+                    chunk.count,
+                    format!("{:?}", chunk.values),
+                    stats,
+                )
+            };
+            assert_eq!(newest.first().map(key), all.last().map(key));
+        }
+    }
 }
 
 /// Sums of so many nanoseconds or fewer will do.
@@ -463,7 +518,10 @@ fn matchers_find_ordinals_in_label_order() {
     assert_eq!(select(r#"{host=~"host_000[1-3]"}"#), [1, 2, 3]);
     assert_eq!(select(r#"mem"#), [0u32; 0]);
     assert_eq!(block.label_names(None).unwrap(), ["__name__", "dc", "host"]);
-    assert_eq!(block.label_values("dc", None).unwrap(), ["north"]);
+    assert_eq!(
+        block.index().unwrap().label_values("dc", None).unwrap(),
+        ["north"]
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use treering_codec::{Stats, crc32, is_stale};
 use treering_index::Labels;
 
-use super::chunk_ref::{ChunkRef, Suffices, Values};
+use super::chunk_ref::{ChunkRef, Need, Suffices, Values};
 use super::cursor::Cursor;
 use super::read::Block;
 use super::summaries::Fold;
@@ -47,7 +47,7 @@ impl Block {
             self.verify_series(&chunks, &mut totals)?;
             sums.clear();
             let all = (i64::MIN, i64::MAX);
-            self.chunks_or_sums(&mut summing, ordinal, all, Some(&Always), &mut sums)?;
+            self.chunks_needed(&mut summing, ordinal, all, Need::Sums(&Always), &mut sums)?;
             self.verify_sums(&chunks, &sums)?;
         }
         let info = self.info();

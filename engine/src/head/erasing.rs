@@ -129,21 +129,21 @@ impl Shard {
         erase(&self.erasures, series, id)
     }
 
-    /// Adds the ids of the series of the page at `index`, the first of which is `base`, whose samples
-    /// may lie in `first..=last`. What a delete under way takes whole is left out; it applies none:
-    /// a question about few series would do the work for all.
+    /// Adds those of `some`, which are series of the page at `index`, whose samples may lie in
+    /// `first..=last`. What a delete under way takes whole is left out; it applies none: a question
+    /// about few series would do the work for all.
     pub(super) fn active(
         &self,
         index: usize,
-        base: usize,
+        some: impl Iterator<Item = u32>,
         (first, last): (i64, i64),
         ids: &mut Vec<u32>,
     ) {
         let Some(Some(page)) = self.pages.get(index) else {
             return;
         };
-        for (slot, series) in page.iter().enumerate() {
-            let id = (base + slot) as u32;
+        for id in some {
+            let series = &page[id as usize % PAGE_SERIES];
             let erased = |from: i64, to: i64| {
                 self.erasures.iter().any(|erasure| {
                     erasure.number > series.seen()

@@ -264,11 +264,21 @@ impl Head {
             for index in 0..pages {
                 // Locked anew for each page: appends wait for one page at most.
                 let base = (index * SHARDS + number) * PAGE_SERIES;
-                shard.lock().active(index, base, (first, last), &mut ids);
+                let page = (base..base + PAGE_SERIES).map(|id| id as u32);
+                shard.lock().active(index, page, (first, last), &mut ids);
             }
         }
         ids.sort_unstable();
         ids
+    }
+
+    /// Appends those of `some` (ids, ascending) whose samples may lie in `first..=last`.
+    pub(crate) fn active_among(&self, some: &[u32], first: i64, last: i64, ids: &mut Vec<u32>) {
+        for page in some.chunk_by(|a, b| *a as usize / PAGE_SERIES == *b as usize / PAGE_SERIES) {
+            let number = page.first().map_or(0, |&id| id as usize / PAGE_SERIES);
+            let shard = self.shards[number % SHARDS].lock();
+            shard.active(number / SHARDS, page.iter().copied(), (first, last), ids);
+        }
     }
 }
 

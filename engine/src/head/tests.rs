@@ -146,6 +146,10 @@ impl Pair {
 
     fn check(&self, first: i64, last: i64) -> Result<(), TestCaseError> {
         let active = self.head.active(first, last);
+        let (mut sorted, mut among) = (IDS, Vec::new());
+        sorted.sort_unstable();
+        self.head.active_among(&sorted, first, last, &mut among);
+        prop_assert_eq!(&among, &active);
         for id in IDS {
             let expected: Vec<_> = match self.model.get(&id) {
                 Some(series) => series

@@ -151,21 +151,22 @@ impl Hiding {
         selector: &Selector,
         guard: &Guard,
     ) -> Result<Vec<u32>> {
-        let heads = view.heads().enumerate();
-        let active = heads.map(|(index, head)| (index, head.active(self.first, self.last)));
-        let active: Vec<_> = active.filter(|(_, ids)| !ids.is_empty()).collect();
-        if active.is_empty() {
+        if view.heads_in(self.first, self.last).next().is_none() {
             return Ok(Vec::new());
         }
         let matchers = selector.matchers();
-        let selected = (!matchers.is_empty()).then(|| registry.read().index().select(matchers));
+        let select = || registry.read().index().select(matchers).to_vec();
+        let selected = (!matchers.is_empty()).then(select);
         let mut shown = Vec::new();
-        for (index, mut ids) in active {
-            ids.retain(|&id| {
-                selected
-                    .as_ref()
-                    .is_none_or(|selected| selected.contains(id))
-            });
+        for (index, head) in view.heads_in(self.first, self.last) {
+            let mut ids = match &selected {
+                None => head.active(self.first, self.last),
+                Some(selected) => {
+                    let mut ids = Vec::new();
+                    head.active_among(selected, self.first, self.last, &mut ids);
+                    ids
+                }
+            };
             if self.heads.get(index).is_none_or(Vec::is_empty) {
                 shown.append(&mut ids);
                 continue;

@@ -5,12 +5,13 @@
 //! samples lie just outside the range, none is left out. Series whose runs in the range are deleted
 //! whole do not count.
 
-use std::collections::BTreeSet;
+use std::collections::VecDeque;
 
 use treering_index::{Postings, Selector};
 
 use super::guard::Guard;
-use super::hiding::Hiding;
+use super::hiding::{CHECK_EVERY, Hiding};
+use crate::block::BlockIndex;
 use crate::error::Result;
 use crate::registry::Registry;
 use crate::sync::RwLock;
@@ -34,7 +35,7 @@ pub(crate) fn list(
     listing: Listing<'_>,
     guard: &Guard,
 ) -> Result<Vec<String>> {
-    let mut found = BTreeSet::new();
+    let (mut found, mut listed) = (Vec::new(), Listed::default());
     let hiding = Hiding::of(view, (first, last), guard)?;
     for (number, live) in view.blocks.iter().enumerate() {
         guard.check()?;
@@ -48,9 +49,19 @@ pub(crate) fn list(
         }
         let more = match listing {
             Listing::Names => block.label_names(within.as_ref())?,
-            Listing::Values(name) => block.label_values(name, within.as_ref())?,
+            Listing::Values(name) => {
+                let index = block.index()?;
+                if within.is_none() && listed.knows(&index, name)? {
+                    continue;
+                }
+                let values = index.label_values(name, within.as_ref())?;
+                if within.is_none() {
+                    listed.add(index);
+                }
+                values
+            }
         };
-        add(&mut found, more, guard)?;
+        merge(&mut found, more, guard)?;
     }
     guard.check()?;
     let active = hiding.shown_in_heads(view, registry, selector, guard)?;
@@ -63,18 +74,58 @@ pub(crate) fn list(
             Listing::Names => index.label_names(within.as_ref()),
             Listing::Values(name) => index.label_values(name, within.as_ref()),
         };
-        add(&mut found, more, guard)?;
+        merge(&mut found, more, guard)?;
     }
-    Ok(found.into_iter().collect())
+    Ok(found)
 }
 
-/// Adds those of `more` that are new, once the guard has counted them.
-fn add(found: &mut BTreeSet<String>, more: Vec<String>, guard: &Guard) -> Result<()> {
-    for text in more {
-        if !found.contains(&text) {
-            guard.bytes((text.len() + size_of::<String>()) as u64)?;
-            found.insert(text);
+/// Indexes of the blocks of which all values were listed, the last ones: blocks that follow each
+/// other often have the same.
+#[derive(Debug, Default)]
+struct Listed<'a> {
+    indexes: VecDeque<BlockIndex<'a>>,
+}
+
+impl<'a> Listed<'a> {
+    /// Most indexes that another one is compared with.
+    const MOST: usize = 4;
+
+    fn add(&mut self, index: BlockIndex<'a>) {
+        self.indexes.truncate(Self::MOST - 1);
+        self.indexes.push_front(index);
+    }
+
+    /// Whether one of them has the same values of the label `name`.
+    fn knows(&self, index: &BlockIndex<'_>, name: &str) -> Result<bool> {
+        for listed in &self.indexes {
+            if index.has_values_of(listed, name)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Adds to `found` those of `more` that are new, once the guard has counted them; both are sorted
+/// and have each text once.
+fn merge(found: &mut Vec<String>, more: Vec<String>, guard: &Guard) -> Result<()> {
+    let mut held = std::mem::take(found).into_iter().peekable();
+    found.reserve(held.len().max(more.len()));
+    let mut bytes = 0;
+    for (number, text) in more.into_iter().enumerate() {
+        while let Some(before) = held.next_if(|before| *before < text) {
+            found.push(before);
+        }
+        if held.peek() != Some(&text) {
+            bytes += (text.len() + size_of::<String>()) as u64;
+            found.push(text);
+        }
+        if number % CHECK_EVERY == 0 {
+            guard.check()?;
+            guard.bytes(std::mem::take(&mut bytes))?;
         }
     }
+    guard.bytes(bytes)?;
+    found.extend(held);
     Ok(())
 }

@@ -9,7 +9,7 @@ use treering_index::{Labels, Selector};
 
 use super::guard::{Guard, Held};
 use super::hiding::{CHECK_EVERY, Hiding};
-use super::select::SeriesSet;
+use super::select::{Aim, SeriesSet};
 use crate::block::{Block, Cursor, step_bounds};
 use crate::error::Result;
 use crate::head::Deletes;
@@ -120,13 +120,18 @@ fn plan(
             plan.add(labels.labels(ordinal)?, source)?;
         }
     }
-    let (active, deletes) = active(&view, first, last);
-    plan.add_active(&active, registry, selector, &guard)?;
+    let (active, deletes) = active(&view, registry, selector, (first, last));
+    plan.add_active(&active, registry, &guard)?;
     let Plan {
         mut places, held, ..
     } = plan;
-    places.sort_by(|a, b| a.labels.cmp(&b.labels).then(a.source.cmp(&b.source)));
-    let series = places.chunk_by(|a, b| a.labels == b.labels).count();
+    // One block has its series in the order of labels, each once.
+    let series = if is_one_block(&places) {
+        places.len()
+    } else {
+        places.sort_by(|a, b| a.labels.cmp(&b.labels).then(a.source.cmp(&b.source)));
+        places.chunk_by(|a, b| a.labels == b.labels).count()
+    };
     guard.series(series as u64)?;
     let cursors = view.blocks.iter().map(|_| Cursor::default()).collect();
     Ok(SeriesSet {
@@ -139,36 +144,50 @@ fn plan(
         cursors,
         hiding: Arc::new(hiding),
         deletes,
-        suffices: None,
+        aim: Aim::Samples,
     })
 }
+
+/// Whether all places are in the same block. Those of blocks come block by block, before those in
+/// heads.
+fn is_one_block(places: &[Place]) -> bool {
+    let block = |place: &Place| match place.source {
+        Source::Block(number, _) => Some(number),
+        Source::Heads(_) => None,
+    };
+    let ends = places.first().zip(places.last());
+    ends.is_some_and(|(first, last)| block(last).is_some() && block(first) == block(last))
+}
+
 /// Estimate of what one place of the plan takes, labels included.
 pub(super) const PLACE_BYTES: u64 = 256;
 
-/// The ids of the series with samples in the heads that may lie in `first..=last`, ascending, and
-/// the deletes that came before.
-fn active(view: &View, first: i64, last: i64) -> (Vec<u32>, Deletes) {
+/// The ids of the series that `selector` selects with samples in the heads that may lie in
+/// `first..=last`, ascending, and the deletes that came before.
+fn active(
+    view: &View,
+    registry: &RwLock<Registry>,
+    selector: &Selector,
+    (first, last): (i64, i64),
+) -> (Vec<u32>, Deletes) {
+    if view.heads_in(first, last).next().is_none() {
+        return (Vec::new(), view.live.deletes());
+    }
+    // Few series are looked up one by one; a head may hold a million others.
+    let selected = registry.read().index().select(selector.matchers()).to_vec();
     loop {
         let before = view.live.deletes();
-        let active = active_now(view, first, last);
+        let mut active = Vec::new();
+        for (_, head) in view.heads_in(first, last) {
+            head.active_among(&selected, first, last, &mut active);
+        }
+        active.sort_unstable();
+        active.dedup();
         // A delete in between took series out of some shards and not yet of others.
         if view.live.deletes().len() == before.len() {
             return (active, before);
         }
     }
-}
-
-fn active_now(view: &View, first: i64, last: i64) -> Vec<u32> {
-    let mut active: Vec<u32> = Vec::new();
-    for head in view.heads() {
-        let range = head.time_range();
-        if range.is_some_and(|(min, max)| min <= last && max >= first) {
-            active.extend(head.active(first, last));
-        }
-    }
-    active.sort_unstable();
-    active.dedup();
-    active
 }
 
 /// The places found so far, and the memory that they take.
@@ -200,20 +219,18 @@ impl Plan<'_> {
         Ok(())
     }
 
-    /// Adds those series of `active` (ids, ascending) that `selector` selects.
+    /// Adds the series with these ids.
     fn add_active(
         &mut self,
         active: &[u32],
         registry: &RwLock<Registry>,
-        selector: &Selector,
         guard: &Guard,
     ) -> Result<()> {
         if active.is_empty() {
             return Ok(());
         }
-        let selected = registry.read().index().select(selector.matchers());
-        self.expect(selected.len().min(active.len()))?;
-        let mut wanted = active.iter().copied().filter(|&id| selected.contains(id));
+        self.expect(active.len())?;
+        let mut wanted = active.iter().copied();
         loop {
             guard.check()?;
             // Locked anew for so many series: an append that brings a new one waits no longer.
@@ -297,8 +314,7 @@ mod tests {
             held: guard.hold(),
             wanted: None,
         };
-        plan.add_active(&ids, &registry, &Selector::metric("cpu"), &guard)
-            .unwrap();
+        plan.add_active(&ids, &registry, &guard).unwrap();
         assert_eq!(plan.places.len(), series);
         assert_eq!(clock.taken.load(Ordering::Relaxed), 0);
         assert!(clock.free.load(Ordering::Relaxed) > series / CHECK_EVERY);

@@ -15,7 +15,7 @@ use super::holes::Holes;
 use super::plan::{PLACE_BYTES, Place, Reach, Source};
 use super::run::{Run, SeriesRuns};
 use super::series::Series;
-use crate::block::{Cursor, Suffices};
+use crate::block::{Cursor, Need, Suffices};
 use crate::error::Result;
 use crate::head::Deletes;
 use crate::view::View;
@@ -35,8 +35,18 @@ pub struct SeriesSet {
     pub(super) hiding: Arc<Hiding>,
     /// Those that the live head had seen when it was planned.
     pub(super) deletes: Deletes,
-    /// Whether the sum of several chunks will do; samples are wanted without.
-    pub(super) suffices: Option<Arc<dyn Suffices>>,
+    pub(super) aim: Aim,
+}
+
+/// What the runs of a query are for.
+#[derive(Debug, Clone)]
+pub(super) enum Aim {
+    /// All samples.
+    Samples,
+    /// The sum of several chunks will do where this says so.
+    Sums(Arc<dyn Suffices>),
+    /// The last sample of each series.
+    Newest,
 }
 
 /// How many threads beside the one that asks the work of so many samples is worth.
@@ -63,14 +73,21 @@ impl SeriesSet {
             cursors: Vec::new(),
             hiding: Arc::default(),
             deletes: Deletes::default(),
-            suffices: None,
+            aim: Aim::Samples,
         }
     }
 
     /// The same series; where `suffices` says so, runs may be sums of several chunks, which have
     /// statistics and no samples. They overlap no other run, and nothing is deleted from them.
     pub(crate) fn summed(mut self, suffices: Arc<dyn Suffices>) -> Self {
-        self.suffices = Some(suffices);
+        self.aim = Aim::Sums(suffices);
+        self
+    }
+
+    /// The same series; of each block no more than the run with its last sample, unless deletes
+    /// took some of it.
+    pub(crate) fn newest(mut self) -> Self {
+        self.aim = Aim::Newest;
         self
     }
 
@@ -128,7 +145,7 @@ impl SeriesSet {
             cursors,
             hiding,
             deletes,
-            suffices,
+            aim,
         } = self;
         let size = rest.len().div_ceil(parts.max(1)).max(1);
         let mut sets = Vec::new();
@@ -150,7 +167,7 @@ impl SeriesSet {
                 cursors: cursors.iter().map(|_| Cursor::default()).collect(),
                 hiding: Arc::clone(&hiding),
                 deletes: deletes.clone(),
-                suffices: suffices.clone(),
+                aim: aim.clone(),
             });
             rest = after;
         }
@@ -162,12 +179,11 @@ impl SeriesSet {
         loop {
             let place = self.places.pop_front()?;
             let mut sources = vec![place.source];
-            while let Some(same) = self.places.pop_front() {
-                if same.labels != place.labels {
-                    self.places.push_front(same);
-                    break;
-                }
-                sources.push(same.source);
+            while let Some(next) = self.places.front()
+                && next.labels == place.labels
+            {
+                sources.push(next.source);
+                self.places.pop_front();
             }
             let found = self.runs_of(&place.labels, &sources);
             let checked = found.and_then(|runs| self.held.guard().check().map(|()| runs));
@@ -210,8 +226,12 @@ impl SeriesSet {
                             _ => true,
                         })
                 };
-                let suffices = self.suffices.clone().filter(|_| is_alone());
-                self.add_block_runs(number as usize, ordinal, suffices.as_deref(), &mut runs)?;
+                let aim = match &self.aim {
+                    Aim::Sums(_) if !is_alone() => Aim::Samples,
+                    Aim::Newest if !holes.is_empty() => Aim::Samples,
+                    aim => aim.clone(),
+                };
+                self.add_block_runs(number as usize, ordinal, &aim, &mut runs)?;
             }
         }
         runs.append(&mut frozen);
@@ -241,16 +261,20 @@ impl SeriesSet {
         &mut self,
         number: usize,
         ordinal: u32,
-        suffices: Option<&dyn Suffices>,
+        aim: &Aim,
         runs: &mut Vec<Run>,
     ) -> Result<()> {
         let block = &self.view.blocks[number].block;
         let holes = self.hiding.in_block(number, ordinal);
-        let suffices = suffices.filter(|_| holes.is_empty());
+        let need = match aim {
+            Aim::Sums(suffices) if holes.is_empty() => Need::Sums(suffices.as_ref()),
+            Aim::Newest if holes.is_empty() => Need::Newest,
+            _ => Need::Chunks,
+        };
         let range = (self.first, self.reach.last(block, self.last));
         let (start, mut chunks) = (runs.len(), Vec::new());
         let cursor = &mut self.cursors[number];
-        block.chunks_or_sums(cursor, ordinal, range, suffices, &mut chunks)?;
+        block.chunks_needed(cursor, ordinal, range, need, &mut chunks)?;
         runs.extend(chunks.into_iter().map(|chunk| Run::of_chunk(block, chunk)));
         self.hiding.hide(runs, start, &holes);
         Ok(())

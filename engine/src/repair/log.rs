@@ -22,10 +22,10 @@ use crate::namespace::options::NamespaceOptions;
 use crate::vfs::Vfs;
 use crate::wal::change::{Change, NamespaceChange};
 use crate::wal::format::{
-    ALIGN, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind, HEADER_BYTES, HeaderError,
-    VERSION,
+    FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind, HEADER_BYTES, HeaderError, VERSION,
 };
 use crate::wal::payload::BatchPayload;
+use crate::wal::stretches::{Stretch, Stretches};
 use crate::wal::{self, MAX_FILE_BYTES};
 
 /// The WAL files, once they were looked through.
@@ -136,9 +136,9 @@ impl Log {
             Err(HeaderError::Damaged) => None,
         };
         let (mut synced, mut bad, mut frames) = (0, Vec::new(), 0u64);
-        for part in Parts::of(self.database, number, bytes) {
+        for part in parts(self.database, number, bytes) {
             match part {
-                Part::Frame(_, frame, _) => {
+                Stretch::Frame(_, frame, _) => {
                     synced = synced.max(frame.synced);
                     frames += 1;
                     match self.held.last_mut() {
@@ -148,7 +148,7 @@ impl Log {
                         _ => self.held.push(frame.sequence..=frame.sequence),
                     }
                 }
-                Part::Bad(from, to) => bad.push(Bad {
+                Stretch::Bad(from, to) => bad.push(Bad {
                     path: path.clone(),
                     from,
                     to,
@@ -191,8 +191,8 @@ impl Log {
             let Ok(bytes) = self.vfs.read(&file.path, MAX_FILE_BYTES) else {
                 continue;
             };
-            for part in Parts::of(self.database, file.number, &bytes) {
-                if let Part::Frame(at, frame, payload) = part {
+            for part in parts(self.database, file.number, &bytes) {
+                if let Stretch::Frame(at, frame, payload) = part {
                     let at = (&*file.path, at as u64);
                     making.frame(at, file.scope, &frame, payload, report)?;
                 }
@@ -202,53 +202,9 @@ impl Log {
     }
 }
 
-/// A part of a WAL file.
-enum Part<'a> {
-    /// Offset, header and payload.
-    Frame(usize, FrameHeader, &'a [u8]),
-    /// Offsets of bytes that are no frame: from, to.
-    Bad(usize, usize),
-}
-
-/// Walks the frames of a file, and goes on behind what is none.
-struct Parts<'a> {
-    seed: u32,
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Parts<'a> {
-    fn of(database: u64, number: u64, bytes: &'a [u8]) -> Self {
-        Self {
-            seed: FileHeader::seed(database, number),
-            bytes,
-            at: HEADER_BYTES,
-        }
-    }
-
-    fn frame(&self, at: usize) -> Option<(FrameHeader, &'a [u8])> {
-        FrameHeader::open(self.seed, self.bytes.get(at..)?)
-    }
-}
-
-impl<'a> Iterator for Parts<'a> {
-    type Item = Part<'a>;
-
-    fn next(&mut self) -> Option<Part<'a>> {
-        let at = self.at;
-        if at >= self.bytes.len() {
-            return None;
-        }
-        if let Some((header, payload)) = self.frame(at) {
-            self.at += header.stride() as usize;
-            return Some(Part::Frame(at, header, payload));
-        }
-        let mut later = (at + ALIGN..self.bytes.len()).step_by(ALIGN);
-        self.at = later
-            .find(|&at| self.frame(at).is_some())
-            .unwrap_or(self.bytes.len());
-        Some(Part::Bad(at, self.at))
-    }
+/// What is behind the header of a file.
+fn parts(database: u64, number: u64, bytes: &[u8]) -> Stretches<'_> {
+    Stretches::of(FileHeader::seed(database, number), bytes, HEADER_BYTES)
 }
 
 /// The new database while changes are made in it.

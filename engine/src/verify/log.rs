@@ -11,10 +11,9 @@ use crate::error::Error;
 use crate::shared::Core;
 use crate::verify::{Moment, VerifyReport, on_disk};
 use crate::wal::change::Change;
-use crate::wal::format::{
-    ALIGN, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind, HEADER_BYTES, HeaderError,
-};
+use crate::wal::format::{FRAME_HEADER_BYTES, FileHeader, FrameKind, HEADER_BYTES, HeaderError};
 use crate::wal::payload::BatchPayload;
+use crate::wal::stretches::{Stretch, Stretches};
 use crate::wal::{self, MAX_FILE_BYTES};
 
 /// Where the log is: what the next file and the next frame must say.
@@ -107,19 +106,15 @@ fn verify_file(
         }
         due.sequence = Some(header.first_sequence);
     }
-    let seed = FileHeader::seed(database, number);
-    let mut at = HEADER_BYTES;
-    while at < bytes.len() {
-        let rest = bytes.get(at..).unwrap_or_default();
-        let Some((frame, payload)) = FrameHeader::open(seed, rest) else {
-            found.push(wrong(at, "the frame does not match its checksum"));
+    for part in Stretches::of(FileHeader::seed(database, number), bytes, HEADER_BYTES) {
+        let (at, frame, payload) = match part {
+            Stretch::Frame(at, frame, payload) => (at, frame, payload),
             // What lies between here and the next frame is one damage.
-            let next = (at + ALIGN..bytes.len()).step_by(ALIGN).find(|&at| {
-                let rest = bytes.get(at..).unwrap_or_default();
-                FrameHeader::open(seed, rest).is_some()
-            });
-            (at, due.sequence) = (next.unwrap_or(bytes.len()), None);
-            continue;
+            Stretch::Bad(at, _) => {
+                found.push(wrong(at, "the frame does not match its checksum"));
+                due.sequence = None;
+                continue;
+            }
         };
         if due
             .sequence
@@ -132,7 +127,6 @@ fn verify_file(
         }
         report.frames += 1;
         due.sequence = Some(frame.sequence + 1);
-        at += frame.stride() as usize;
     }
     // A file without frames takes no positions.
     let taken = if bytes.len() > HEADER_BYTES {

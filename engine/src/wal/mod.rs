@@ -11,6 +11,7 @@ pub(crate) mod format;
 mod keep;
 pub(crate) mod payload;
 mod reader;
+pub(crate) mod stretches;
 mod syncer;
 pub(crate) mod walk;
 mod writer;

@@ -1,9 +1,10 @@
 //! Walks the frames of a WAL folder in order, and tells a tail that was never synced from damage.
 //!
 //! Input: the files of the folder. Output: frames, then perhaps a [`Cut`]; [`WalReader::resume`] goes
-//! on from there when a writer may have appended more. Reads only: cutting is recovery's work. Every frame says how far the WAL was durable when it was written, so a bad
-//! frame below the highest such position in any later valid frame is damage and an error; above it
-//! the bytes were never promised to anyone, and the log ends before them.
+//! on from there when a writer may have appended more. Reads only: cutting is recovery's work. Every
+//! frame says how far the WAL was durable when it was written, so a bad frame below the highest such
+//! position in any later valid frame is damage and an error; above it the bytes were never promised
+//! to anyone, and the log ends before them.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -14,6 +15,7 @@ use super::format::{
     ALIGN, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind, HEADER_BYTES, HeaderError,
     VERSION,
 };
+use super::stretches::{Stretch, Stretches};
 use super::{file_path, parse_name};
 use crate::error::{Error, Result};
 use crate::limits::MAX_FRAME_BYTES;
@@ -427,16 +429,8 @@ enum Step {
 /// Whether a valid frame whose `synced` is above `position`, if there is one, starts anywhere from
 /// `offset` on.
 fn finds_frame(bytes: &[u8], offset: usize, seed: u32, position: Option<u64>) -> bool {
-    let mut at = offset.next_multiple_of(ALIGN);
-    while let Some(rest) = bytes
-        .get(at..)
-        .filter(|rest| rest.len() >= FRAME_HEADER_BYTES)
-    {
-        match FrameHeader::open(seed, rest) {
-            Some((header, _)) if position.is_none_or(|at| header.synced > at) => return true,
-            Some((header, _)) => at += header.stride() as usize,
-            None => at += ALIGN,
-        }
-    }
-    false
+    Stretches::of(seed, bytes, offset).any(|part| match part {
+        Stretch::Frame(_, header, _) => position.is_none_or(|at| header.synced > at),
+        Stretch::Bad(..) => false,
+    })
 }

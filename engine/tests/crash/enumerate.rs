@@ -12,6 +12,7 @@ use treering::vfs::{CrashVfs, MemVfs};
 
 use crate::check::{Expected, check, read};
 use crate::history::Random;
+use crate::number::number;
 use crate::stage::{Case, Stage};
 
 /// Cases that share the images and the time of the binary.
@@ -27,10 +28,6 @@ const NEST_AGAIN_EVERY: u64 = 50;
 const NESTED_IMAGES: u64 = 3;
 /// What files take beside their samples: headers, the manifest's first record.
 const SLACK_BYTES: u64 = 4096;
-
-pub(crate) fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|text| text.parse().ok())
-}
 
 pub(crate) fn seed() -> u64 {
     number("TREERING_SEED").unwrap_or(1)

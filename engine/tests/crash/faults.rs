@@ -8,8 +8,9 @@
 use treering::vfs::{CallKind, Fault, Repeat};
 use treering::{Error, Sync};
 
-use crate::enumerate::{caught, number, seed};
+use crate::enumerate::{caught, seed};
 use crate::history::Random;
+use crate::number::number;
 use crate::run::{Plot, Run};
 use crate::scripts::{LIFE, SCRIPT, SPACES, Step};
 use crate::stage::{Case, MODES, Stage};
@@ -167,14 +168,14 @@ fn enumerate(
     let runs = number("TREERING_FAULT_RUNS").unwrap_or(if soak { SOAK_RUNS } else { runs });
     let plans = calls * faults.len() as u64;
     let (mut done, mut fired, mut failures) = (0, 0, Vec::new());
-    let (mut random, watchdog) = (Random::new(seed()), Watchdog::new());
+    let (mut random, watchdog) = (Random::new(seed()), Watchdog::of("failing calls"));
     for plan in 0..plans {
         if random.below(plans) >= runs {
             continue;
         }
         let (call, fault) = (1 + plan / faults.len() as u64, plan as usize % faults.len());
         let name = || format!("{}, {:?} at call {call}", plot.case.title(), faults[fault]);
-        watchdog.begin(name);
+        watchdog.note(name());
         let mut run = Run::new(&plot);
         let outcome = caught(|| play(&mut run, call, faults[fault]));
         done += 1;

@@ -12,6 +12,8 @@ use std::sync::LazyLock;
 
 use treering::{Labels, is_stale, labels};
 
+use crate::mixed::mixed;
+
 /// One sample: number of the series, timestamp, bits of the value. Or a fact: a number from
 /// [`FACTS`] on, and what is so.
 pub(crate) type Row = (u32, i64, u64);
@@ -53,7 +55,7 @@ pub(crate) struct Print {
 impl Print {
     /// This answer with one more sample.
     pub(crate) fn add(&mut self, row: Row) {
-        self.sum = self.sum.wrapping_add(mixed(row));
+        self.sum = self.sum.wrapping_add(mark(row));
         if row.0 >= FACTS {
             return;
         }
@@ -74,7 +76,7 @@ impl Print {
     }
 
     fn take(&mut self, row: Row) {
-        self.sum = self.sum.wrapping_sub(mixed(row));
+        self.sum = self.sum.wrapping_sub(mark(row));
         if row.0 >= FACTS {
             return;
         }
@@ -83,15 +85,9 @@ impl Print {
     }
 }
 
-/// The finisher of SplitMix64 over each part.
-fn mixed((series, timestamp, bits): Row) -> u64 {
-    let step = |state: u64, part: u64| {
-        let mut mixed = (state ^ part).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    };
-    step(step(step(0, u64::from(series)), timestamp as u64), bits)
+/// What stands for a row in a sum.
+fn mark((series, timestamp, bits): Row) -> u64 {
+    mixed(mixed(mixed(u64::from(series)) ^ timestamp as u64) ^ bits)
 }
 
 /// See the head of this file.
@@ -261,7 +257,7 @@ impl Random {
 
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mixed((0, 0, self.0))
+        mark((0, 0, self.0))
     }
 
     /// A number below `end`.

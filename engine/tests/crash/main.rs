@@ -12,9 +12,13 @@ mod followed;
 mod full;
 mod history;
 mod lifecycle;
+#[path = "../shared/mixed.rs"]
+mod mixed;
+#[path = "../shared/number.rs"]
+mod number;
 mod run;
 mod scripts;
 mod stage;
-#[path = "../common/watchdog.rs"]
+#[path = "../shared/watchdog.rs"]
 mod watchdog;
 mod workloads;

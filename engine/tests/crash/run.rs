@@ -4,18 +4,20 @@
 //! is everything acknowledged; at most one change is in doubt, and until it is settled no other is
 //! made.
 
+mod changes;
+mod state;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use treering::time::ManualClock;
 use treering::vfs::{CallKind, CrashVfs, Fault, FaultVfs, Repeat, Vfs};
-use treering::{Batch, Db, Error, Metadata, NamespaceOptions, Selector};
+use treering::{Batch, Db, Error};
 
-use crate::check::{Answer, metadata_fact, read, space_fact, space_name};
-use crate::history::{Change, FACTS, Print, Random, SPACE_SERIES, labels_of};
+use crate::check::read;
+use crate::history::{Change, Print, Random, SPACE_SERIES, labels_of};
 use crate::scripts::Step;
 use crate::stage::Case;
 
@@ -228,133 +230,6 @@ impl<'a> Run<'a> {
         self.faults.set_capacity(Path::new("/"), full).unwrap();
     }
 
-    fn append(&mut self, series: u32, at: i64, count: usize) -> Result<(), String> {
-        let rows = (0..count as i64).map(|step| (series, at + step, self.random.value()));
-        let rows: Vec<_> = rows.collect();
-        self.append_rows(&rows)
-    }
-
-    fn append_rows(&mut self, rows: &[(u32, i64, f64)]) -> Result<(), String> {
-        self.settle()?;
-        let space = rows.first().map_or(0, |row| row.0 / SPACE_SERIES);
-        let Some(db) = self.certain(space) else {
-            return Ok(());
-        };
-        // The last of several at one place counts.
-        let mut places = BTreeMap::new();
-        let mut batch = Batch::new();
-        for &(series, at, value) in rows {
-            batch.push(labels_of(series), at, value);
-            places.insert((series, at), Some(value.to_bits()));
-        }
-        let rows: Vec<Change> = places.into_iter().collect();
-        let poisoned = db.stats().poisoned;
-        match db.append(&batch) {
-            Ok(()) => self.apply(rows),
-            Err(error) => {
-                if !poisoned && db.stats().poisoned {
-                    self.perhaps = rows;
-                }
-                self.note(error)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn delete(
-        &mut self,
-        space: u32,
-        numbers: &Range<u32>,
-        range: RangeInclusive<i64>,
-    ) -> Result<(), String> {
-        self.settle()?;
-        let Some(db) = self.certain(space) else {
-            return Ok(());
-        };
-        let gone = self.state.keys().filter(|(series, at)| {
-            let here = *series < FACTS && series / SPACE_SERIES == space;
-            here && numbers.contains(&(series % SPACE_SERIES)) && range.contains(at)
-        });
-        let gone: Vec<Change> = gone.map(|&key| (key, None)).collect();
-        let names: Vec<String> = numbers.clone().map(|number| number.to_string()).collect();
-        let selector = Selector::all().regex("n", &names.join("|"));
-        let selector = selector.map_err(|error| error.to_string())?;
-        let deleted = db.delete(&selector, range);
-        self.changed(deleted, gone)
-    }
-
-    fn shrink(&mut self, bytes: u64) -> Result<(), String> {
-        self.settle()?;
-        let Some(db) = self.certain(0) else {
-            return Ok(());
-        };
-        let keys = self.state.keys().filter(|key| key.0 < SPACE_SERIES);
-        self.thinned = keys.copied().collect();
-        let options = NamespaceOptions::default().retention_bytes(bytes);
-        let (key, at, bits) = space_fact(0, &options);
-        let altered = db.alter_namespace("default", options);
-        self.changed(altered, vec![((key, at), Some(bits))])?;
-        self.attempt(|db| db.maintain().map(drop))
-    }
-
-    fn keep(&mut self, space: u32, age: u64, step: Option<u64>) -> Result<(), String> {
-        self.settle()?;
-        let Some(db) = self.db.clone().filter(|_| self.perhaps.is_empty()) else {
-            return Ok(());
-        };
-        let seconds = |seconds| Duration::from_secs(seconds);
-        let mut options = NamespaceOptions::default().retention(seconds(age));
-        if let Some(step) = step {
-            options = options.downsample(seconds(3600), seconds(step));
-        }
-        let (key, at, bits) = space_fact(space, &options);
-        let mut changes = vec![((key, at), Some(bits))];
-        let horizon = self.clock_nanos() - age as i64 * 1_000_000_000;
-        let expired = self
-            .state
-            .keys()
-            .filter(|key| key.0 / SPACE_SERIES == space);
-        changes.extend(
-            expired
-                .filter(|key| key.1 < horizon)
-                .map(|&key| (key, None)),
-        );
-        let name = space_name(space);
-        let kept = match db.namespace(&name) {
-            Ok(_) => db.alter_namespace(&name, options),
-            Err(_) => db.create_namespace(&name, options).map(drop),
-        };
-        self.changed(kept, changes)
-    }
-
-    fn drop_space(&mut self, space: u32) -> Result<(), String> {
-        self.settle()?;
-        let Some(db) = self.certain(space) else {
-            return Ok(());
-        };
-        let gone = |key: u32| match key.checked_sub(FACTS) {
-            Some(fact) => fact / 1000 == space,
-            None => key / SPACE_SERIES == space,
-        };
-        let keys = self.state.keys().filter(|key| gone(key.0));
-        let gone = keys.map(|&key| (key, None)).collect();
-        self.changed(db.drop_namespace(&space_name(space)), gone)
-    }
-
-    fn describe(&mut self, space: u32, metric: u32, help: Option<usize>) -> Result<(), String> {
-        self.settle()?;
-        let Some(db) = self.certain(space) else {
-            return Ok(());
-        };
-        let (key, at, bits) = metadata_fact(space, metric, help.unwrap_or(0));
-        let name = format!("m{metric}");
-        let described = match help {
-            Some(help) => db.set_metadata(&name, &Metadata::default().help("h".repeat(help))),
-            None => db.remove_metadata(&name),
-        };
-        self.changed(described, vec![((key, at), help.map(|_| bits))])
-    }
-
     /// A snapshot is whole or not there, and an answer of its own.
     fn snapshot(&mut self) -> Result<(), String> {
         self.settle()?;
@@ -382,24 +257,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The database from a namespace that is certainly there, when no change is in doubt.
-    fn certain(&self, space: u32) -> Option<Db> {
-        let db = self.db.as_ref().filter(|_| self.perhaps.is_empty())?;
-        db.namespace(&space_name(space)).ok()
-    }
-
-    /// A change whose call failed may have been made; nothing else is changed until that is known.
-    fn changed(&mut self, outcome: Result<(), Error>, changes: Vec<Change>) -> Result<(), String> {
-        match outcome {
-            Ok(()) => self.apply(changes),
-            Err(error) => {
-                self.perhaps = changes;
-                self.note(error)?;
-            }
-        }
-        Ok(())
-    }
-
     fn clock_nanos(&self) -> i64 {
         treering::time::Clock::now(&*self.clock)
     }
@@ -420,94 +277,6 @@ impl<'a> Run<'a> {
         let text = error.to_string();
         self.errors.push(error);
         if fitting { Ok(()) } else { Err(text) }
-    }
-
-    /// Asks for everything; while the disk fails the question may fail as well.
-    fn look(&mut self, failing: bool) -> Result<(), String> {
-        self.expire();
-        let Some(db) = &self.db else { return Ok(()) };
-        let answer = read(db, false);
-        if let Ok(answer) = &answer {
-            self.thin(answer);
-        }
-        match answer {
-            Ok(answer) if self.answers().contains(&answer.print) => Ok(()),
-            Ok(answer) => Err(format!(
-                "{} samples read, acknowledged are {}, in doubt {}",
-                answer.rows.len(),
-                self.state.len(),
-                self.perhaps.len()
-            )),
-            Err(_) if failing => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// As long as nothing poisoned it, it is decided whether the change in doubt is there.
-    fn settle(&mut self) -> Result<(), String> {
-        self.expire();
-        let Some(db) = &self.db else { return Ok(()) };
-        if self.perhaps.is_empty() || db.stats().poisoned {
-            return Ok(());
-        }
-        let Ok(answer) = read(db, false) else {
-            return Ok(());
-        };
-        self.look(true)?;
-        let rows = std::mem::take(&mut self.perhaps);
-        if answer.print != self.print {
-            self.apply(rows);
-        }
-        Ok(())
-    }
-
-    /// Takes out what is past the retention by now.
-    fn expire(&mut self) {
-        let now = self.clock_nanos();
-        let facts = self.state.range((FACTS, i64::MIN)..);
-        let spaces =
-            facts.filter(|((key, _), age)| (key - FACTS).is_multiple_of(1000) && **age > 0);
-        let horizons: Vec<(u32, i64)> = spaces
-            .map(|((key, _), age)| ((key - FACTS) / 1000, now - *age as i64 * 1_000_000_000))
-            .collect();
-        let expired = |key: &(u32, i64)| {
-            let mut horizons = horizons.iter();
-            key.0 < FACTS && horizons.any(|it| key.0 / SPACE_SERIES == it.0 && key.1 < it.1)
-        };
-        let gone = self.state.keys().filter(|key| expired(key));
-        let gone: Vec<Change> = gone.map(|&key| (key, None)).collect();
-        self.perhaps.retain(|(key, _)| !expired(key));
-        self.apply(gone);
-    }
-
-    /// Takes out what went because there were too many bytes: the oldest samples, through some
-    /// moment. Whatever else lacks is seen by whoever compares.
-    fn thin(&mut self, answer: &Answer) {
-        if self.thinned.is_empty() || self.answers().contains(&answer.print) {
-            return;
-        }
-        let found = answer.rows.iter().map(|row| (row.0, row.1));
-        let oldest = found.filter(|key| self.thinned.contains(key));
-        let oldest = oldest.map(|key| key.1).min().unwrap_or(i64::MAX);
-        let gone = self.thinned.iter().filter(|key| key.1 < oldest);
-        self.apply(gone.map(|&key| (key, None)).collect());
-    }
-
-    fn answers(&self) -> [Print; 2] {
-        let mut with = self.print;
-        with.change(&self.state, &self.perhaps);
-        [self.print, with]
-    }
-
-    fn apply(&mut self, changes: Vec<Change>) {
-        self.print.change(&self.state, &changes);
-        for (key, bits) in changes {
-            self.thinned.remove(&key);
-            match bits {
-                Some(bits) => self.state.insert(key, bits),
-                None => self.state.remove(&key),
-            };
-        }
     }
 }
 

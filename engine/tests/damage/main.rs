@@ -7,26 +7,17 @@
 #![allow(
     clippy::print_stderr,
     clippy::disallowed_methods,
-    reason = "the number of images belongs to the result; a watchdog needs a real clock"
+    reason = "the number of images belongs to the result, and how long they took"
 )]
 
 mod answers;
 mod encodings;
 mod images;
+#[path = "../shared/mixed.rs"]
+mod mixed;
+#[path = "../shared/number.rs"]
+mod number;
 mod sweep;
-#[path = "../common/watchdog.rs"]
+#[path = "../shared/watchdog.rs"]
 mod watchdog;
 mod whole;
-
-/// A number of the environment.
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|text| text.parse().ok())
-}
-
-/// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
-fn mixed(state: u64) -> u64 {
-    let mut mixed = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ mixed >> 31
-}

@@ -14,9 +14,10 @@ use treering::{Db, Error, Reads};
 
 use crate::answers::{Answers, ask, print};
 use crate::images::{Class, Damage, Kind, classes, kind};
+use crate::mixed::mixed;
+use crate::number::number;
 use crate::watchdog::Watchdog;
 use crate::whole::{Ended, Whole, options};
-use crate::{mixed, number};
 
 /// Images of an ordinary run, of both databases together.
 const IMAGES: u64 = 12_000;
@@ -52,7 +53,7 @@ fn sweep(whole: &Whole, files: &[usize]) {
         for thread in 0..THREADS {
             let (classes, expected, failures, counts) = (&classes, &expected, &failures, &counts);
             scope.spawn(move || {
-                let watchdog = Watchdog::new();
+                let watchdog = Watchdog::of("damaged images");
                 for (class, damage, number) in plan(classes, budget, seed, thread) {
                     let name = || {
                         let path = whole.files[damage.file()].0.display();
@@ -61,7 +62,7 @@ fn sweep(whole: &Whole, files: &[usize]) {
                             whole.end
                         )
                     };
-                    watchdog.begin(name);
+                    watchdog.note(name());
                     match expected.check(damage, number) {
                         Ok(Some(end)) => counts.lock().unwrap()[end as usize] += 1,
                         Ok(None) => {}

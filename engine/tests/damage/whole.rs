@@ -17,7 +17,7 @@ use treering::{
 use treering_codec::Encoding;
 
 use crate::answers::{Print, told};
-use crate::mixed;
+use crate::mixed::mixed;
 
 const SECOND: i64 = 1_000_000_000;
 const HOUR: Duration = Duration::from_secs(3600);

@@ -21,7 +21,7 @@ const SLACK_MIB: f64 = 40.0;
 
 #[test]
 fn memory_stays_within_its_bound_under_load() {
-    if let Some(mib) = crate::number(CHILD) {
+    if let Some(mib) = crate::number::number(CHILD) {
         load(mib);
         return;
     }

@@ -13,7 +13,7 @@ use treering::{Aggregate, Batch, Db, Error, Function, Labels, NamespaceOptions, 
 use treering::{Selector, labels, time};
 
 use crate::gauge::{Figures, line};
-use crate::number;
+use crate::number::number;
 
 const SECOND: i64 = 1_000_000_000;
 /// Series at one time.

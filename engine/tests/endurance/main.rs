@@ -8,8 +8,5 @@
 mod bound;
 mod churn;
 mod gauge;
-
-/// A number of the environment.
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|text| text.parse().ok())
-}
+#[path = "../shared/number.rs"]
+mod number;

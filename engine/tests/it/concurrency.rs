@@ -2,6 +2,7 @@
 //! with everything that was acknowledged before the question.
 
 mod changes;
+mod helpers;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;

@@ -17,6 +17,8 @@ mod lifecycle;
 mod limits;
 mod metadata;
 mod model;
+#[path = "../shared/number.rs"]
+mod number;
 mod queries;
 mod readers;
 mod regressions;
@@ -26,5 +28,5 @@ mod sums;
 mod support;
 mod verify;
 mod watch;
-#[path = "../watchdog/mod.rs"]
+#[path = "../shared/watchdog.rs"]
 mod watchdog;

@@ -16,6 +16,7 @@ mod steps;
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
 
+use crate::number::number;
 use life::Life;
 use steps::{ALL, Step, timestamps, windows};
 
@@ -44,10 +45,6 @@ fn live(window: Option<u64>, steps: &[Step], ranges: &[(i64, i64)]) {
     life.look_at_all(ALL);
     let report = life.db.verify().unwrap();
     assert!(report.is_clean(), "{report:?}");
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
 /// Threads that share the lives.

@@ -18,6 +18,7 @@ use treering::{
     Sync, labels,
 };
 
+use crate::number::number;
 use crate::support::{Told, all, append, cpu, files, manual, memory, open, selector, told};
 
 /// A store that cannot be written, as a medium for reading only; it counts who tries.
@@ -443,10 +444,6 @@ impl Random {
         mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ mixed >> 31) % bound
     }
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
 /// What the writer holds: namespace, series, time, bits.

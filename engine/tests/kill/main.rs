@@ -11,9 +11,13 @@
 )]
 
 mod full;
+#[path = "../shared/mixed.rs"]
+mod mixed;
 mod mounted;
+#[path = "../shared/number.rs"]
+mod number;
 mod power;
-#[path = "../watchdog/mod.rs"]
+#[path = "../shared/watchdog.rs"]
 mod watchdog;
 
 use std::collections::BTreeMap;
@@ -25,6 +29,8 @@ use std::sync::{Mutex, PoisonError};
 
 use treering::{Batch, Db, Labels, Maintenance, Options, Selector, Sync, labels};
 
+use mixed::mixed;
+use number::number;
 use watchdog::Watchdog;
 
 const THREADS: u64 = 4;
@@ -317,16 +323,4 @@ fn read(db: &Db, round: u64) -> [u64; THREADS as usize] {
         found.iter().next()
     );
     held
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|text| text.parse().ok())
-}
-
-/// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
-fn mixed(state: u64) -> u64 {
-    let mut mixed = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ mixed >> 31
 }

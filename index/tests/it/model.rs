@@ -165,6 +165,12 @@ proptest! {
         index.verify().unwrap();
         prop_assert_eq!(index.series_count() as usize, sorted.len());
         let known: Vec<&Labels> = sorted.iter().collect();
+        // A cursor keeps texts that it has met: it is asked in both directions, and again.
+        let mut cursor = index.cursor().unwrap();
+        let ordinals = 0..known.len();
+        for ordinal in ordinals.clone().chain(ordinals.clone().rev()).chain(ordinals) {
+            prop_assert_eq!(&cursor.labels(ordinal as u32).unwrap(), known[ordinal]);
+        }
         for (labels, ordinal) in known.iter().zip(0u32..) {
             prop_assert_eq!(&index.labels(ordinal).unwrap(), *labels);
             prop_assert_eq!(index.find(labels).unwrap(), Some(ordinal));

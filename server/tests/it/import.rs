@@ -66,6 +66,45 @@ fn what_is_no_sample_is_told_with_its_line_and_left_out() {
 }
 
 #[test]
+fn a_number_too_large_is_no_infinity() {
+    let dir = tempfile::tempdir().unwrap();
+    let ran = treering(dir.path(), &["import", "db"], b"up +Inf 1\nup 1e400 2\n");
+    assert_eq!(ran.code, Some(1));
+    let told = "standard input:2: left out: `1e400` is more than an f64 holds\n";
+    assert_eq!(ran.err, told);
+    assert_eq!(ran.out, "1 sample of 2 lines is in\n1 line was left out\n");
+    let infinite = ("up".to_owned(), 1_000_000, f64::INFINITY.to_bits());
+    assert_eq!(samples(&dir.path().join("db")), [infinite]);
+}
+
+#[test]
+fn nothing_stands_behind_the_end_of_a_text() {
+    let dir = tempfile::tempdir().unwrap();
+    // Two texts, one behind the other as `cat` would have it; a third in a file of its own.
+    let joined = "up 1 1\n# EOF\n\n  \n# TYPE up gauge\nup 2 2\nnonsense\n# EOF\n";
+    fs::write(dir.path().join("joined"), joined).unwrap();
+    fs::write(dir.path().join("own"), "up 3 3\n# EOF\n").unwrap();
+    let words = ["import", "db", "--format", "openmetrics", "joined", "own"];
+    let ran = treering(dir.path(), &words, b"");
+    assert_eq!(ran.code, Some(1));
+    // Also what would have been no sample before it.
+    let told = |line| format!("joined:{line}: left out: it stands behind `# EOF`\n");
+    assert_eq!(ran.err, (5..9).map(told).collect::<String>());
+    assert_eq!(
+        ran.out,
+        "2 samples of 10 lines are in\n4 lines were left out\n"
+    );
+    let found: Vec<_> = samples(&dir.path().join("db"))
+        .into_iter()
+        .map(|sample| sample.1)
+        .collect();
+    assert_eq!(found, [1_000_000_000, 3_000_000_000]);
+    // In Prometheus' own format it is a comment as any other.
+    let ran = treering(dir.path(), &["import", "other"], b"up 1 1\n# EOF\nup 2 2\n");
+    assert_eq!((ran.code, &*ran.err), (Some(0), ""));
+}
+
+#[test]
 fn strict_stops_there_and_keeps_what_came_before() {
     let dir = tempfile::tempdir().unwrap();
     let input = b"up 1 1\nup 2 2\nup three 3\nup 4 4\n";

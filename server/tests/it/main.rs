@@ -3,6 +3,7 @@
 
 mod fsync;
 mod import;
+mod json;
 mod repair;
 mod support;
 mod verify;

@@ -127,5 +127,15 @@ fn what_cannot_be_done_is_an_error_and_leaves_nothing() {
     let ran = treering(dir.path(), &["repair", "db", "new"], b"");
     assert_eq!(ran.code, Some(2));
     assert!(ran.err.contains("the database is in use"), "{}", ran.err);
+    // A hint for those who have a terminal and no program.
+    assert!(ran.err.contains("`treering verify` needs no lock"));
+    assert!(!ran.err.contains("Db::"), "{}", ran.err);
+    let imported = treering(dir.path(), &["import", "db"], b"up 1 1\n");
+    assert_eq!(imported.code, Some(2));
+    let by = format!(
+        "is held by pid {}; end that first (`treering ",
+        std::process::id()
+    );
+    assert!(imported.err.contains(&by), "{}", imported.err);
     db.close().unwrap();
 }

@@ -39,7 +39,7 @@ fn everything(vfs: &Arc<dyn Vfs>, reads: Reads) -> Result<Vec<Row>> {
     let block = Block::open(vfs, path(), reads)?;
     let series = read(&block)?;
     block.label_names(None)?;
-    block.label_values("host", None)?;
+    block.index()?.label_values("host", None)?;
     Ok(series)
 }
 
@@ -70,6 +70,39 @@ fn no_flipped_byte_goes_unnoticed() {
             }
         }
     }
+}
+
+/// Damage found when the values of two blocks are compared is that of the one not yet read: it was
+/// once told of the intact one.
+#[test]
+fn damage_beside_an_intact_block_is_told_of_the_damaged_one() {
+    let (intact, mut told) = (bytes_of(&small(), META), 0);
+    let vfs = store_with(&intact);
+    let listed = Block::open(&vfs, path(), Reads::Mmap).unwrap();
+    let listed = listed.index().unwrap();
+    listed.label_values("host", None).unwrap();
+    let other = Path::new("8.block");
+    for offset in 0..intact.len() {
+        let mut bytes = intact.clone();
+        bytes[offset] ^= 0x10;
+        if offset > 0 {
+            vfs.remove(other).unwrap();
+        }
+        vfs.create(other).unwrap().write_all_at(&bytes, 0).unwrap();
+        let Ok(block) = Block::open(&vfs, other, Reads::Pread) else {
+            continue;
+        };
+        let Ok(index) = block.index() else { continue };
+        match index.has_values_of(&listed, "host") {
+            Ok(same) => assert!(same),
+            Err(Error::Corrupt { file, .. }) => {
+                assert_eq!(file, other);
+                told += 1;
+            }
+            Err(error) => panic!("offset {offset}: {error}"),
+        }
+    }
+    assert!(told > 0);
 }
 
 #[test]

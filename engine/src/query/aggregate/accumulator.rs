@@ -5,7 +5,7 @@
 //! group are pooled in the order of their labels; how the parts were cut changes no bit of count,
 //! min, max, first and last, and the others by rounding alone.
 
-use treering_codec::{CompensatedSum, Stats};
+use treering_codec::{CompensatedSum, Stats, largest, smallest};
 
 /// What one window holds, as far as one function needs it. It has seen one sample at least.
 pub(crate) trait Accumulator: Clone + Send {
@@ -94,7 +94,7 @@ impl Sum {
 impl Accumulator for Sum {
     fn of_samples(_: &[i64], values: &[f64]) -> Self {
         Self {
-            sum: compensated(values),
+            sum: CompensatedSum::of(values),
             count: values.len() as u64,
         }
     }
@@ -136,41 +136,11 @@ impl<const MAX: bool> Extreme<MAX> {
 
 impl<const MAX: bool> Accumulator for Extreme<MAX> {
     fn of_samples(_: &[i64], values: &[f64]) -> Self {
-        let worst = if MAX {
-            f64::NEG_INFINITY
+        Self(if MAX {
+            largest(values)
         } else {
-            f64::INFINITY
-        };
-        let mut lanes = [worst; LANES];
-        let chunks = values.chunks_exact(LANES);
-        let rest = chunks.remainder();
-        for chunk in chunks {
-            for (lane, &value) in lanes.iter_mut().zip(chunk) {
-                *lane = if Self::beats(value, *lane) {
-                    value
-                } else {
-                    *lane
-                };
-            }
-        }
-        let mut best = worst;
-        for &value in lanes.iter().chain(rest) {
-            best = if Self::beats(value, best) {
-                value
-            } else {
-                best
-            };
-        }
-        // Only where several values compare equal to the best, or none beat the worst, does it
-        // matter which one it was: then the first equal one is looked up.
-        if best == 0.0 || best == worst {
-            best = values
-                .iter()
-                .copied()
-                .find(|&value| value == best)
-                .unwrap_or(f64::NAN);
-        }
-        Self(best)
+            smallest(values)
+        })
     }
 
     fn of_stats(stats: &Stats, _: i64, _: i64) -> Option<Self> {
@@ -326,55 +296,6 @@ impl Accumulator for Increase {
     }
 }
 
-/// The compensated sum of `values`.
-fn compensated(values: &[f64]) -> CompensatedSum {
-    let mut sum = CompensatedSum::new();
-    if values.len() >= LANES {
-        let (totals, errors) = lanes(values);
-        let parts = totals.iter().chain(&errors);
-        if parts.clone().all(|part| part.is_finite()) {
-            parts.for_each(|&part| sum.add(part));
-            return sum;
-        }
-    }
-    // Few; or infinite or NaN, where the answer is that of plain addition in order.
-    values.iter().for_each(|&value| sum.add(value));
-    sum
-}
-
-/// How many sums run side by side, so that none waits for another.
-const LANES: usize = 8;
-
-/// Sums of the values at every eighth place, and what their rounding lost.
-pub(crate) fn lanes(values: &[f64]) -> ([f64; LANES], [f64; LANES]) {
-    let (mut totals, mut errors) = ([0.0; LANES], [0.0; LANES]);
-    let chunks = values.chunks_exact(LANES);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for at in 0..LANES {
-            let (total, error) = two_sum(totals[at], chunk[at]);
-            totals[at] = total;
-            errors[at] += error;
-        }
-    }
-    for (at, &value) in rest.iter().enumerate() {
-        let (total, error) = two_sum(totals[at], value);
-        totals[at] = total;
-        errors[at] += error;
-    }
-    (totals, errors)
-}
-
-/// The rounded sum of two and what the rounding lost, exactly.
-///
-/// Source: D. Knuth, "The Art of Computer Programming" 2, 4.2.2, theorem B.
-#[inline]
-pub(crate) fn two_sum(a: f64, b: f64) -> (f64, f64) {
-    let sum = a + b;
-    let of_b = sum - a;
-    (sum, (a - (sum - of_b)) + (b - of_b))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -411,14 +332,5 @@ mod tests {
         values[3] = 5.0;
         assert_eq!(Extreme::<false>::of_samples(&[], &values).0, 5.0);
         assert_eq!(Extreme::<true>::of_samples(&[], &values).0, f64::INFINITY);
-    }
-
-    #[test]
-    fn lanes_lose_nothing_that_one_compensated_sum_keeps() {
-        let values = [1.0, 1e100, 1.0, 3.0, -1e100, -1e100, 7.0, 1e100, 0.5];
-        assert_eq!(compensated(&values).value(), 12.5);
-        assert_eq!(compensated(&[f64::MAX; 8]).value(), f64::INFINITY);
-        let opposite = [f64::INFINITY, 1.0, f64::NEG_INFINITY, 1.0];
-        assert!(compensated(&opposite).value().is_nan());
     }
 }

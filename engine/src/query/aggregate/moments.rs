@@ -5,9 +5,9 @@
 //! for computing sample variances", 1979). The mean is kept in two floats: with a large mean and a
 //! small spread, one float would lose the spread when parts are put together.
 
-use treering_codec::Stats;
+use treering_codec::{CompensatedSum, Stats, two_sum};
 
-use super::accumulator::{Accumulator, lanes, two_sum};
+use super::accumulator::Accumulator;
 
 /// Count, mean (`mean + rest`) and sum of squared deviations from it.
 #[derive(Debug, Clone)]
@@ -37,13 +37,7 @@ impl Accumulator for Moments {
                 m2: 0.0,
             };
         }
-        let (totals, errors) = lanes(values);
-        let (mut sum, mut lost) = (0.0, errors.iter().sum());
-        for total in totals {
-            let (next, error) = two_sum(sum, total);
-            sum = next;
-            lost += error;
-        }
+        let (sum, lost) = CompensatedSum::of(values).parts();
         let (sum, lost) = two_sum(sum, lost);
         let mean = sum / count;
         let rest = (mean.mul_add(-count, sum) + lost) / count;

@@ -45,7 +45,15 @@ pub(crate) struct Fold<'a, A> {
     rows: Vec<Row>,
     /// Bytes of working memory that the guard knows of.
     counted: u64,
+    /// Samples, and what chunks cost, since it was last asked whether to go on.
+    unchecked: u64,
 }
+
+/// After so many samples the guard is asked again: some tens of microseconds, a dozen chunks.
+const CHECK_SAMPLES: u64 = 16_384;
+
+/// What a chunk counts for beside its samples.
+const CHUNK_SAMPLES: u64 = 1024;
 
 impl<'a, A: Accumulator> Fold<'a, A> {
     /// Over `windows`, for series that are `grouped` or by themselves.
@@ -69,6 +77,7 @@ impl<'a, A: Accumulator> Fold<'a, A> {
             summaries: Vec::new(),
             rows: Vec::new(),
             counted: 0,
+            unchecked: 0,
         }
     }
 
@@ -137,19 +146,26 @@ impl<'a, A: Accumulator> Fold<'a, A> {
             return Ok(false);
         }
         self.count(run.count as u64, 16, guard)?;
-        self.values.clear();
-        let timestamps = block.timestamps(chunk.column)?;
-        if A::VALUES {
-            block.decode_values(chunk, &mut self.values)?;
-        } else {
-            self.values.resize(chunk.count as usize, 0.0);
-        }
-        if timestamps.len() != self.values.len() {
+        let (timestamps, cuts) = self.cuts.of(block, chunk.column, guard)?;
+        if timestamps.len() != chunk.count as usize {
             return Ok(false);
         }
-        for cut in self.cuts.of(&timestamps, guard)? {
-            let times = &timestamps[cut.indices()];
-            let part = A::of_samples(times, &self.values[cut.indices()]);
+        let (Some(first), Some(last)) = (cuts.first(), cuts.last()) else {
+            return Ok(true);
+        };
+        // No more than the windows hold of it.
+        let places = first.indices().start..last.indices().end;
+        self.values.clear();
+        if A::VALUES {
+            block.decode_values_range(chunk, places.clone(), &mut self.values)?;
+        } else {
+            self.values.resize(places.len(), 0.0);
+        }
+        for cut in cuts {
+            let indices = cut.indices();
+            let values = indices.start - places.start..indices.end - places.start;
+            let times = &timestamps[indices];
+            let part = A::of_samples(times, &self.values[values]);
             if self.panes {
                 self.slide
                     .push(times[0], part, self.windows, &mut self.cells, guard)?;
@@ -184,8 +200,13 @@ impl<'a, A: Accumulator> Fold<'a, A> {
 
     /// Counts samples about to be decoded, and the memory that they take, `each` bytes a sample.
     fn count(&mut self, samples: u64, each: u64, guard: &mut Guard) -> Result<()> {
-        guard.check()?;
         guard.samples(samples)?;
+        // Looking at the clock takes as long as some dozens of samples; a chunk may have to be read.
+        self.unchecked += samples + CHUNK_SAMPLES;
+        if self.unchecked >= CHECK_SAMPLES {
+            self.unchecked = 0;
+            guard.check()?;
+        }
         let bytes = samples
             .saturating_mul(each)
             .saturating_add(self.slide.bytes() as u64);

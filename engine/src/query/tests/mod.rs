@@ -173,7 +173,13 @@ fn check_lists(world: &World, selector: &Selector, range: (i64, i64)) -> Result<
             listing,
             &world.guard(),
         );
-        let found: BTreeSet<String> = found.unwrap().into_iter().collect();
+        let listed = found.unwrap();
+        let found: BTreeSet<String> = listed.iter().cloned().collect();
+        prop_assert!(
+            listed.iter().eq(&found),
+            "out of order, or twice: {:?}",
+            listed
+        );
         let of = |series: &Labels| -> Vec<String> {
             match name {
                 None => series.iter().map(|(name, _)| name.to_owned()).collect(),

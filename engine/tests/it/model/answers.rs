@@ -115,6 +115,8 @@ pub(crate) fn check_newest_and_names(db: &Db, held: &Samples, exact: bool) {
     let expected: Vec<_> = held.keys().map(|&number| host(number)).collect();
     assert_eq!(labels, expected);
     let values = db.label_values("host", &selector("m"), ..).unwrap();
+    let all = db.label_values("host", &selector("{}"), ..).unwrap();
+    assert!(all.is_sorted_by(|a, b| a < b) && values.iter().all(|value| all.contains(value)));
     let names = db.label_names(&selector("{}"), ..).unwrap();
     let least: Vec<_> = held.keys().map(|number| format!("h{number}")).collect();
     if exact {

@@ -9,15 +9,18 @@
     reason = "it looks at the test from outside: at its threads, its files, its time"
 )]
 
+mod threads;
+
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt::Write;
-use std::fs;
-use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use threads::{family_of, threads_of};
 
 /// Without a note of any thread for so long, a test is stuck.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -26,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 struct Note {
     thread: String,
-    what: &'static str,
+    what: Cow<'static, str>,
     when: Instant,
 }
 
@@ -56,10 +59,8 @@ impl Watchdog {
     pub(crate) fn of(test: &'static str) -> Self {
         Self::patient(test, PATIENCE, |report| {
             eprintln!("{report}");
-            for child in children_of("self") {
-                // Nobody else would end it.
-                let _ = Command::new("kill").args(["-9", &child]).status();
-            }
+            // Nobody else would end the children.
+            threads::end(family_of("self").get(1..).unwrap_or_default());
             std::process::abort();
         })
     }
@@ -90,7 +91,8 @@ impl Watchdog {
     }
 
     /// This thread goes on, and is about to do this.
-    pub(crate) fn note(&self, what: &'static str) {
+    pub(crate) fn note(&self, what: impl Into<Cow<'static, str>>) {
+        let what = what.into();
         let shared = &*self.shared;
         shared.steps.fetch_add(1, Ordering::Relaxed);
         MINE.with_borrow_mut(|mine| {
@@ -118,7 +120,7 @@ impl Drop for Watchdog {
 }
 
 impl Note {
-    fn new(what: &'static str) -> Self {
+    fn new(what: Cow<'static, str>) -> Self {
         let current = std::thread::current();
         let name = current.name().unwrap_or("unnamed");
         Self {
@@ -138,44 +140,11 @@ impl Shared {
             let ago = when.elapsed();
             let _ = writeln!(text, "  {thread}: {what}, since {ago:?}");
         }
-        text += &threads_of("self");
-        for child in children_of("self") {
-            text += &threads_of(&child);
+        for process in family_of("self") {
+            let _ = writeln!(text, "{}", threads_of(&process));
         }
         text
     }
-}
-
-/// The ids of the processes that this one started.
-fn children_of(process: &str) -> Vec<String> {
-    let tasks = fs::read_dir(format!("/proc/{process}/task"));
-    let tasks = tasks.into_iter().flatten().flatten();
-    let children = tasks.map(|task| fs::read_to_string(task.path().join("children")));
-    let children: String = children.map(Result::unwrap_or_default).collect();
-    let ids = children.split_ascii_whitespace();
-    ids.map(str::to_owned).collect()
-}
-
-/// The threads of a process as the kernel sees them: name, state, in which call they wait.
-fn threads_of(process: &str) -> String {
-    let mut text = format!("threads of {process}:\n");
-    let tasks = fs::read_dir(format!("/proc/{process}/task"));
-    for task in tasks.into_iter().flatten().flatten() {
-        let read = |name: &str| fs::read_to_string(task.path().join(name)).unwrap_or_default();
-        let stat = read("stat");
-        let state = stat.rsplit(") ").next().and_then(|rest| rest.get(..1));
-        let (name, wait, call) = (read("comm"), read("wchan"), read("syscall"));
-        let _ = writeln!(
-            text,
-            "  {} {}: {} in {} (call {})",
-            task.file_name().display(),
-            name.trim(),
-            state.unwrap_or("?"),
-            wait.trim(),
-            call.split(' ').next().unwrap_or_default().trim()
-        );
-    }
-    text
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
