@@ -170,16 +170,17 @@ fn active(
     selector: &Selector,
     (first, last): (i64, i64),
 ) -> (Vec<u32>, Deletes) {
-    if view.heads_in(first, last).next().is_none() {
-        return (Vec::new(), view.live.deletes());
-    }
-    // Few series are looked up one by one; a head may hold a million others.
-    let selected = registry.read().index().select(selector.matchers()).to_vec();
     loop {
+        // What is found below was appended before these, or is not older than what they took: a
+        // series that is made anew after it was looked for comes with none of them.
         let before = view.live.deletes();
         let mut active = Vec::new();
-        for (_, head) in view.heads_in(first, last) {
-            head.active_among(&selected, first, last, &mut active);
+        if view.heads_in(first, last).next().is_some() {
+            // Few series are looked up one by one; a head may hold a million others.
+            let selected = registry.read().index().select(selector.matchers()).to_vec();
+            for (_, head) in view.heads_in(first, last) {
+                head.active_among(&selected, first, last, &mut active);
+            }
         }
         active.sort_unstable();
         active.dedup();
