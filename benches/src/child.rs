@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use crate::Result;
 
@@ -77,6 +78,17 @@ pub fn medians(runs: &[Measured]) -> Measured {
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Median milliseconds of so many times, after one warm-up.
+pub fn median_millis(times: usize, mut question: impl FnMut() -> Result<()>) -> Result<f64> {
+    question()?;
+    let times = (0..times).map(|_| {
+        let start = Instant::now();
+        question()?;
+        Ok(start.elapsed().as_secs_f64() * 1e3)
+    });
+    Ok(median(times.collect::<Result<_>>()?))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use treering::{Batch, Db, Labels, Options, Selector, SeriesRef};
+use treering_benches::child::{median, median_millis};
 use treering_benches::generator::{Generator, Shape, Values};
 use treering_benches::report::{Report, Wish};
 use treering_benches::{Result, process};
@@ -147,7 +148,7 @@ fn ask(data: &Path, shape: Shape, report: &mut Report) -> Result<()> {
     check_host(&db, &exact, &generator, host)?;
     report.tell(
         "cardinality.exact",
-        time(|| {
+        median_millis(ASKED, || {
             for series in db.select(&exact, ..)? {
                 series?.columns()?;
             }
@@ -174,7 +175,7 @@ fn ask(data: &Path, shape: Shape, report: &mut Report) -> Result<()> {
         }
         report.tell(
             metric,
-            time(|| {
+            median_millis(ASKED, || {
                 db.select(&selector, ..)?;
                 Ok(())
             })?,
@@ -231,21 +232,4 @@ fn check_newest(db: &Db, shape: Shape) -> Result<()> {
         return Err("the newest samples are not those appended last".into());
     }
     Ok(())
-}
-
-/// Median milliseconds after one warm-up.
-fn time(mut question: impl FnMut() -> Result<()>) -> Result<f64> {
-    question()?;
-    let mut times = Vec::with_capacity(ASKED);
-    for _ in 0..ASKED {
-        let start = Instant::now();
-        question()?;
-        times.push(start.elapsed().as_secs_f64() * 1e3);
-    }
-    Ok(median(times))
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -14,7 +14,7 @@
 use std::time::{Duration, Instant};
 
 use treering::{Aggregate, Batch, Db, Function, Labels, Options, Selector, SeriesRef};
-use treering_benches::child::{self, Measured, median};
+use treering_benches::child::{self, Measured, median, median_millis};
 use treering_benches::generator::{Generator, METRICS, START, Shape, Values};
 use treering_benches::process::OwnWork;
 use treering_benches::report::{Report, Wish};
@@ -89,7 +89,7 @@ fn grown(days: u32) -> Result<Measured> {
     if hour()? != wanted {
         return Err("an hour of one series is not what was written".into());
     }
-    measured.insert("hour".into(), timed(|| hour().map(drop))?);
+    measured.insert("hour".into(), median_millis(ASKED, || hour().map(drop))?);
     let all = Selector::all();
     let newest = db.latest(&all)?;
     let last = START + i64::from(shape.samples) * shape.step;
@@ -97,7 +97,7 @@ fn grown(days: u32) -> Result<Measured> {
     {
         return Err("the newest samples are not those written last".into());
     }
-    let lastpoint = timed(|| {
+    let lastpoint = median_millis(ASKED, || {
         db.latest(&all)?;
         Ok(())
     })?;
@@ -159,13 +159,6 @@ fn fill(folder: &std::path::Path, shape: Shape, options: Options, own: &mut OwnW
     db.flush()?;
     db.compact()?;
     Ok(db)
-}
-
-/// Median milliseconds after one warm-up.
-fn timed(mut question: impl FnMut() -> Result<()>) -> Result<f64> {
-    question()?;
-    let times = (0..ASKED).map(|_| once(&mut question));
-    Ok(median(times.collect::<Result<_>>()?))
 }
 
 /// Least milliseconds of five.

@@ -3,11 +3,9 @@
 //! Input: a filled database and what is in it. Output: median milliseconds. Each answer is counted
 //! and held against a plain scan of the names of all hosts.
 
-use std::time::Instant;
-
 use treering::{Db, Selector};
 use treering_benches::Result;
-use treering_benches::child::{Measured, median};
+use treering_benches::child::{Measured, median_millis};
 
 use crate::fill::{Plan, time, value};
 
@@ -47,7 +45,7 @@ pub(crate) fn ask(db: &Db, plan: &Plan) -> Result<Measured> {
     if found != names {
         return Err(format!("{} host names, not {}", found.len(), names.len()).into());
     }
-    let values = timed(|| {
+    let values = median_millis(ASKED, || {
         db.label_values("hostname", &all, ..)?;
         Ok(())
     })?;
@@ -55,7 +53,7 @@ pub(crate) fn ask(db: &Db, plan: &Plan) -> Result<Measured> {
 
     let ten = Selector::parse(&format!("{{hostname=\"{name}\"}}"))?;
     check_host(db, &ten, plan, host)?;
-    let ten = timed(|| {
+    let ten = median_millis(ASKED, || {
         for series in db.select(&ten, ..)? {
             series?.columns()?;
         }
@@ -76,7 +74,7 @@ fn asked(db: &Db, selector: &Selector, wanted: usize) -> Result<f64> {
     if found != wanted {
         return Err(format!("{selector} found {found} series, not {wanted}").into());
     }
-    timed(|| {
+    median_millis(ASKED, || {
         db.select(selector, ..)?;
         Ok(())
     })
@@ -108,16 +106,4 @@ fn check_host(db: &Db, selector: &Selector, plan: &Plan, host: u32) -> Result<()
         true => Ok(()),
         false => Err(format!("{selector} found other series than those of its host").into()),
     }
-}
-
-/// Median milliseconds after one warm-up.
-fn timed(mut question: impl FnMut() -> Result<()>) -> Result<f64> {
-    question()?;
-    let mut times = Vec::with_capacity(ASKED);
-    for _ in 0..ASKED {
-        let start = Instant::now();
-        question()?;
-        times.push(start.elapsed().as_secs_f64() * 1e3);
-    }
-    Ok(median(times))
 }
