@@ -61,31 +61,43 @@ pub(crate) enum Gap {
     Some,
 }
 
+/// What is said of a pattern that is refused.
+pub(crate) fn refusal(pattern: &str, message: String) -> Error {
+    Error::Regex {
+        pattern: cut(pattern, 64),
+        message,
+    }
+}
+
+/// Parses a pattern in RE2 syntax, which `translate` makes one of `regex-syntax`; refuses what RE2
+/// refuses and what exceeds a limit.
+pub(crate) fn parse(
+    pattern: &str,
+    translate: fn(&str) -> std::result::Result<String, String>,
+) -> Result<Hir> {
+    if pattern.len() > MAX_PATTERN_BYTES {
+        let len = pattern.len();
+        let message = format!("{len} bytes; at most {MAX_PATTERN_BYTES} are allowed");
+        return Err(refusal(pattern, message));
+    }
+    let translated = translate(pattern).map_err(|message| refusal(pattern, message))?;
+    ParserBuilder::new()
+        .nest_limit(MAX_PATTERN_DEPTH)
+        .dot_matches_new_line(true)
+        .build()
+        .parse(&translated)
+        .map_err(|error| refusal(pattern, short_message(&error)))
+}
+
 impl Pattern {
     /// Compiles `pattern`; refuses what RE2 refuses and what exceeds a limit.
     pub(crate) fn new(pattern: &str) -> Result<Self> {
-        let refuse = |message: String| Error::Regex {
-            pattern: cut(pattern, 64),
-            message,
-        };
-        if pattern.len() > MAX_PATTERN_BYTES {
-            let len = pattern.len();
-            return Err(refuse(format!(
-                "{len} bytes; at most {MAX_PATTERN_BYTES} are allowed"
-            )));
-        }
-        let translated = re2::translate(pattern).map_err(refuse)?;
-        let hir = ParserBuilder::new()
-            .nest_limit(MAX_PATTERN_DEPTH)
-            .dot_matches_new_line(true)
-            .build()
-            .parse(&translated)
-            .map_err(|error| refuse(short_message(&error)))?;
+        let hir = parse(pattern, re2::translate)?;
         let shape = match shape_of(&hir) {
             Some(shape) => shape,
             None => Shape::Automaton {
                 prefix: leading_literal(&hir),
-                regex: Box::new(compile(hir).map_err(refuse)?),
+                regex: Box::new(compile(hir).map_err(|message| refusal(pattern, message))?),
             },
         };
         Ok(Self { shape })

@@ -6,11 +6,11 @@
 use regex_automata::meta::Regex;
 use regex_automata::util::captures::Captures;
 use regex_automata::{Anchored, Input};
-use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Hir, Look};
 
-use crate::error::{Error, Result, cut};
-use crate::limits::{MAX_COMPILED_BYTES, MAX_PATTERN_BYTES, MAX_PATTERN_DEPTH};
+use crate::error::Result;
+use crate::limits::MAX_COMPILED_BYTES;
+use crate::pattern::{parse, refusal};
 use crate::re2;
 
 /// A compiled pattern and a template.
@@ -32,23 +32,8 @@ impl Rewrite {
     /// Compiles `pattern`, in RE2 syntax, for `template`, in which `$1` and `${name}` stand for
     /// groups and `$$` for `$`. The error says what is wrong with the pattern.
     pub fn new(pattern: &str, template: &str) -> Result<Self> {
-        let refuse = |message: String| Error::Regex {
-            pattern: cut(pattern, 64),
-            message,
-        };
-        if pattern.len() > MAX_PATTERN_BYTES {
-            let len = pattern.len();
-            return Err(refuse(format!(
-                "{len} bytes; at most {MAX_PATTERN_BYTES} are allowed"
-            )));
-        }
-        let translated = re2::translate_catching(pattern).map_err(refuse)?;
-        let hir = ParserBuilder::new()
-            .nest_limit(MAX_PATTERN_DEPTH)
-            .dot_matches_new_line(true)
-            .build()
-            .parse(&translated)
-            .map_err(|error| refuse(error.to_string()))?;
+        let refuse = |message| refusal(pattern, message);
+        let hir = parse(pattern, re2::translate_catching)?;
         let anchored = Hir::concat(vec![Hir::look(Look::Start), hir, Hir::look(Look::End)]);
         let config = Regex::config().nfa_size_limit(Some(MAX_COMPILED_BYTES));
         let regex = Regex::builder()
