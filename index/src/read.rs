@@ -37,7 +37,7 @@ pub struct IndexReader<D> {
     shapes: OnceLock<Shapes>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Section {
     start: usize,
     len: usize,
@@ -244,6 +244,16 @@ impl<D: AsRef<[u8]>> IndexReader<D> {
         };
         let mine = self.name_section(mine, VALUES)?;
         Ok(mine.bytes == other.name_section(others, VALUES)?.bytes)
+    }
+
+    /// Whether `other` has the same series under the same ordinals: their bytes are compared, for
+    /// the same series are always written alike.
+    pub fn has_series_of(&self, other: &Self) -> bool {
+        let (mine, others) = (self.data.as_ref(), other.data.as_ref());
+        // Indexes of different series differ in the checksums of their sections, and those are told
+        // without reading the sections.
+        let directories = self.series == other.series && self.sections == other.sections;
+        directories && mine == others
     }
 
     /// The ordinal of the series with exactly these labels. O(log series).

@@ -75,6 +75,13 @@ impl Hiding {
         }
     }
 
+    /// Whether anything is hidden in the block at `index` of the view.
+    pub(crate) fn is_in_block(&self, index: usize) -> bool {
+        self.blocks
+            .get(index)
+            .is_some_and(|hidden| !hidden.is_empty())
+    }
+
     /// What is hidden of the series with these labels in the head at `index` of the view.
     pub(crate) fn in_head(&self, index: usize, labels: &Labels) -> Holes {
         match self.heads.get(index).map(Vec::as_slice) {

@@ -10,7 +10,7 @@ use treering_index::{Labels, Selector};
 use super::guard::{Guard, Held};
 use super::hiding::{CHECK_EVERY, Hiding};
 use super::select::{Aim, SeriesSet};
-use crate::block::{Block, Cursor, step_bounds};
+use crate::block::{Block, BlockIndex, Cursor, step_bounds};
 use crate::error::Result;
 use crate::head::Deletes;
 use crate::registry::Registry;
@@ -37,7 +37,7 @@ impl Reach {
     }
 }
 
-/// One series in one block, or in the heads.
+/// One series in blocks that have the same series, or in the heads.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) labels: Labels,
@@ -46,8 +46,8 @@ pub(super) struct Place {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Source {
-    /// Index into the view's blocks, ordinal in the block.
-    Block(u32, u32),
+    /// Index into the groups of blocks, ordinal in each block of the group.
+    Blocks(u32, u32),
     /// Id in the registry.
     Heads(u32),
 }
@@ -102,21 +102,25 @@ fn plan(
     };
     let lasts = view.blocks.iter().map(|live| reach.last(&live.block, last));
     let hiding = Hiding::of(&view, (first, lasts.fold(last, i64::max)), &guard)?;
-    for (number, live) in view.blocks.iter().enumerate() {
-        let block = &live.block;
-        if block.min_time() > reach.last(block, last) || block.max_time() < first {
+    let groups = group(&view, (first, last), reach, &hiding)?;
+    for (group, numbers) in groups.iter().enumerate() {
+        // What one of them says of its series holds for all: it is asked once.
+        let Some((&number, live)) = numbers
+            .first()
+            .and_then(|number| Some((number, view.blocks.get(*number as usize)?)))
+        else {
             continue;
-        }
-        let index = block.index()?;
+        };
+        let index = live.block.index()?;
         let ordinals = index.select(selector.matchers())?;
-        let ordinals = hiding.outside(number, live, ordinals);
+        let ordinals = hiding.outside(number as usize, live, ordinals);
         plan.expect(ordinals.len())?;
         let mut labels = index.labels()?;
         for (done, ordinal) in ordinals.iter().enumerate() {
             if done % CHECK_EVERY == 0 {
                 guard.check()?;
             }
-            let source = Source::Block(number as u32, ordinal);
+            let source = Source::Blocks(group as u32, ordinal);
             plan.add(labels.labels(ordinal)?, source)?;
         }
     }
@@ -125,8 +129,8 @@ fn plan(
     let Plan {
         mut places, held, ..
     } = plan;
-    // One block has its series in the order of labels, each once.
-    let series = if is_one_block(&places) {
+    // One group of blocks has its series in the order of labels, each once.
+    let series = if is_one_group(&places) {
         places.len()
     } else {
         places.sort_by(|a, b| a.labels.cmp(&b.labels).then(a.source.cmp(&b.source)));
@@ -141,6 +145,7 @@ fn plan(
         reach,
         held,
         places: places.into(),
+        groups: groups.into(),
         cursors,
         hiding: Arc::new(hiding),
         deletes,
@@ -148,15 +153,45 @@ fn plan(
     })
 }
 
-/// Whether all places are in the same block. Those of blocks come block by block, before those in
-/// heads.
-fn is_one_block(places: &[Place]) -> bool {
-    let block = |place: &Place| match place.source {
-        Source::Block(number, _) => Some(number),
+/// The blocks of the view that may tell of the range: indices, together where blocks that follow
+/// each other have the same series and nothing is hidden in them.
+fn group(
+    view: &View,
+    (first, last): (i64, i64),
+    reach: Reach,
+    hiding: &Hiding,
+) -> Result<Vec<Vec<u32>>> {
+    let mut groups: Vec<Vec<u32>> = Vec::new();
+    let mut before: Option<BlockIndex<'_>> = None;
+    for (number, live) in view.blocks.iter().enumerate() {
+        let block = &live.block;
+        if block.min_time() > reach.last(block, last) || block.max_time() < first {
+            continue;
+        }
+        let index = match hiding.is_in_block(number) {
+            true => None,
+            false => Some(block.index()?),
+        };
+        let same = before.take().zip(index.as_ref());
+        let same = same.is_some_and(|(before, index)| index.has_series_of(&before));
+        match groups.last_mut().filter(|_| same) {
+            Some(group) => group.push(number as u32),
+            None => groups.push(vec![number as u32]),
+        }
+        before = index;
+    }
+    Ok(groups)
+}
+
+/// Whether all places are in the same group of blocks. Those of blocks come group by group, before
+/// those in heads.
+fn is_one_group(places: &[Place]) -> bool {
+    let group = |place: &Place| match place.source {
+        Source::Blocks(group, _) => Some(group),
         Source::Heads(_) => None,
     };
     let ends = places.first().zip(places.last());
-    ends.is_some_and(|(first, last)| block(last).is_some() && block(first) == block(last))
+    ends.is_some_and(|(first, last)| group(last).is_some() && group(first) == group(last))
 }
 
 /// Estimate of what one place of the plan takes, labels included.

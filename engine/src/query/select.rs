@@ -30,6 +30,8 @@ pub struct SeriesSet {
     /// What the plan takes of the query's memory.
     pub(super) held: Held,
     pub(super) places: VecDeque<Place>,
+    /// Indices of blocks of the view, in groups that have the same series.
+    pub(super) groups: Arc<[Vec<u32>]>,
     /// Where the last series was found in the directory of each block.
     pub(super) cursors: Vec<Cursor>,
     pub(super) hiding: Arc<Hiding>,
@@ -70,6 +72,7 @@ impl SeriesSet {
             reach: Reach::Samples,
             held: guard.hold(),
             places: VecDeque::new(),
+            groups: Arc::default(),
             cursors: Vec::new(),
             hiding: Arc::default(),
             deletes: Deletes::default(),
@@ -106,15 +109,24 @@ impl SeriesSet {
 
     /// What the series cost by themselves, as so many samples.
     pub(crate) fn work_of_series(&self) -> u64 {
-        self.places.len() as u64 * WORK_OF_A_SERIES
+        let blocks = |place: &Place| self.blocks_of(place.source).len().max(1) as u64;
+        self.places.iter().map(blocks).sum::<u64>() * WORK_OF_A_SERIES
+    }
+
+    /// Indices of the blocks that a series is in; none for one in the heads.
+    fn blocks_of(&self, source: Source) -> &[u32] {
+        match source {
+            Source::Blocks(group, _) => self.groups.get(group as usize).map_or(&[], Vec::as_slice),
+            Source::Heads(_) => &[],
+        }
     }
 
     /// Roughly how many samples of blocks there are to go through, what the series cost included.
     pub(crate) fn work_of_samples(&self) -> u64 {
         let mut series = vec![0; self.view.blocks.len()];
         for place in &self.places {
-            if let Source::Block(number, _) = place.source {
-                series[number as usize] += 1;
+            for number in self.blocks_of(place.source) {
+                series[*number as usize] += 1;
             }
         }
         let blocks = self.view.blocks.iter().zip(series);
@@ -142,6 +154,7 @@ impl SeriesSet {
             reach,
             mut held,
             places: mut rest,
+            groups,
             cursors,
             hiding,
             deletes,
@@ -164,6 +177,7 @@ impl SeriesSet {
                 reach,
                 held: held.split_off(rest.len() as u64 * PLACE_BYTES),
                 places: rest,
+                groups: Arc::clone(&groups),
                 cursors: cursors.iter().map(|_| Cursor::default()).collect(),
                 hiding: Arc::clone(&hiding),
                 deletes: deletes.clone(),
@@ -178,14 +192,12 @@ impl SeriesSet {
     pub(crate) fn next_runs(&mut self) -> Option<Result<SeriesRuns>> {
         loop {
             let place = self.places.pop_front()?;
-            let mut sources = vec![place.source];
-            while let Some(next) = self.places.front()
-                && next.labels == place.labels
-            {
-                sources.push(next.source);
-                self.places.pop_front();
+            let (mut blocks, mut heads) = (Vec::new(), Vec::new());
+            self.add_places(place.source, &mut blocks, &mut heads);
+            while let Some(next) = self.places.pop_front_if(|next| next.labels == place.labels) {
+                self.add_places(next.source, &mut blocks, &mut heads);
             }
-            let found = self.runs_of(&place.labels, &sources);
+            let found = self.runs_of(&place.labels, &blocks, &heads);
             let checked = found.and_then(|runs| self.held.guard().check().map(|()| runs));
             match checked {
                 Err(error) => return Some(Err(error)),
@@ -198,41 +210,50 @@ impl SeriesSet {
         }
     }
 
+    /// Adds where a series is: its blocks, each with its ordinal there, and its ids in the heads.
+    fn add_places(&self, source: Source, blocks: &mut Vec<(u32, u32)>, heads: &mut Vec<u32>) {
+        match source {
+            Source::Blocks(_, ordinal) => {
+                let numbers = self.blocks_of(source).iter();
+                blocks.extend(numbers.map(|number| (*number, ordinal)));
+            }
+            Source::Heads(id) => heads.push(id),
+        }
+    }
+
     /// The runs of a series, from where it is.
-    fn runs_of(&mut self, labels: &Labels, sources: &[Source]) -> Result<Vec<Run>> {
+    fn runs_of(
+        &mut self,
+        labels: &Labels,
+        blocks: &[(u32, u32)],
+        heads: &[u32],
+    ) -> Result<Vec<Run>> {
         // The heads first: what they hold decides whether chunks of blocks may come as a sum.
         let (mut frozen, mut live, mut holes) = (Vec::new(), Vec::new(), None);
-        for source in sources {
-            if let Source::Heads(id) = *source {
-                holes = Some(self.add_head_runs(id, labels, &mut frozen, &mut live));
-            }
+        for id in heads {
+            holes = Some(self.add_head_runs(*id, labels, &mut frozen, &mut live));
         }
         let holes = holes.unwrap_or_else(|| self.late_holes(&self.deletes, labels));
         let mut runs = Vec::new();
-        for source in sources {
-            if let Source::Block(number, ordinal) = *source {
-                let is_alone = || {
-                    let (min, max) = self.span(number);
-                    let heads = frozen.iter().chain(&live);
-                    holes.is_empty()
-                        && heads
-                            .into_iter()
-                            .all(|run| run.max_time < min || run.min_time > max)
-                        && sources.iter().all(|other| match *other {
-                            Source::Block(other, _) if other != number => {
-                                let other = self.span(other);
-                                other.1 < min || other.0 > max
-                            }
-                            _ => true,
-                        })
-                };
-                let aim = match &self.aim {
-                    Aim::Sums(_) if !is_alone() => Aim::Samples,
-                    Aim::Newest if !holes.is_empty() => Aim::Samples,
-                    aim => aim.clone(),
-                };
-                self.add_block_runs(number as usize, ordinal, &aim, &mut runs)?;
-            }
+        for &(number, ordinal) in blocks {
+            let is_alone = || {
+                let (min, max) = self.span(number);
+                let heads = frozen.iter().chain(&live);
+                holes.is_empty()
+                    && heads
+                        .into_iter()
+                        .all(|run| run.max_time < min || run.min_time > max)
+                    && blocks.iter().all(|&(other, _)| {
+                        let span = self.span(other);
+                        other == number || span.1 < min || span.0 > max
+                    })
+            };
+            let aim = match &self.aim {
+                Aim::Sums(_) if !is_alone() => Aim::Samples,
+                Aim::Newest if !holes.is_empty() => Aim::Samples,
+                aim => aim.clone(),
+            };
+            self.add_block_runs(number as usize, ordinal, &aim, &mut runs)?;
         }
         runs.append(&mut frozen);
         self.hiding.hide(&mut runs, 0, &holes);

@@ -286,3 +286,26 @@ fn an_index_is_shared_among_threads() {
         }
     });
 }
+
+/// Of two sets of series one is changed a little; the indexes are told apart exactly when the sets
+/// are.
+#[test]
+fn indexes_of_the_same_series_are_known_as_such() {
+    let set = |hosts: std::ops::Range<u32>| -> BTreeSet<Labels> {
+        let labels = |host: u32| {
+            Labels::from_pairs([("__name__", "cpu".to_owned()), ("host", host.to_string())])
+        };
+        hosts.map(|host| labels(host).unwrap()).collect()
+    };
+    let sets = [set(0..50), set(0..51), set(1..51), set(0..50), set(0..0)];
+    let bytes: Vec<Vec<u8>> = sets.iter().map(write).collect();
+    let readers: Vec<_> = bytes
+        .iter()
+        .map(|bytes| IndexReader::open(&bytes[..]).unwrap())
+        .collect();
+    for (mine, series) in readers.iter().zip(&sets) {
+        for (other, others) in readers.iter().zip(&sets) {
+            assert_eq!(mine.has_series_of(other), series == others);
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Every question, after any history of appends, deletes, freezes, flushes and rewrites, against a
 //! plain model; and the stories of what deletes must and must not hide.
 
+mod groups;
 mod views;
 mod world;
 
