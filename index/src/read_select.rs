@@ -1,8 +1,9 @@
 //! How the immutable index answers the questions of `select.rs`.
 //!
-//! An exact value walks the transducer; a prefix is sought among the sorted values; other patterns
-//! scan them. Invariant: what the transducer says is checked against the value itself.
+//! An exact value walks the transducer; a prefix is sought among the sorted values, a literal in the
+//! bytes of all; other patterns scan them. Invariant: what the transducer says is checked against the value itself.
 
+use memchr::memmem::Finder;
 use treering_codec::varint::Reader;
 
 use crate::error::{Error, Result};
@@ -11,11 +12,77 @@ use crate::lists;
 use crate::matcher::Matcher;
 use crate::pattern::has_prefix;
 use crate::postings::Postings;
-use crate::read::IndexReader;
+use crate::read::{IndexReader, Part};
 use crate::read_series::{LabelsCursor, next_value};
 use crate::select::{Index, Visit};
 use crate::setops::Union;
 use crate::transducer;
+
+/// Goes through the values of a label that contain a literal, and perhaps others, in order: the
+/// literal is sought in the bytes of all of them at once.
+struct Containing<'a> {
+    part: Part<'a>,
+    values: u32,
+    finder: Finder<'a>,
+    /// Number of the next value, and the bytes from it on.
+    number: u32,
+    rest: &'a [u8],
+}
+
+impl<'a> Containing<'a> {
+    fn new(part: Part<'a>, values: u32, needle: &'a str) -> Self {
+        let places = (values as usize).div_ceil(RESTART) * 4;
+        Self {
+            part,
+            values,
+            finder: Finder::new(needle),
+            number: 0,
+            rest: part.bytes.get(places..).unwrap_or_default(),
+        }
+    }
+
+    /// The next value at which the literal was found, and its number.
+    fn next(&mut self) -> Result<Option<(&'a [u8], u32)>> {
+        let Some(at) = self.finder.find(self.rest) else {
+            return Ok(None);
+        };
+        // What is left of the section when the literal is reached.
+        let left = self.rest.len() - at;
+        self.seek(left)?;
+        while self.number < self.values {
+            let value = next_value(&self.part, &mut self.rest)?;
+            self.number += 1;
+            if self.rest.len() < left {
+                return Ok(Some((value, self.number - 1)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes on to the last block that starts with at least `left` bytes to the end of the section, if
+    /// that is beyond the next value.
+    fn seek(&mut self, left: usize) -> Result<()> {
+        let (part, values) = (self.part, self.values);
+        let block = |number: u32| -> Result<&'a [u8]> {
+            Ok(part.block(values, number * RESTART as u32)?.rest())
+        };
+        let next = self.number.div_ceil(RESTART as u32);
+        let blocks = self.values.div_ceil(RESTART as u32);
+        if next >= blocks || block(next)?.len() < left {
+            return Ok(());
+        }
+        let (mut low, mut high) = (next, blocks);
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            match block(middle)?.len() >= left {
+                true => low = middle,
+                false => high = middle,
+            }
+        }
+        (self.number, self.rest) = (low * RESTART as u32, block(low)?);
+        Ok(())
+    }
+}
 
 /// Where the postings of a value are.
 enum Place<'a> {
@@ -226,6 +293,17 @@ impl<D: AsRef<[u8]>> Index for IndexReader<D> {
         for number in start..values {
             let value = next_value(&part, &mut rest)?;
             if !has_prefix(value, prefix.as_bytes()) || !visit(value, (name, number))? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn scan_containing(&self, name: u32, needle: &str, visit: &mut Visit<'_, Self>) -> Result<()> {
+        let part = self.name_section(name, VALUES)?;
+        let mut scan = Containing::new(part, self.values_of(name), needle);
+        while let Some((value, number)) = scan.next()? {
+            if !visit(value, (name, number))? {
                 break;
             }
         }

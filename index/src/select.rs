@@ -62,6 +62,16 @@ pub(crate) trait Index {
         prefix: &str,
         visit: &mut Visit<'_, Self>,
     ) -> Result<(), Self::Error>;
+    /// Calls `visit` for the bytes of each value that contains `needle`, which is not empty, and of
+    /// others perhaps, in order, until it says `false`.
+    fn scan_containing(
+        &self,
+        name: Self::Name,
+        _needle: &str,
+        visit: &mut Visit<'_, Self>,
+    ) -> Result<(), Self::Error> {
+        self.scan(name, "", visit)
+    }
     /// The series of `ids` whose labels meet all of `matchers`.
     fn retain(&self, ids: &Postings, matchers: &[&Matcher]) -> Result<Postings, Self::Error>;
     /// The distinct values of a label of the series of `ids`, sorted.
@@ -87,6 +97,8 @@ enum Values<P> {
     Every,
     /// The values that start with a prefix and are matched by the pattern, or not matched.
     Scan { prefix: String, matching: bool },
+    /// The values that are matched by the pattern, each of which contains a literal.
+    Containing(String),
 }
 
 enum Planned<'a, I: Index> {
@@ -167,6 +179,14 @@ fn series_of_values<I: Index>(index: &I, term: &Term<'_, I>) -> Result<Postings,
                 Ok(true)
             })?;
         }
+        Values::Containing(literal) => {
+            index.scan_containing(term.name, literal, &mut |value, pair| {
+                if term.matcher.positive(value) {
+                    index.add_series_of(pair, &mut union)?;
+                }
+                Ok(true)
+            })?;
+        }
     }
     Ok(union.finish())
 }
@@ -222,6 +242,10 @@ fn plan<'a, I: Index>(index: &I, matcher: &'a Matcher) -> Result<Planned<'a, I>,
                 _ if keep => Ok(Planned::Nothing),
                 _ => Ok(Planned::Everything),
             };
+        }
+        (_, Some((_, Shape::Affix { lead, literal, .. }))) if matching && *lead != Gap::Nothing => {
+            let literal = literal.to_string();
+            return term(Values::Containing(literal), every.saturating_mul(2));
         }
         (_, Some((pattern, _))) if matching => return scan(pattern.prefix()),
         _ => return scan(""),
@@ -291,7 +315,10 @@ pub(crate) fn label_values<I: Index>(
     {
         return index.values_within(within, name);
     }
-    let mut found = Vec::new();
+    let mut found = Vec::with_capacity(match within {
+        Some(_) => 0,
+        None => index.value_count(name),
+    });
     index.scan(name, "", &mut |value, pair| {
         if within.map_or(Ok(true), |within| index.intersects(pair, within))? {
             match std::str::from_utf8(value) {

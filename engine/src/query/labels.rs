@@ -109,6 +109,13 @@ impl<'a> Listed<'a> {
 /// Adds to `found` those of `more` that are new, once the guard has counted them; both are sorted
 /// and have each text once.
 fn merge(found: &mut Vec<String>, more: Vec<String>, guard: &Guard) -> Result<()> {
+    let size = |text: &String| (text.len() + size_of::<String>()) as u64;
+    if found.is_empty() {
+        guard.check()?;
+        guard.bytes(more.iter().map(size).sum())?;
+        *found = more;
+        return Ok(());
+    }
     let mut held = std::mem::take(found).into_iter().peekable();
     found.reserve(held.len().max(more.len()));
     let mut bytes = 0;
@@ -117,7 +124,7 @@ fn merge(found: &mut Vec<String>, more: Vec<String>, guard: &Guard) -> Result<()
             found.push(before);
         }
         if held.peek() != Some(&text) {
-            bytes += (text.len() + size_of::<String>()) as u64;
+            bytes += size(&text);
             found.push(text);
         }
         if number % CHECK_EVERY == 0 {
