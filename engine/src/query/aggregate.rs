@@ -17,6 +17,7 @@ mod series;
 mod slide;
 #[cfg(test)]
 mod tests;
+mod top;
 
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use self::accumulator::{Accumulator, Count, Edge, Extreme, Increase, Sum};
 use self::moments::Moments;
 use self::quantile::Values;
 use self::series::Fold;
+use self::top::{Answer, Best, Top, bytes_of};
 use super::group::{Grouping, Groups};
 use super::guard::Guard;
 use super::run::SeriesRuns;
@@ -129,6 +131,7 @@ pub struct Aggregate {
     step: Option<i64>,
     window: Option<i64>,
     grouping: Grouping,
+    best: Option<Best>,
 }
 
 impl Aggregate {
@@ -139,6 +142,7 @@ impl Aggregate {
             step: None,
             window: None,
             grouping: Grouping::Series,
+            best: None,
         }
     }
 
@@ -179,8 +183,53 @@ impl Aggregate {
         self
     }
 
+    /// No more than the `count` series or groups with the largest values, the largest first; of
+    /// equal values the first in label order, and NaN after all else. Refused with a step: it is
+    /// about one window.
+    ///
+    /// Series whose statistics say that they are not among them are not read, where the answer of
+    /// the function lies between the smallest and the largest sample.
+    ///
+    /// ```
+    /// use treering::{Aggregate, Batch, Db, Function, Selector, labels};
+    /// let db = Db::in_memory()?;
+    /// for (host, load) in [("a", 1.0), ("b", 9.0), ("c", 5.0)] {
+    ///     let series = labels! { "__name__" => "load", "host" => host };
+    ///     db.append(&Batch::new().sample(&series, 1_000, load))?;
+    /// }
+    /// let busiest = Aggregate::new(Function::Max).top(2);
+    /// let answer = db.aggregate(&Selector::metric("load"), 0..=2_000, &busiest)?;
+    /// let hosts: Vec<_> = answer.iter().map(|one| one.labels.get("host")).collect();
+    /// assert_eq!(hosts, [Some("b"), Some("c")]);
+    /// # Ok::<(), treering::Error>(())
+    /// ```
+    #[must_use]
+    pub fn top(mut self, count: usize) -> Self {
+        let largest = true;
+        self.best = Some(Best { count, largest });
+        self
+    }
+
+    /// No more than the `count` series or groups with the smallest values, the smallest first; see
+    /// [`Aggregate::top`].
+    #[must_use]
+    pub fn bottom(mut self, count: usize) -> Self {
+        let largest = false;
+        self.best = Some(Best { count, largest });
+        self
+    }
+
     /// Refuses what makes no sense over `range` (none: an empty one), before anything is read.
     pub(crate) fn check(&self, range: Option<(i64, i64)>) -> Result<()> {
+        if self.best.is_some() && self.step.is_some() {
+            return Err(Error::InvalidArgument {
+                argument: "step",
+                why:
+                    "with Aggregate::top or Aggregate::bottom there is one window: leave the step \
+                      out, and bound the range"
+                        .to_owned(),
+            });
+        }
         let (first, last) = range.unwrap_or((1, 0));
         Windows::new(first, last, self.step, self.window)?;
         let endless = last == i64::MAX || (first == i64::MIN && self.window.is_none());
@@ -303,6 +352,7 @@ where
         threads,
         grouping: &aggregate.grouping,
         windows: &windows,
+        best: aggregate.best.map(|best| (best, aggregate.function)),
         guard,
     };
     match aggregate.function {
@@ -327,6 +377,8 @@ struct Query<'a> {
     threads: usize,
     grouping: &'a Grouping,
     windows: &'a Windows,
+    /// If not all are wanted.
+    best: Option<(Best, Function)>,
     guard: &'a Guard,
 }
 
@@ -346,22 +398,32 @@ impl Query<'_> {
             value: finish(cell),
         };
         let parts = side_by_side(series, self.threads, |series| self.part(series, &point))?;
-        let (mut answer, mut groups) = (Vec::new(), Groups::new());
+        let (mut answer, mut groups) = (self.answer(), Groups::new());
         let mut guard = self.guard.clone();
-        for (mut series, own) in parts {
-            answer.append(&mut series);
+        for (series, own) in parts {
+            for one in series {
+                answer.add(one, &mut guard);
+            }
             groups.absorb(own, &mut guard)?;
         }
         for (labels, cells, approximate) in groups.finish() {
             guard.check()?;
-            guard.bytes((cells.len() * size_of::<Point>() + SERIES_BYTES) as u64)?;
-            answer.push(AggregatedSeries {
+            guard.bytes(bytes_of(cells.len()))?;
+            let series = AggregatedSeries {
                 labels,
                 points: cells.into_iter().map(&point).collect(),
                 approximate,
-            });
+            };
+            answer.add(series, &mut guard);
         }
-        Ok(answer)
+        Ok(answer.finish())
+    }
+
+    fn answer(&self) -> Answer {
+        match self.best {
+            Some((best, function)) => Answer::Best(Top::new(best, function)),
+            None => Answer::All(Vec::new()),
+        }
     }
 
     /// The answers for some series, or the groups that they make.
@@ -372,10 +434,13 @@ impl Query<'_> {
     ) -> Result<(Vec<AggregatedSeries>, Groups<A>)> {
         let (grouping, mut guard) = (self.grouping, self.guard.clone());
         let mut fold = Fold::new(self.windows, *grouping != Grouping::Series);
-        let (mut answer, mut groups) = (Vec::new(), Groups::new());
+        let (mut answer, mut groups) = (self.answer(), Groups::new());
         for runs in series {
             guard.check()?;
             let SeriesRuns { labels, runs } = runs?;
+            if *grouping == Grouping::Series && answer.passes_over(&runs) {
+                continue;
+            }
             fold.series(&runs, &mut guard)?;
             let approximate = fold.approximate;
             // What an approximate series lacks, its group lacks too.
@@ -384,24 +449,22 @@ impl Query<'_> {
             }
             let cells = fold.cells.close();
             if *grouping == Grouping::Series {
-                guard.bytes((cells.len() * size_of::<Point>() + SERIES_BYTES) as u64)?;
-                answer.push(AggregatedSeries {
+                guard.bytes(bytes_of(cells.len()))?;
+                let series = AggregatedSeries {
                     labels,
                     points: cells.map(point).collect(),
                     approximate,
-                });
+                };
+                answer.add(series, &mut guard);
             } else {
                 groups.pool(grouping.labels(&labels), cells, approximate, &mut guard)?;
             }
             fold.cells.release(&mut guard);
         }
         fold.end(&mut guard);
-        Ok((answer, groups))
+        Ok((answer.finish(), groups))
     }
 }
-
-/// Bytes of one series of an answer beside its points.
-const SERIES_BYTES: usize = size_of::<AggregatedSeries>();
 
 /// One NaN for all: a computed one carries neither sign nor payload.
 fn number(value: f64) -> f64 {

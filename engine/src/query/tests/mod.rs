@@ -1,6 +1,7 @@
 //! Every question, after any history of appends, deletes, freezes, flushes and rewrites, against a
 //! plain model; and the stories of what deletes must and must not hide.
 
+mod best;
 mod groups;
 mod views;
 mod world;
@@ -122,6 +123,7 @@ fn check(world: &World, selector: &Selector, range: (i64, i64)) -> Result<(), Te
     }
     check_newest(world, selector, range)?;
     check_lists(world, selector, range)?;
+    best::check(world, selector, range)?;
     for asked in [
         Aggregate::new(Function::Count),
         Aggregate::new(Function::Sum).step(Duration::from_nanos(50)),
