@@ -11,14 +11,15 @@ use std::time::{Duration, Instant};
 use treering::vfs::{CrashVfs, MemVfs};
 
 use crate::check::{Expected, check, read};
+use crate::copies::check_copies;
 use crate::history::Random;
 use crate::number::number;
 use crate::stage::{Case, Stage};
 
 /// Cases that share the images and the time of the binary.
-const CASES: u64 = 66;
+const CASES: u64 = 72;
 /// Images of an ordinary run and of a round of a soak.
-const IMAGES: u64 = 24_000;
+const IMAGES: u64 = 30_000;
 const SOAK_IMAGES: u64 = 600_000;
 /// Of so many images, one has its recovery crashed at every call.
 const NEST_EVERY: u64 = 20;
@@ -108,6 +109,9 @@ impl Enumeration<'_> {
                 self.checked += nested(&image, &expected, &mut random, true)?;
             }
             self.checked += 1;
+            // Before the database goes on: a snapshot shares its bytes.
+            let copies = &self.stage.copies;
+            check_copies(self.case, copies, &self.stage.history, (&image, call))?;
             check(&image, &expected, random.next())
         });
         if let Err(error) = outcome {

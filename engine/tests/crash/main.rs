@@ -6,6 +6,7 @@
 )]
 
 mod check;
+mod copies;
 mod enumerate;
 mod faults;
 mod followed;

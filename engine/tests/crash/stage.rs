@@ -17,6 +17,7 @@ use treering::{
 };
 
 use crate::check::{metadata_fact, read, space_fact, space_name};
+use crate::copies::Copy;
 use crate::history::{FACTS, History, Random, Row, SPACE_SERIES, labels_of};
 use crate::scripts::Step;
 
@@ -68,6 +69,8 @@ pub(crate) struct Stage {
     clock: Arc<ManualClock>,
     db: Option<Db>,
     refs: Vec<Option<SeriesRef>>,
+    /// The snapshots made so far.
+    pub(crate) copies: Vec<Copy>,
     /// Samples before this moment will be past the retention when images are opened.
     horizon: i64,
     /// Monotonic time at which each batch was written.
@@ -89,6 +92,7 @@ impl Stage {
             clock: Arc::new(ManualClock::new(0)),
             db: None,
             refs: Vec::new(),
+            copies: Vec::new(),
             horizon: i64::MIN,
             written: Vec::new(),
             now: Duration::ZERO,
@@ -275,6 +279,18 @@ impl Stage {
     pub(crate) fn maintain(&mut self) {
         self.script.push(Step::MaintainAll);
         while self.db().maintain().unwrap() {}
+    }
+
+    /// Makes a snapshot in a directory of its own.
+    pub(crate) fn snapshot(&mut self) {
+        self.script.push(Step::Snapshot);
+        let dir = format!("/copy{}", self.copies.len() + 1);
+        self.db().snapshot(&dir).unwrap();
+        self.copies.push(Copy {
+            dir,
+            made: self.store.calls(),
+            batches: self.history.len(),
+        });
     }
 
     pub(crate) fn compact(&mut self) {

@@ -74,6 +74,8 @@ workloads! {
     retention: crate::lifecycle::expire_by_age, "/db", super::hourly, crate::lifecycle::EXPIRY_END;
     size: crate::lifecycle::expire_by_size, "/db", super::hourly, 0;
     namespaces: crate::lifecycle::make_and_drop_namespaces, "/db", super::hourly, 0;
+    snapshots: crate::copies::take_snapshots, "/db", super::hourly, 0;
+    manifest_rewrites: super::rewrite_the_manifest, "/db", |options| options, 0;
     followers: crate::lifecycle::keep_for_followers, "/db", super::hourly, 0, u64::MAX;
     left_behind: crate::lifecycle::keep_for_followers, "/db", super::hourly, 0, 1500;
 }
@@ -119,6 +121,25 @@ fn flush_once(stage: &mut Stage) {
             stage.flush();
         }
     }
+}
+
+/// A manifest of 64 KiB and more is written anew: metadata fill it.
+fn rewrite_the_manifest(stage: &mut Stage) {
+    stage.open();
+    let (mut before, mut rewritten) = (0, 0);
+    for round in 0..12 {
+        stage.wait(50);
+        stage.scrape(0..2, round * 60 * SECOND, 3);
+        stage.describe(0, 0, Some(12_000 + round as usize));
+        stage.flush();
+        let image = stage.store.kill_image();
+        let files = image.files();
+        let manifest = files.iter().find(|(path, _)| path.ends_with("db/manifest"));
+        let len = manifest.map_or(0, |(_, bytes)| bytes.len());
+        rewritten += u32::from(len < before);
+        before = len;
+    }
+    assert!(rewritten >= 2, "{rewritten} rewrites");
 }
 
 /// Each flush makes one to four blocks.
