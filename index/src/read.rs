@@ -28,6 +28,8 @@ use crate::stats::{CardinalityStats, top};
 /// the checksums catch the damage.
 pub struct IndexReader<D> {
     data: D,
+    /// Where the directory starts, which reaches to the footer.
+    directory: usize,
     sections: Vec<Section>,
     verified: Box<[AtomicBool]>,
     pub(crate) names: Vec<NameEntry>,
@@ -37,7 +39,7 @@ pub struct IndexReader<D> {
     shapes: OnceLock<Shapes>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 struct Section {
     start: usize,
     len: usize,
@@ -154,6 +156,7 @@ impl<D: AsRef<[u8]>> IndexReader<D> {
         let shapes = OnceLock::new();
         Ok(Self {
             data,
+            directory: start,
             sections,
             verified,
             names,
@@ -246,14 +249,16 @@ impl<D: AsRef<[u8]>> IndexReader<D> {
         Ok(mine.bytes == other.name_section(others, VALUES)?.bytes)
     }
 
-    /// Whether `other` has the same series under the same ordinals: their bytes are compared, for
-    /// the same series are always written alike.
-    pub fn has_series_of(&self, other: &Self) -> bool {
-        let (mine, others) = (self.data.as_ref(), other.data.as_ref());
-        // Indexes of different series differ in the checksums of their sections, and those are told
-        // without reading the sections.
-        let directories = self.series == other.series && self.sections == other.sections;
-        directories && mine == others
+    /// Bytes that are equal for two indexes when they have the same series under the same ordinals,
+    /// and else differ: the directory and the footer, one to some ten bytes per section.
+    ///
+    /// A directory has the names of the labels, and of each section the length and the checksum; the
+    /// same series are always written alike. Different ones differ in two sections at least, each with
+    /// a checksum of its own: which values there are is in the values and in the transducers, which
+    /// series have them is in the lists and in the labels of the series.
+    pub fn fingerprint(&self) -> &[u8] {
+        let bytes = self.data.as_ref().get(self.directory..);
+        bytes.unwrap_or_default()
     }
 
     /// The ordinal of the series with exactly these labels. O(log series).

@@ -1,7 +1,8 @@
 //! How the immutable index answers the questions of `select.rs`.
 //!
-//! An exact value walks the transducer; a prefix is sought among the sorted values, a literal in the
-//! bytes of all; other patterns scan them. Invariant: what the transducer says is checked against the value itself.
+//! An exact value walks the transducer; a prefix is sought among the sorted values, a literal in
+//! the bytes of all; other patterns scan them. Invariant: what the transducer says is checked against
+//! the value itself.
 
 use memchr::memmem::Finder;
 use treering_codec::varint::Reader;
@@ -59,8 +60,8 @@ impl<'a> Containing<'a> {
         Ok(None)
     }
 
-    /// Goes on to the last block that starts with at least `left` bytes to the end of the section, if
-    /// that is beyond the next value.
+    /// Goes on to the last block that starts with at least `left` bytes to the end of the section,
+    /// if that is beyond the next value.
     fn seek(&mut self, left: usize) -> Result<()> {
         let (part, values) = (self.part, self.values);
         let block = |number: u32| -> Result<&'a [u8]> {

@@ -245,7 +245,7 @@ fn plan<'a, I: Index>(index: &I, matcher: &'a Matcher) -> Result<Planned<'a, I>,
         }
         (_, Some((_, Shape::Affix { lead, literal, .. }))) if matching && *lead != Gap::Nothing => {
             let literal = literal.to_string();
-            return term(Values::Containing(literal), every.saturating_mul(2));
+            return term(Values::Containing(literal), every / 4);
         }
         (_, Some((pattern, _))) if matching => return scan(pattern.prefix()),
         _ => return scan(""),
@@ -317,7 +317,8 @@ pub(crate) fn label_values<I: Index>(
     }
     let mut found = Vec::with_capacity(match within {
         Some(_) => 0,
-        None => index.value_count(name),
+        // A count from a file is not believed beyond this.
+        None => index.value_count(name).min(1 << 16),
     });
     index.scan(name, "", &mut |value, pair| {
         if within.map_or(Ok(true), |within| index.intersects(pair, within))? {

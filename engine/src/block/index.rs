@@ -54,8 +54,6 @@ pub(super) struct IndexPlace {
     mapped: OnceLock<Arc<OpenIndex>>,
     /// The one that was read last.
     held: Mutex<Weak<OpenIndex>>,
-    /// The id of the block that it was last compared with, and whether both have the same series.
-    compared: Mutex<Option<(u64, bool)>>,
 }
 
 /// Reads the index of one block, which stays in memory for as long as this is held.
@@ -118,19 +116,10 @@ impl BlockIndex<'_> {
         same.map_err(|error| self.block.index_error(error))
     }
 
-    /// Whether it has the same series as `other`, under the same ordinals. Told anew for another
-    /// block than the one before only.
-    pub(crate) fn has_series_of(&self, other: &BlockIndex<'_>) -> bool {
-        let id = other.block.info().meta.id;
-        let mut compared = self.block.index.compared.lock();
-        match *compared {
-            Some((known, same)) if known == id => same,
-            _ => {
-                let same = self.index.reader.has_series_of(&other.index.reader);
-                *compared = Some((id, same));
-                same
-            }
-        }
+    /// Bytes that another index has too if it has the same series under the same ordinals, and else
+    /// has not.
+    pub(crate) fn fingerprint(&self) -> &[u8] {
+        self.index.reader.fingerprint()
     }
 
     /// Values of the label `name` in all series, or in those in `postings`, sorted.

@@ -188,7 +188,8 @@ impl Aggregate {
     /// about one window.
     ///
     /// Series whose statistics say that they are not among them are not read, where the answer of
-    /// the function lies between the smallest and the largest sample.
+    /// the function lies between the smallest and the largest sample. Damage in their samples is
+    /// not noticed then. Groups are all read.
     ///
     /// ```
     /// use treering::{Aggregate, Batch, Db, Function, Selector, labels};

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use treering_index::{Labels, Selector};
+use treering_index::{Labels, Postings, Selector};
 
 use super::guard::{Guard, Held};
 use super::hiding::{CHECK_EVERY, Hiding};
@@ -102,27 +102,29 @@ fn plan(
     };
     let lasts = view.blocks.iter().map(|live| reach.last(&live.block, last));
     let hiding = Hiding::of(&view, (first, lasts.fold(last, i64::max)), &guard)?;
-    let groups = group(&view, (first, last), reach, &hiding)?;
-    for (group, numbers) in groups.iter().enumerate() {
-        // What one of them says of its series holds for all: it is asked once.
-        let Some((&number, live)) = numbers
-            .first()
-            .and_then(|number| Some((number, view.blocks.get(*number as usize)?)))
-        else {
+    let mut groups: Vec<Vec<u32>> = Vec::new();
+    // The fingerprint of the last group, if others may join it: its index is not held any longer.
+    let mut known: Option<Vec<u8>> = None;
+    for (number, live) in view.blocks.iter().enumerate() {
+        let block = &live.block;
+        if block.min_time() > reach.last(block, last) || block.max_time() < first {
             continue;
-        };
-        let index = live.block.index()?;
-        let ordinals = index.select(selector.matchers())?;
-        let ordinals = hiding.outside(number as usize, live, ordinals);
-        plan.expect(ordinals.len())?;
-        let mut labels = index.labels()?;
-        for (done, ordinal) in ordinals.iter().enumerate() {
-            if done % CHECK_EVERY == 0 {
-                guard.check()?;
-            }
-            let source = Source::Blocks(group as u32, ordinal);
-            plan.add(labels.labels(ordinal)?, source)?;
         }
+        guard.check()?;
+        let index = block.index()?;
+        let is_whole = !hiding.is_in_block(number);
+        if is_whole
+            && known.as_deref() == Some(index.fingerprint())
+            && let Some(group) = groups.last_mut()
+        {
+            // What the first of them said of its series holds for this one.
+            group.push(number as u32);
+            continue;
+        }
+        let ordinals = hiding.outside(number, live, index.select(selector.matchers())?);
+        plan.add_block(groups.len() as u32, &index, &ordinals, &guard)?;
+        groups.push(vec![number as u32]);
+        known = is_whole.then(|| index.fingerprint().to_vec());
     }
     let (active, deletes) = active(&view, registry, selector, (first, last));
     plan.add_active(&active, registry, &guard)?;
@@ -151,36 +153,6 @@ fn plan(
         deletes,
         aim: Aim::Samples,
     })
-}
-
-/// The blocks of the view that may tell of the range: indices, together where blocks that follow
-/// each other have the same series and nothing is hidden in them.
-fn group(
-    view: &View,
-    (first, last): (i64, i64),
-    reach: Reach,
-    hiding: &Hiding,
-) -> Result<Vec<Vec<u32>>> {
-    let mut groups: Vec<Vec<u32>> = Vec::new();
-    let mut before: Option<BlockIndex<'_>> = None;
-    for (number, live) in view.blocks.iter().enumerate() {
-        let block = &live.block;
-        if block.min_time() > reach.last(block, last) || block.max_time() < first {
-            continue;
-        }
-        let index = match hiding.is_in_block(number) {
-            true => None,
-            false => Some(block.index()?),
-        };
-        let same = before.take().zip(index.as_ref());
-        let same = same.is_some_and(|(before, index)| index.has_series_of(&before));
-        match groups.last_mut().filter(|_| same) {
-            Some(group) => group.push(number as u32),
-            None => groups.push(vec![number as u32]),
-        }
-        before = index;
-    }
-    Ok(groups)
 }
 
 /// Whether all places are in the same group of blocks. Those of blocks come group by group, before
@@ -252,6 +224,26 @@ impl Plan<'_> {
             self.held.add(PLACE_BYTES)?;
         }
         self.places.push(Place { labels, source });
+        Ok(())
+    }
+
+    /// Adds the series `ordinals` of each block of a group.
+    fn add_block(
+        &mut self,
+        group: u32,
+        index: &BlockIndex<'_>,
+        ordinals: &Postings,
+        guard: &Guard,
+    ) -> Result<()> {
+        self.expect(ordinals.len())?;
+        let mut labels = index.labels()?;
+        for (done, ordinal) in ordinals.iter().enumerate() {
+            if done % CHECK_EVERY == 0 {
+                guard.check()?;
+            }
+            let source = Source::Blocks(group, ordinal);
+            self.add(labels.labels(ordinal)?, source)?;
+        }
         Ok(())
     }
 

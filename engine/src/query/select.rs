@@ -30,7 +30,8 @@ pub struct SeriesSet {
     /// What the plan takes of the query's memory.
     pub(super) held: Held,
     pub(super) places: VecDeque<Place>,
-    /// Indices of blocks of the view, in groups that have the same series.
+    /// Indices of blocks of the view that may tell of the range, together where blocks that follow
+    /// each other have the same series and nothing is hidden in them.
     pub(super) groups: Arc<[Vec<u32>]>,
     /// Where the last series was found in the directory of each block.
     pub(super) cursors: Vec<Cursor>,

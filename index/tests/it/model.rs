@@ -291,13 +291,29 @@ fn an_index_is_shared_among_threads() {
 /// are.
 #[test]
 fn indexes_of_the_same_series_are_known_as_such() {
-    let set = |hosts: std::ops::Range<u32>| -> BTreeSet<Labels> {
+    let named = |name: &str, hosts: std::ops::Range<u32>| -> BTreeSet<Labels> {
         let labels = |host: u32| {
-            Labels::from_pairs([("__name__", "cpu".to_owned()), ("host", host.to_string())])
+            Labels::from_pairs([("__name__", "cpu".to_owned()), (name, host.to_string())])
         };
         hosts.map(|host| labels(host).unwrap()).collect()
     };
-    let sets = [set(0..50), set(0..51), set(1..51), set(0..50), set(0..0)];
+    let set = |hosts| named("host", hosts);
+    // The same names and values, in other pairs.
+    let paired = |pairs: [(&str, &str); 2]| -> BTreeSet<Labels> {
+        let labels =
+            |(a, b): (&str, &str)| Labels::from_pairs([("a", a.to_owned()), ("b", b.to_owned())]);
+        pairs.map(|pair| labels(pair).unwrap()).into()
+    };
+    let sets = [
+        set(0..50),
+        set(0..51),
+        set(1..51),
+        set(0..50),
+        set(0..0),
+        named("hose", 0..50),
+        paired([("1", "1"), ("2", "2")]),
+        paired([("1", "2"), ("2", "1")]),
+    ];
     let bytes: Vec<Vec<u8>> = sets.iter().map(write).collect();
     let readers: Vec<_> = bytes
         .iter()
@@ -305,7 +321,48 @@ fn indexes_of_the_same_series_are_known_as_such() {
         .collect();
     for (mine, series) in readers.iter().zip(&sets) {
         for (other, others) in readers.iter().zip(&sets) {
-            assert_eq!(mine.has_series_of(other), series == others);
+            assert_eq!(mine.fingerprint() == other.fingerprint(), series == others);
         }
+    }
+}
+
+/// Values of which lengths, ends and neighbours may be taken for parts of the literal.
+fn long_values() -> impl Strategy<Value = BTreeSet<String>> {
+    let value = prop_oneof![
+        // Their length is the byte of a digit or a letter.
+        "[a01]{48,51}",
+        "[ab]{97,99}",
+        // It takes two bytes.
+        "[ab0]{126,130}",
+        "[ab01]{1,6}",
+        (0..40u32).prop_map(|number| format!("{number}")),
+    ];
+    prop_oneof![
+        prop::collection::btree_set(value, 1..70),
+        // Whole blocks of sixteen, and all values with the same end.
+        (1u32..5).prop_map(|blocks| (0..blocks * 16).map(|n| format!("{n:02}ab")).collect()),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    #[test]
+    fn a_literal_is_found_wherever_it_lies(
+        values in long_values(),
+        literal in prop_oneof!["[ab01]{1,3}", "[0-9]{1,2}", "[ab0]{1}", "b1|a0|c"],
+        lead in prop::bool::ANY,
+        tail in 0..3usize,
+    ) {
+        let sorted: BTreeSet<Labels> = values
+            .iter()
+            .map(|value| Labels::from_pairs([("name", value.clone())]).unwrap())
+            .collect();
+        let bytes = write(&sorted);
+        let index = IndexReader::open(&bytes[..]).unwrap();
+        let lead = if lead { ".*" } else { ".+" };
+        let pattern = format!("{lead}({literal}){}", ["", ".*", ".+"][tail]);
+        let selector = Selector::all().regex("name", &pattern).unwrap();
+        let found = index.select(selector.matchers()).unwrap().to_vec();
+        prop_assert_eq!(found, expected(sorted.iter(), &selector), "{}", pattern);
     }
 }

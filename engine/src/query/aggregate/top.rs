@@ -33,7 +33,7 @@ impl Answer {
         }
     }
 
-    /// Whether a series with these runs would not be kept.
+    /// Whether a series with these runs would not be kept; not known of groups.
     pub(super) fn passes_over(&self, runs: &[Run]) -> bool {
         match self {
             Self::All(_) => false,
@@ -72,6 +72,9 @@ pub(super) struct Top {
     kept: BinaryHeap<Reverse<Ranked>>,
     met: u64,
 }
+
+/// So many samples of this size as there can be still have a sum.
+const LARGE: f64 = f64::MAX / (1u64 << 53) as f64;
 
 /// What an answer is at most, as told by the statistics of the samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,12 +131,12 @@ impl Top {
             // `max` passes over the NaN of no numbers.
             bound = bound.max(self.key(value));
         }
-        // The largest of few thousand roundings of half an ulp each.
-        let rounding = match self.bound {
-            Bound::Rounded => bound.abs() * 1e-9,
-            _ => 0.0,
-        };
-        Some(bound + rounding)
+        if self.bound == Bound::Samples {
+            return Some(bound);
+        }
+        // A compensated sum is off by an ulp or two, its quotient and a point between two samples by
+        // one more; unless the sum ends beyond all numbers.
+        (bound.abs() < LARGE).then_some(bound + bound.abs() * 1e-12)
     }
 
     /// A value, so that larger is better.
@@ -141,8 +144,8 @@ impl Top {
         if self.best.largest { value } else { -value }
     }
 
-    /// Keeps `series`, which comes after those before in label order, if it is among the best;
-    /// returns what is not.
+    /// Keeps `series` if it is among the best; returns what is not. Of equal values the one that was
+    /// added first is better, so those come in label order.
     pub(super) fn add(&mut self, series: AggregatedSeries) -> Option<AggregatedSeries> {
         let Some(point) = series.points.first() else {
             return Some(series);
