@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use treering_server::number::nanos;
+use treering_server::times::{parse_duration, parse_time};
+
 use crate::text::Format;
 
 const EXIT_CODES: &str = "\
@@ -45,6 +48,31 @@ Reads every byte that a question may be answered from and holds it against its c
 each frame of the WAL, each chunk of each block. A database that cannot be opened for its damage is
 told by the first damage alone. Changes nothing, and needs no lock: another process may be writing.";
 
+const QUERY: &str = "\
+Answers an expression in PromQL, at one time or over a range. Needs no lock: another process may be
+writing; what it has written so far is seen, and nothing is changed. Times are RFC 3339 or seconds
+since the Unix epoch, steps are seconds or such as 5m.";
+
+const EXAMPLES_QUERY: &str = "\
+Examples:
+  treering query --db metrics.db 'sum by (host) (rate(requests_total[5m]))'
+  treering query --db metrics.db up --time 2026-11-01T12:00:00Z --format json
+  treering query --db metrics.db node_load1 --start 2026-11-01T00:00:00Z --step 10m --plot
+
+Exit codes: 0 answered, 2 not.";
+
+const SERVE: &str = "\
+Opens a database, or makes it, and answers over HTTP: Prometheus' remote write 1.0 and its query API
+(docs/http.md). The first line on standard output says the address. SIGTERM or SIGINT end it: requests
+under way are answered, then the database is closed. There is no authentication.";
+
+const EXAMPLES_SERVE: &str = "\
+Examples:
+  treering serve --db metrics.db
+  treering serve --db metrics.db --listen 127.0.0.1:0 --enable-feature all
+
+Exit codes: 0 ended by a signal, 2 not served.";
+
 /// Time series in a directory.
 #[derive(Debug, Parser)]
 #[command(name = "treering", version, after_help = EXIT_CODES)]
@@ -65,6 +93,12 @@ pub(crate) enum Command {
     /// Make a new database of what is intact in a damaged one
     #[command(long_about = REPAIR, after_help = EXAMPLES_REPAIR)]
     Repair(Repair),
+    /// Answer an expression in PromQL
+    #[command(long_about = QUERY, after_help = EXAMPLES_QUERY)]
+    Query(Query),
+    /// Answer over HTTP, as Prometheus does
+    #[command(long_about = SERVE, after_help = EXAMPLES_SERVE)]
+    Serve(Serve),
 }
 
 /// Words of `import`.
@@ -115,6 +149,64 @@ pub(crate) struct Repair {
     pub(crate) json: bool,
 }
 
+/// Words of `query`.
+#[derive(Debug, Args)]
+pub(crate) struct Query {
+    /// The expression
+    #[arg(value_name = "EXPR", allow_hyphen_values = true)]
+    pub(crate) expr: String,
+    /// Directory of the database
+    #[arg(long, value_name = "DB")]
+    pub(crate) db: PathBuf,
+    /// Ask at this time; without it, now
+    #[arg(long, value_parser = time, allow_hyphen_values = true, conflicts_with = "start")]
+    pub(crate) time: Option<i64>,
+    /// Ask over a range that begins here
+    #[arg(long, value_parser = time, allow_hyphen_values = true)]
+    pub(crate) start: Option<i64>,
+    /// Where the range ends; without it, now
+    #[arg(long, value_parser = time, allow_hyphen_values = true, requires = "start")]
+    pub(crate) end: Option<i64>,
+    /// Distance of the range's steps; without it, a hundredth of the range
+    #[arg(long, value_parser = step, requires = "start")]
+    pub(crate) step: Option<i64>,
+    /// How the answer is written; JSON is that of Prometheus' HTTP API
+    #[arg(long, value_enum, default_value_t = AnswerFormat::Table)]
+    pub(crate) format: AnswerFormat,
+    /// Draw the series over time
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) plot: bool,
+    #[arg(long = "enable-feature", value_name = "LIST", help = FEATURES)]
+    pub(crate) features: Vec<String>,
+}
+
+/// Words of `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Directory of the database
+    #[arg(long, value_name = "DB")]
+    pub(crate) db: PathBuf,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9090")]
+    pub(crate) listen: String,
+    #[arg(long = "enable-feature", value_name = "LIST", help = FEATURES)]
+    pub(crate) features: Vec<String>,
+}
+
+const FEATURES: &str = "\
+Experimental parts of PromQL by Prometheus' names, with commas between them, or all";
+
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AnswerFormat {
+    /// Columns for people
+    Table,
+    /// Prometheus' shape, one line
+    Json,
+    /// A line for each sample, a column for each label
+    Csv,
+}
+
 /// Text formats, by the name on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TextFormat {
@@ -139,5 +231,20 @@ fn batch_size(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(size) if (1..=max).contains(&size) => Ok(size),
         _ => Err(format!("expected a number from 1 to {max}")),
+    }
+}
+
+/// Nanoseconds since the Unix epoch.
+fn time(text: &str) -> Result<i64, String> {
+    let millis = parse_time(text)?;
+    nanos(millis).ok_or_else(|| "it is out of range".to_owned())
+}
+
+/// Nanoseconds, a whole number of milliseconds.
+fn step(text: &str) -> Result<i64, String> {
+    let length = parse_duration(text)?;
+    match length > 0 && length % 1_000_000 == 0 {
+        true => Ok(length),
+        false => Err("expected whole milliseconds above zero".to_owned()),
     }
 }

@@ -1,15 +1,19 @@
 //! The binary `treering`: databases from a terminal.
 //!
 //! Input: command-line words, files, standard input. Output: a report on standard output, as text or
-//! with `--json` as one line of JSON; what went wrong on standard error; an exit code that says which
-//! of the three ends it was. Thin: what is done is done by the engine.
+//! with `--json` as one line of JSON, or answers; what went wrong on standard error; an exit code
+//! that says which of the three ends it was. Thin: what is done is done by the engine.
 #![forbid(unsafe_code)]
 
+mod chart;
 mod cli;
 mod import;
 mod lines;
 mod outcome;
+mod query;
 mod repair;
+mod serve;
+mod table;
 mod text;
 mod verify;
 
@@ -26,6 +30,8 @@ fn main() -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Repair(args) => repair::run(&args),
+        Command::Query(args) => query::run(&args),
+        Command::Serve(args) => serve::run(&args),
     };
     match ended {
         Ok(End::Clean) => ExitCode::SUCCESS,

@@ -12,6 +12,9 @@ pub(crate) const CORPORA: &str = "TREERING_CORPORA";
 /// Folder of the PromQL conformance cases.
 pub(crate) const PROMQLTEST: &str = "TREERING_PROMQLTEST";
 
+/// Folder of recorded bodies of remote write.
+pub(crate) const EXCHANGES: &str = "TREERING_EXCHANGES";
+
 /// The folder that `variable` names; `None` when the variable is unset.
 pub(crate) fn folder(variable: &str) -> Outcome<Option<PathBuf>> {
     match std::env::var_os(variable) {
@@ -20,11 +23,12 @@ pub(crate) fn folder(variable: &str) -> Outcome<Option<PathBuf>> {
     }
 }
 
-/// Checks both folders and says loudly which tests will be skipped.
+/// Checks these folders and says loudly which tests will be skipped.
 pub(crate) fn announce() -> Outcome {
     for (variable, needs) in [
         (CORPORA, "tests over real series"),
         (PROMQLTEST, "PromQL conformance cases"),
+        (EXCHANGES, "bodies of real senders of remote write"),
     ] {
         match folder(variable)? {
             Some(path) => println!("{variable}: {}", path.display()),

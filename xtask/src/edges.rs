@@ -18,7 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("treering-index", &["treering-codec"]),
     ("treering", &["treering-codec", "treering-index"]),
     ("treering-promql", &["treering"]),
-    ("treering-server", &["treering"]),
+    ("treering-server", &["treering", "treering-promql"]),
     (
         "treering-benches",
         &[

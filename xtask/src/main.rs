@@ -74,6 +74,7 @@ cargo xtask NAME, where NAME is one of
 Environment
   TREERING_CORPORA      folder of the corpora, for the tests and benches that need real series
   TREERING_PROMQLTEST   folder of the PromQL conformance cases
+  TREERING_EXCHANGES    folder of recorded bodies of remote write
 Tests that need a folder whose variable is unset say that they were skipped.";
 
 fn main() -> ExitCode {

@@ -1,0 +1,115 @@
+//! `treering query`: one question in PromQL, from a terminal.
+//!
+//! Input: an expression, times, the directory of a database, which another process may be writing.
+//! Output: the answer as a table, JSON or CSV, or drawn; what the evaluator warns of on standard
+//! error, or in the JSON. Nothing is written, made or locked.
+
+use std::io::{self, Write};
+
+use treering::{Db, Options, Reads};
+use treering_promql::{Answer, Severity, Value};
+use treering_server::failure::{Failure, Kind};
+use treering_server::number::NANOS_PER_MILLI;
+use treering_server::question::{Question, When};
+use treering_server::{features, json};
+
+use crate::chart::{self, Frame};
+use crate::cli::{AnswerFormat, Query};
+use crate::outcome::{End, Ended, say, sentence};
+use crate::table;
+
+pub(crate) fn run(args: &Query) -> Ended {
+    let told = answer(args).and_then(|(question, answer)| {
+        let is_drawn = args.plot && !matches!(answer.value, Value::Matrix(_));
+        match is_drawn {
+            true => Err(Failure::bad_data(NOT_DRAWN)),
+            false => Ok((question, answer)),
+        }
+    });
+    let (question, answer) = match told {
+        Ok(told) => told,
+        Err(failure) => {
+            if args.format == AnswerFormat::Json {
+                say(json::failed(&failure))?;
+            }
+            return Err(failure.text);
+        }
+    };
+    let warnings = question.notes(&answer, Severity::Warning);
+    let infos = question.notes(&answer, Severity::Info);
+    if args.format == AnswerFormat::Json {
+        let data = |out: &mut String| json::push_result(out, &answer.value, None);
+        say(json::success(data, &warnings, &infos))?;
+        return Ok(End::Clean);
+    }
+    match (args.plot, args.format) {
+        (true, _) => print(&drawn(&answer.value, question.when))?,
+        (false, AnswerFormat::Csv) => print(&table::csv(&answer.value))?,
+        (false, _) => print(&table::aligned(&answer.value))?,
+    }
+    for note in warnings.iter().chain(&infos) {
+        // When nobody reads it there is nobody to tell.
+        let _ = writeln!(io::stderr(), "treering: {note}");
+    }
+    Ok(End::Clean)
+}
+
+fn answer(args: &Query) -> Result<(Question, Answer), Failure> {
+    let when = when(args)?;
+    let features = features::parse(&args.features.join(",")).map_err(Failure::bad_data)?;
+    let question = Question {
+        features,
+        ..Question::new(&args.expr, when)
+    };
+    let expr = question.parse().map_err(Failure::bad_data)?;
+    // A failing disk is an error, not a signal.
+    let db = Db::open_read_only(&args.db, Options::default().reads(Reads::Pread));
+    let db = db.map_err(|error| Failure::new(Kind::Internal, sentence(&error)))?;
+    let answer = question.ask(&db, &expr)?;
+    Ok((question, answer))
+}
+
+fn when(args: &Query) -> Result<When, Failure> {
+    let whole = |nanos: i64| nanos.div_euclid(NANOS_PER_MILLI) * NANOS_PER_MILLI;
+    let now = treering::time::now();
+    let Some(start) = args.start else {
+        return Ok(When::At(whole(args.time.unwrap_or(now))));
+    };
+    let end = whole(args.end.unwrap_or(now));
+    if end < start {
+        return Err(Failure::bad_data("--end must not be before --start"));
+    }
+    let step = args
+        .step
+        .unwrap_or_else(|| usual_step(end.saturating_sub(start)));
+    Ok(When::Steps { start, end, step })
+}
+
+/// About a hundred steps, of whole seconds.
+fn usual_step(span: i64) -> i64 {
+    const SECOND: i64 = 1_000_000_000;
+    (span / 100 / SECOND + 1) * SECOND
+}
+
+fn drawn(value: &Value, when: When) -> String {
+    let Value::Matrix(series) = value else {
+        return String::new();
+    };
+    let step = match when {
+        When::At(_) => None,
+        When::Steps { step, .. } => Some(step),
+    };
+    let columns = std::env::var("COLUMNS").ok();
+    let columns = columns
+        .and_then(|columns| columns.parse().ok())
+        .unwrap_or(80);
+    chart::draw(series, step, Frame::of(columns, series.len()))
+}
+
+/// Text that ends its lines itself.
+fn print(text: &str) -> Result<(), String> {
+    let wrote = io::stdout().write_all(text.as_bytes());
+    wrote.map_err(|error| format!("standard output: {error}"))
+}
+
+const NOT_DRAWN: &str = "--plot draws series over time: give --start, or a range such as up[1h]";

@@ -1,0 +1,11 @@
+//! The HTTP door, in this process and over a real socket.
+
+mod beside;
+mod client;
+mod conformance;
+mod listing;
+mod messages;
+mod queries;
+mod senders;
+mod serve;
+mod write;
