@@ -74,7 +74,7 @@ pub use questions::{Latest, Query};
 pub use recover::{RecoveryReport, WalCut};
 pub use repair::{Loss, RepairReport, repair};
 pub use snapshot::{SnapshotReport, restore};
-pub use source::{SampleColumns, Source, SourceSeries, SourceSet};
+pub use source::{ReadSize, SampleColumns, Source, SourceParts, SourceSeries, SourceSet};
 pub use stats::{BlockBytesTotal, DbStats};
 pub use treering_codec::{STALE_MARKER_BITS, Sample, is_stale, stale_marker};
 pub use treering_index::{

@@ -5,6 +5,7 @@
 
 use std::ops::RangeBounds;
 use std::sync::Arc;
+use std::time::Duration;
 
 use treering_codec::Sample;
 use treering_index::{Labels, Selector};
@@ -21,7 +22,7 @@ use crate::query::run::SeriesRuns;
 use crate::query::select::{SeriesSet, helpers_for};
 use crate::shared::Core;
 use crate::space::Space;
-use crate::sync::side_by_side;
+use crate::sync::{LentThreads, side_by_side};
 use crate::view::View;
 
 /// A query being set up; made by `Db::query`.
@@ -30,7 +31,8 @@ pub struct Query<'a> {
     core: &'a Core,
     space: &'a Space,
     limits: QueryLimits,
-    cancel: CancelToken,
+    /// Each of them ends it.
+    cancel: Vec<CancelToken>,
 }
 
 /// The newest sample of a series.
@@ -49,7 +51,7 @@ impl<'a> Query<'a> {
             core,
             space,
             limits: core.options.query,
-            cancel: CancelToken::new(),
+            cancel: Vec::new(),
         }
     }
 
@@ -63,13 +65,33 @@ impl<'a> Query<'a> {
     /// Lets `token` end the query from another thread.
     #[must_use]
     pub fn cancel(mut self, token: &CancelToken) -> Self {
-        self.cancel = token.clone();
+        self.cancel = vec![token.clone()];
+        self
+    }
+
+    /// Lets `token` end it too, and `timeout` where that is sooner.
+    pub(crate) fn bounded_by(mut self, token: &CancelToken, timeout: Duration) -> Self {
+        self.cancel.push(token.clone());
+        self.limits = self.limits.with_timeout(timeout.min(self.limits.timeout));
         self
     }
 
     /// See `Db::select`.
     pub fn select(&self, selector: &Selector, range: impl RangeBounds<i64>) -> Result<SeriesSet> {
         self.plan(selector, bounds(&range), Reach::Samples)
+    }
+
+    /// As [`Query::select`], in parts for several threads: as many as that is worth.
+    pub(crate) fn select_split(
+        &self,
+        selector: &Selector,
+        range: (i64, i64),
+    ) -> Result<(Vec<SeriesSet>, LentThreads<'a>)> {
+        let range = Some(range).filter(|(first, last)| first <= last);
+        let series = self.plan(selector, range, Reach::Samples)?;
+        let lent = self.core.spare.lend(helpers_for(series.work_of_samples()));
+        let parts = parts_for(lent.count + 1);
+        Ok((series.split_parts(parts), lent))
     }
 
     /// See `Db::aggregate`.

@@ -4,17 +4,25 @@
 //! columns, decoded when they are read. Invariant: timestamps of a series rise strictly; a sample
 //! is a float or a histogram, never both.
 
+mod parts;
+
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use treering_codec::Sample;
 use treering_index::{Labels, Selector};
+
+pub use self::parts::SourceParts;
 
 use crate::db::Db;
 use crate::error::Result;
 use crate::histogram::Histogram;
 use crate::query::aggregate::{Aggregate, AggregatedSeries};
+use crate::query::guard::CancelToken;
+use crate::query::select::SeriesSet;
 use crate::query::series::Series;
-use crate::questions::Query;
+use crate::questions::{Latest, Query};
 
 /// The samples of one series in order of time, as columns of equal length.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -31,17 +39,34 @@ pub struct SampleColumns {
     pub starts: Vec<i64>,
 }
 
+/// What reading a series takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReadSize {
+    /// Chunks that are decoded, those of heads among them.
+    pub chunks: u64,
+    /// Samples in these chunks, those outside the range too.
+    pub samples: u64,
+    /// Bytes of these chunks as they are stored: of values, and of timestamps where they are
+    /// stored with them, not in a column that other series share.
+    pub bytes: u64,
+}
+
 /// One series of a [`Source`], with its samples not yet read.
 pub trait SourceSeries: fmt::Debug + Send {
     /// The labels of the series.
     fn labels(&self) -> &Labels;
+
+    /// What [`SourceSeries::read`] will take, where that is known without reading.
+    fn size(&self) -> Option<ReadSize> {
+        None
+    }
 
     /// Its samples in the range that was asked for.
     fn read(&self) -> Result<SampleColumns>;
 }
 
 /// What [`Source::select`] hands out: series in the order of their labels.
-pub type SourceSet<'a> = Box<dyn Iterator<Item = Result<Box<dyn SourceSeries + 'a>>> + 'a>;
+pub type SourceSet<'a> = Box<dyn Iterator<Item = Result<Box<dyn SourceSeries + 'a>>> + Send + 'a>;
 
 /// Anything that has series.
 pub trait Source: fmt::Debug + Sync {
@@ -60,11 +85,52 @@ pub trait Source: fmt::Debug + Sync {
     ) -> Option<Result<Vec<AggregatedSeries>>> {
         None
     }
+
+    /// As [`Source::select`], in parts that several threads can read at the same time, as many as
+    /// that is worth; each part is in the order of labels, and they follow each other.
+    fn select_parts<'a>(
+        &'a self,
+        selector: &Selector,
+        first: i64,
+        last: i64,
+    ) -> Result<SourceParts<'a>> {
+        Ok(SourceParts::one(self.select(selector, first, last)?))
+    }
+
+    /// The newest sample from `first` to `last` of each series that has any, in the order of
+    /// labels; a stale marker where that is the newest. `None` where the source cannot tell it for
+    /// less than reading all samples, or where a histogram may be among the newest.
+    fn latest(
+        &self,
+        _selector: &Selector,
+        _first: i64,
+        _last: i64,
+    ) -> Option<Result<Vec<(Labels, Sample)>>> {
+        None
+    }
+
+    /// The same source for one query, which ends with [`Error::Cancelled`] once the token is
+    /// cancelled and with [`Error::Timeout`] after `timeout`. `None`: whoever asks looks at token
+    /// and clock between one series and the next, and that is often enough.
+    ///
+    /// [`Error::Cancelled`]: crate::Error::Cancelled
+    /// [`Error::Timeout`]: crate::Error::Timeout
+    fn bounded<'a>(
+        &'a self,
+        _cancel: &CancelToken,
+        _timeout: Duration,
+    ) -> Option<Box<dyn Source + 'a>> {
+        None
+    }
 }
 
 impl SourceSeries for Series {
     fn labels(&self) -> &Labels {
         Series::labels(self)
+    }
+
+    fn size(&self) -> Option<ReadSize> {
+        Some(Series::size(self))
     }
 
     fn read(&self) -> Result<SampleColumns> {
@@ -91,6 +157,32 @@ impl Source for Db {
     ) -> Option<Result<Vec<AggregatedSeries>>> {
         Some(self.query().aggregate(selector, first..=last, what))
     }
+
+    fn select_parts<'a>(
+        &'a self,
+        selector: &Selector,
+        first: i64,
+        last: i64,
+    ) -> Result<SourceParts<'a>> {
+        self.query().parts(selector, first, last)
+    }
+
+    fn latest(
+        &self,
+        selector: &Selector,
+        first: i64,
+        last: i64,
+    ) -> Option<Result<Vec<(Labels, Sample)>>> {
+        Source::latest(&self.query(), selector, first, last)
+    }
+
+    fn bounded<'a>(
+        &'a self,
+        cancel: &CancelToken,
+        timeout: Duration,
+    ) -> Option<Box<dyn Source + 'a>> {
+        Some(Box::new(self.query().bounded_by(cancel, timeout)))
+    }
 }
 
 impl Source for Query<'_> {
@@ -107,9 +199,40 @@ impl Source for Query<'_> {
     ) -> Option<Result<Vec<AggregatedSeries>>> {
         Some(Query::aggregate(self, selector, first..=last, what))
     }
+
+    fn select_parts<'a>(
+        &'a self,
+        selector: &Selector,
+        first: i64,
+        last: i64,
+    ) -> Result<SourceParts<'a>> {
+        self.clone().parts(selector, first, last)
+    }
+
+    fn latest(
+        &self,
+        selector: &Selector,
+        first: i64,
+        last: i64,
+    ) -> Option<Result<Vec<(Labels, Sample)>>> {
+        let latest = Query::latest(self, selector, first..=last);
+        let pairs = |latest: Vec<Latest>| {
+            let pair = |one: Latest| (one.labels, one.sample);
+            latest.into_iter().map(pair).collect()
+        };
+        Some(latest.map(pairs))
+    }
+
+    fn bounded<'a>(
+        &'a self,
+        cancel: &CancelToken,
+        timeout: Duration,
+    ) -> Option<Box<dyn Source + 'a>> {
+        Some(Box::new(self.clone().bounded_by(cancel, timeout)))
+    }
 }
 
-fn boxed<'a>(set: crate::query::select::SeriesSet) -> Result<SourceSet<'a>> {
+fn boxed<'a>(set: SeriesSet) -> Result<SourceSet<'a>> {
     let set = set.map(|series| {
         let series: Box<dyn SourceSeries> = Box::new(series?);
         Ok(series)
@@ -117,10 +240,20 @@ fn boxed<'a>(set: crate::query::select::SeriesSet) -> Result<SourceSet<'a>> {
     Ok(Box::new(set))
 }
 
+impl<'a> Query<'a> {
+    fn parts(self, selector: &Selector, first: i64, last: i64) -> Result<SourceParts<'a>> {
+        let (sets, lent) = self.select_split(selector, (first, last))?;
+        let sets = sets.into_iter().map(boxed).collect::<Result<_>>()?;
+        Ok(SourceParts::lent(sets, lent))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::batch::Batch;
+    use crate::error::Error;
+    use crate::options::Options;
     use treering_index::labels;
 
     #[test]
@@ -155,6 +288,113 @@ mod tests {
                     (b.clone(), vec![2, 3], vec![stale.to_bits(), 3f64.to_bits()]),
                 ]
             );
+        }
+    }
+
+    /// Series of a few samples each, in blocks and in the head.
+    fn many(threads: usize, series: usize, samples: usize) -> Db {
+        let options = Options::default().query_threads(threads);
+        let db = Db::in_memory_with(options).unwrap();
+        let times: Vec<i64> = (1..=samples as i64).collect();
+        for host in 0..series {
+            let cpu = labels! { "__name__" => "cpu", "host" => format!("{host:04}") };
+            let values: Vec<f64> = (0..samples).map(|at| (host * at) as f64).collect();
+            db.append(&Batch::new().column(&cpu, &times, &values))
+                .unwrap();
+        }
+        db
+    }
+
+    #[test]
+    fn parts_follow_each_other_in_the_order_of_labels() {
+        let selector = Selector::metric("cpu");
+        for threads in [1, 5] {
+            let db = many(threads, 200, 3000);
+            db.flush().unwrap();
+            let query = db.query();
+            for source in [&db as &dyn Source, &query] {
+                let parts = source.select_parts(&selector, 10, 2990).unwrap();
+                assert_eq!(parts.threads() > 1, threads > 1);
+                let labels = |set: SourceSet<'_>| -> Result<Vec<(Labels, usize)>> {
+                    let of = |series: Result<Box<dyn SourceSeries + '_>>| {
+                        let series = series?;
+                        Ok((series.labels().clone(), series.read()?.values.len()))
+                    };
+                    set.map(of).collect()
+                };
+                let found = parts.each(labels).unwrap().concat();
+                assert_eq!(found.len(), 200);
+                assert!(found.windows(2).all(|pair| pair[0].0 < pair[1].0));
+                assert!(found.iter().all(|one| one.1 == 2981));
+            }
+            let nothing = db.select_parts(&selector, 5, 4).unwrap();
+            assert_eq!(
+                nothing.each(|set| Ok::<_, Error>(set.count())).unwrap(),
+                [0]
+            );
+        }
+    }
+
+    #[test]
+    fn threads_that_were_lent_come_back() {
+        let db = many(3, 200, 3000);
+        db.flush().unwrap();
+        let selector = Selector::metric("cpu");
+        for _ in 0..5 {
+            let parts = db.select_parts(&selector, 0, i64::MAX).unwrap();
+            assert_eq!(parts.threads(), 2);
+            let failed = parts.each(|_| Err::<(), &str>("no"));
+            assert_eq!(failed.unwrap_err(), "no");
+        }
+        let kept: Vec<SourceParts<'_>> = (0..3)
+            .map(|_| db.select_parts(&selector, 0, i64::MAX).unwrap())
+            .collect();
+        assert_eq!(
+            kept.iter().map(SourceParts::threads).collect::<Vec<_>>(),
+            [2, 2, 1]
+        );
+    }
+
+    #[test]
+    fn the_newest_samples_are_told_with_their_times_and_bits() {
+        let db = Db::in_memory().unwrap();
+        let stale = treering_codec::stale_marker();
+        for (host, times, values) in [
+            ("a", [1, 5, 9], [1.0, -0.0, 3.0]),
+            ("b", [1, 2, 3], [1.0, 2.0, stale]),
+            ("c", [7, 8, 9], [0.0; 3]),
+        ] {
+            let cpu = labels! { "__name__" => "cpu", "host" => host };
+            db.append(&Batch::new().column(&cpu, &times, &values))
+                .unwrap();
+        }
+        let selector = Selector::metric("cpu");
+        let latest = Source::latest(&db, &selector, 2, 6).unwrap().unwrap();
+        let told = latest.iter().map(|(labels, sample)| {
+            let host = labels.get("host").unwrap();
+            (host, sample.timestamp, sample.value.to_bits())
+        });
+        let expected = [("a", 5, (-0.0f64).to_bits()), ("b", 3, stale.to_bits())];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn the_size_of_a_series_is_that_of_its_chunks() {
+        let db = many(1, 3, 500);
+        let selector = Selector::metric("cpu");
+        let size = |db: &Db| {
+            let mut all = Vec::new();
+            for series in Source::select(db, &selector, 0, 1000).unwrap() {
+                all.push(series.unwrap().size().unwrap());
+            }
+            all
+        };
+        let in_head = size(&db);
+        db.flush().unwrap();
+        for (head, block) in in_head.iter().zip(size(&db)) {
+            assert_eq!((head.samples, block.samples), (500, 500));
+            assert!(head.chunks > 0 && block.chunks > 0 && head.bytes > 0);
+            assert!(block.bytes < head.bytes, "{block:?} and {head:?}");
         }
     }
 }

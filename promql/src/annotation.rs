@@ -141,12 +141,23 @@ impl Annotations {
     }
 
     pub(crate) fn add(&mut self, notice: &Notice<'_>, span: Span) {
-        let annotation = Annotation {
+        self.push(Annotation {
             severity: notice.severity(),
             message: notice.to_string(),
             span,
-        };
-        if !self.list.contains(&annotation) && self.list.len() < MAX_ANNOTATIONS {
+        });
+    }
+
+    /// Adds those that were discovered after these.
+    pub(crate) fn absorb(&mut self, later: Annotations) {
+        match self.list.is_empty() {
+            true => *self = later,
+            false => later.list.into_iter().for_each(|one| self.push(one)),
+        }
+    }
+
+    fn push(&mut self, annotation: Annotation) {
+        if self.list.len() < MAX_ANNOTATIONS && !self.list.contains(&annotation) {
             self.list.push(annotation);
         }
     }

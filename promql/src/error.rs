@@ -18,6 +18,11 @@ pub enum Error {
         /// The limit, [`Options::max_samples`](crate::Options::max_samples).
         limit: usize,
     },
+    /// It would hold more bytes in memory than it may.
+    TooManyBytes {
+        /// The limit, [`Options::max_bytes`](crate::Options::max_bytes).
+        limit: usize,
+    },
     /// It was cancelled.
     Cancelled,
     /// It took longer than it may.
@@ -34,7 +39,7 @@ impl Error {
     /// Whether a limit was reached.
     pub fn is_limit(&self) -> bool {
         match self {
-            Error::TooManySamples { .. } => true,
+            Error::TooManySamples { .. } | Error::TooManyBytes { .. } => true,
             Error::Source(error) => error.is_limit(),
             _ => false,
         }
@@ -47,6 +52,11 @@ impl fmt::Display for Error {
             Error::Execution(text) => f.write_str(text),
             Error::TooManySamples { .. } => f.write_str(
                 "query processing would load too many samples into memory in query execution",
+            ),
+            Error::TooManyBytes { limit } => write!(
+                f,
+                "query processing would hold more than {limit} bytes in memory in query execution; \
+                 ask for fewer series or steps, or raise Options::max_bytes"
             ),
             Error::Cancelled => f.write_str("query was canceled in expression evaluation"),
             Error::Timeout => f.write_str("query timed out in expression evaluation"),

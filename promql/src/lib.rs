@@ -38,6 +38,7 @@ mod eval;
 mod functions;
 pub mod histogram;
 mod options;
+mod plan;
 pub mod syntax;
 mod value;
 
@@ -45,5 +46,6 @@ pub use annotation::{Annotation, Annotations, Severity};
 pub use error::{Error, Result};
 pub use eval::Evaluator;
 pub use options::Options;
+pub use plan::{Plan, Reads};
 pub use syntax::{Expr, Features, ParseError, parse};
 pub use value::{Answer, QueryStats, ResultSeries, SampleValue, Value, VectorSample};

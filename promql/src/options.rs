@@ -16,11 +16,15 @@ pub struct Options {
     pub lookback: Duration,
     /// The distance of a subquery's steps where it gives none.
     pub default_step: Duration,
-    /// The most samples that a query may hold in memory.
+    /// The most samples that a query may hold in memory, as Prometheus counts them: those that it
+    /// has read of a series and those of all results so far; a histogram counts for several.
     pub max_samples: usize,
-    /// The longest that a query may take.
+    /// The most bytes that a query may hold in memory, its answer included. What the source holds
+    /// while it decodes has a limit there.
+    pub max_bytes: usize,
+    /// The longest that a query may take; it ends with [`Error::Timeout`](crate::Error::Timeout).
     pub timeout: Duration,
-    /// Ends the query from another thread.
+    /// Ends the query from another thread, with [`Error::Cancelled`](crate::Error::Cancelled).
     pub cancel: CancelToken,
     /// What of the language is switched on; evaluation looks at delayed name removal and at start
     /// timestamps, the parser at the rest.
@@ -33,6 +37,7 @@ impl Default for Options {
             lookback: Duration::from_secs(300),
             default_step: Duration::from_secs(60),
             max_samples: 50_000_000,
+            max_bytes: 1 << 30,
             timeout: Duration::from_secs(120),
             cancel: CancelToken::new(),
             features: Features::default(),

@@ -4,6 +4,7 @@
 //! rise strictly; a matrix is sorted by labels, a vector only where the query sorts it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use treering::Labels;
 
@@ -52,15 +53,33 @@ pub struct ResultSeries {
     pub samples: Vec<(i64, SampleValue)>,
 }
 
-/// What a query read and held.
+/// What a query read and held, and how long it took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QueryStats {
     /// Series that selectors found.
     pub series: u64,
     /// Samples that were read.
     pub samples: u64,
-    /// The most samples that were held at a time.
+    /// Of the series, those that the source answered from summaries.
+    pub summarized_series: u64,
+    /// Chunks that were decoded, where the source tells.
+    pub chunks: u64,
+    /// Bytes of these chunks as they are stored, where the source tells.
+    pub stored_bytes: u64,
+    /// The most samples that were held at a time, as they count for
+    /// [`Options::max_samples`](crate::Options::max_samples).
     pub peak_samples: u64,
+    /// The most bytes that were held at a time, as they count for
+    /// [`Options::max_bytes`](crate::Options::max_bytes).
+    pub peak_bytes: u64,
+    /// The time that it took to find the series of all selectors.
+    pub select: Duration,
+    /// The time that it took to read them and to compute what lies right above: the functions of
+    /// range vectors.
+    pub read: Duration,
+    /// The whole time. What `select` and `read` leave went into operators, aggregations and
+    /// other functions.
+    pub total: Duration,
 }
 
 /// The answer to a query.

@@ -31,6 +31,17 @@ pub(crate) struct ChunkRef {
     pub(crate) step: i64,
 }
 
+impl ChunkRef {
+    /// Bytes of its values in the file, and of what sums up its steps.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        let values = match self.values {
+            Values::Encoded { bytes, .. } => bytes,
+            Values::Constant(_) | Values::Summed => 0,
+        };
+        u64::from(values) + u64::from(self.summaries)
+    }
+}
+
 /// Where the values of a chunk are.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Values {

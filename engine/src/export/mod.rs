@@ -19,7 +19,7 @@ use crate::db::{Db, bounds};
 use crate::error::{Error, Result};
 use crate::limits::CHUNK_SAMPLES;
 use crate::options::QueryLimits;
-use crate::query::guard::{Buffers, CancelToken, Guard};
+use crate::query::guard::{Buffers, Guard};
 use crate::query::merge::{Clusters, Merger};
 use crate::query::plan::{Wanted, select_some};
 use crate::query::run::{Run, RunSource, SeriesRuns};
@@ -145,7 +145,7 @@ impl Db {
         };
         let clock = Arc::clone(&shared.options.clock);
         let pool = Arc::clone(&shared.memory.queries);
-        let guard = Guard::new(limits, CancelToken::new(), clock, pool);
+        let guard = Guard::new(limits, Vec::new(), clock, pool);
         let (sequence, set) = plan(shared, self.space(), (first, last), &guard, &wanted)?;
         Ok(Export {
             sequence,

@@ -200,12 +200,12 @@ mod tests {
     use crate::clock::SystemClock;
     use crate::options::QueryLimits;
     use crate::query::aggregate::accumulator::Edge;
-    use crate::query::guard::{CancelToken, Pool};
+    use crate::query::guard::Pool;
     use std::sync::Arc;
 
     fn guard(limits: QueryLimits) -> Guard {
         let (clock, pool) = (Arc::new(SystemClock::new()), Arc::new(Pool::new(u64::MAX)));
-        Guard::new(limits, CancelToken::new(), clock, pool)
+        Guard::new(limits, Vec::new(), clock, pool)
     }
 
     fn cell(window: u64, timestamp: i64, value: f64) -> (u64, Edge<true>) {

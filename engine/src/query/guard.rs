@@ -47,7 +47,8 @@ pub(crate) struct Guard {
 #[derive(Debug)]
 struct Running {
     limits: QueryLimits,
-    cancel: CancelToken,
+    /// Each of them ends it.
+    cancel: Vec<CancelToken>,
     clock: Arc<dyn Clock>,
     deadline: Duration,
     series: AtomicU64,
@@ -84,7 +85,7 @@ impl Pool {
 impl Guard {
     pub(crate) fn new(
         limits: QueryLimits,
-        cancel: CancelToken,
+        cancel: Vec<CancelToken>,
         clock: Arc<dyn Clock>,
         pool: Arc<Pool>,
     ) -> Self {
@@ -104,7 +105,7 @@ impl Guard {
 
     /// Refuses to go on after cancellation or the deadline.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.query.cancel.is_cancelled() {
+        if self.query.cancel.iter().any(CancelToken::is_cancelled) {
             return Err(Error::Cancelled);
         }
         if self.query.clock.monotonic() > self.query.deadline {
@@ -303,7 +304,7 @@ mod tests {
 
     fn guard_of(limits: QueryLimits, pool: &Arc<Pool>) -> Guard {
         let clock = Arc::new(SystemClock::new());
-        Guard::new(limits, CancelToken::new(), clock, Arc::clone(pool))
+        Guard::new(limits, Vec::new(), clock, Arc::clone(pool))
     }
 
     #[test]

@@ -284,7 +284,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::options::QueryLimits;
-    use crate::query::guard::{CancelToken, Pool};
+    use crate::query::guard::Pool;
     use crate::registry::Limits;
 
     /// A clock that notes, whenever it is asked, whether the registry can be written to.
@@ -334,7 +334,7 @@ mod tests {
             free: AtomicUsize::new(0),
             taken: AtomicUsize::new(0),
         });
-        let (token, limits) = (CancelToken::new(), QueryLimits::default());
+        let (token, limits) = (Vec::new(), QueryLimits::default());
         let pool = Arc::new(Pool::new(u64::MAX));
         let guard = Guard::new(limits, token, Arc::clone(&clock) as Arc<dyn Clock>, pool);
         let mut plan = Plan {

@@ -74,6 +74,15 @@ impl Run {
         }
     }
 
+    /// Bytes of it as it is stored.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        match &self.source {
+            RunSource::Chunk { chunk, .. } => chunk.stored_bytes(),
+            RunSource::Stream(bytes) => bytes.len() as u64,
+            RunSource::Samples(samples) => size_of_val::<[Sample]>(samples) as u64,
+        }
+    }
+
     /// Its last sample, where the statistics tell: they pass over stale markers.
     pub(crate) fn last_sample(&self) -> Option<Sample> {
         let stats = self.stats().filter(|stats| stats.stale == 0)?;

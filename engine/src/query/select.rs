@@ -100,12 +100,16 @@ impl SeriesSet {
         self,
         parts: usize,
     ) -> Vec<impl Iterator<Item = Result<SeriesRuns>> + Send> {
-        let parts = match parts {
+        let runs = |mut part: Self| std::iter::from_fn(move || part.next_runs());
+        self.split_parts(parts).into_iter().map(runs).collect()
+    }
+
+    /// The series in so many parts, or fewer, that follow each other.
+    pub(crate) fn split_parts(self, parts: usize) -> Vec<Self> {
+        match parts {
             0 | 1 => vec![self],
             _ => self.split(parts),
-        };
-        let runs = |mut part: Self| std::iter::from_fn(move || part.next_runs());
-        parts.into_iter().map(runs).collect()
+        }
     }
 
     /// What the series cost by themselves, as so many samples.

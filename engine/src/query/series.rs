@@ -11,6 +11,7 @@ use super::guard::{Buffers, Guard};
 use super::merge::{Clusters, Merger};
 use super::run::{Run, SeriesRuns};
 use crate::error::Result;
+use crate::source::ReadSize;
 
 /// One series of a query, with its samples not yet decoded.
 #[derive(Debug)]
@@ -59,6 +60,17 @@ impl Series {
     /// The labels of the series.
     pub fn labels(&self) -> &Labels {
         &self.labels
+    }
+
+    /// What decoding all of it takes.
+    pub(crate) fn size(&self) -> ReadSize {
+        let mut size = ReadSize::default();
+        for run in &self.runs {
+            size.chunks += 1;
+            size.samples += run.count as u64;
+            size.bytes += run.stored_bytes();
+        }
+        size
     }
 
     /// Its samples, decoded chunk by chunk.

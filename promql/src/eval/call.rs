@@ -80,13 +80,14 @@ impl Run<'_> {
     fn only_value(&self, call: &Call, grid: &Grid) -> Result<Vec<f64>> {
         let rows = self.vector(argument(call, 0)?, grid)?;
         let only = |at: usize| {
+            self.spend(1 + rows.len())?;
             let mut floats = rows.iter().filter_map(|row| row.column.float(at));
-            match (floats.next(), floats.next()) {
+            Ok(match (floats.next(), floats.next()) {
                 (Some(one), None) => one,
                 _ => f64::NAN,
-            }
+            })
         };
-        Ok((0..grid.count()).map(only).collect())
+        (0..grid.count()).map(only).collect()
     }
 
     fn as_vector(&self, call: &Call, grid: &Grid) -> Result<Vec<Row>> {
@@ -115,6 +116,7 @@ impl Run<'_> {
         }
         let mut rows = self.vector(arg, grid)?;
         for row in &mut rows {
+            self.spend(grid.count())?;
             for (at, time) in grid.times().enumerate() {
                 if row.column.has(at) {
                     row.column.set(at, Point::Float(seconds(time)));

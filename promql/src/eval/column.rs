@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use treering::{Labels, STALE_MARKER_BITS};
 
+use super::meter::Amount;
 use crate::histogram::Histogram;
 
 /// The value at one place.
@@ -53,6 +54,20 @@ pub(crate) fn quiet(value: f64) -> f64 {
     match is_absent(value) {
         true => f64::NAN,
         false => value,
+    }
+}
+
+/// Bytes of a row beside its column: itself, and labels of its own.
+const ROW_BYTES: usize = size_of::<Row>() + 128;
+
+impl Row {
+    /// The memory that it counts for.
+    pub(crate) fn amount(&self) -> Amount {
+        let Amount { samples, bytes } = self.column.amount();
+        Amount {
+            samples,
+            bytes: bytes + ROW_BYTES,
+        }
     }
 }
 
@@ -148,11 +163,17 @@ impl Column {
             && self.histograms.iter().all(Option::is_none)
     }
 
-    /// How many samples the column counts for: histograms by their size.
-    pub(crate) fn weight(&self) -> usize {
-        let of = |histogram: &Arc<Histogram>| histogram.heap_bytes() / 16 + 4;
-        let histograms = self.histograms.iter().flatten().map(of).sum::<usize>();
-        self.floats.len() + histograms
+    /// The memory that it counts for: histograms by their size, as if none were shared.
+    pub(crate) fn amount(&self) -> Amount {
+        let histograms = self.histograms.iter().flatten();
+        let heap: usize = histograms.clone().map(|one| one.heap_bytes()).sum();
+        let count = histograms.count();
+        Amount {
+            samples: self.floats.len() + heap / 16 + 4 * count,
+            bytes: (self.floats.len() + self.histograms.len()) * 8
+                + heap
+                + count * size_of::<Histogram>(),
+        }
     }
 
     /// Puts what `other` holds where this one holds nothing; false where both hold something.

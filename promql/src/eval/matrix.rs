@@ -6,6 +6,7 @@
 
 use super::column::{Point, Row};
 use super::grid::Grid;
+use super::part::Part;
 use super::run::{Moved, Run};
 use super::samples::{SampleRow, Samples};
 use crate::error::Result;
@@ -64,55 +65,82 @@ impl Run<'_> {
         })
     }
 
-    /// Hands each series of a range vector on, with all samples that the windows of `grid` hold.
-    pub(crate) fn each_matrix_row(
+    /// Does `work` with each series of a range vector, with all samples that the windows of `grid`
+    /// hold. The states of the parts that they are in come in the order of the series.
+    pub(crate) fn fold_matrix<S: Send>(
         &self,
         expr: &Expr,
         frame: &Frame,
         grid: &Grid,
-        mut take: impl FnMut(SampleRow) -> Result<()>,
-    ) -> Result<()> {
+        begin: impl Fn() -> S + Sync,
+        work: impl Fn(&mut Part<'_>, &mut S, SampleRow) -> Result<()> + Sync,
+    ) -> Result<Vec<S>> {
         let expr = expr.unparen();
         match &expr.kind {
-            ExprKind::Matrix(matrix) => self.each_selected(matrix, frame, grid, take),
+            ExprKind::Matrix(matrix) => self.fold_selected(matrix, frame, grid, begin, work),
             ExprKind::Subquery(subquery) => {
-                for row in self.subquery(subquery, frame, grid)? {
-                    take(row)?;
+                let (mut part, mut state) = (Part::new(&self.meter), begin());
+                let inner = self.inner_grid(subquery, frame, grid)?;
+                let rows = match &inner {
+                    Some(inner) => self
+                        .with_stats_only(false, || self.vector(&subquery.expr, inner))
+                        .map(|rows| rows.into_iter().map(|row| sampled(row, inner)))?,
+                    None => return Ok(vec![state]),
+                };
+                for row in rows {
+                    self.meter.check()?;
+                    part.spend(row.samples.len())?;
+                    work(&mut part, &mut state, row)?;
                 }
-                Ok(())
+                self.notes.absorb(part.notes.into_inner());
+                Ok(vec![state])
             }
             _ => crate::Error::execution("expected a range vector"),
         }
     }
 
-    fn each_selected(
+    fn fold_selected<S: Send>(
         &self,
         matrix: &MatrixSelector,
         frame: &Frame,
         grid: &Grid,
-        mut take: impl FnMut(SampleRow) -> Result<()>,
-    ) -> Result<()> {
+        begin: impl Fn() -> S + Sync,
+        work: impl Fn(&mut Part<'_>, &mut S, SampleRow) -> Result<()> + Sync,
+    ) -> Result<Vec<S>> {
         let first = frame.given(grid.start()).0.saturating_add(1);
         let last = frame.given(grid.end()).1;
         let with_starts = self.options.features.start_timestamps;
-        self.each_series(&matrix.selector, first, last, |labels, columns| {
-            let mut samples = Samples::of_source(columns);
-            if self.is_stats_only() {
-                samples.detect_resets();
-            }
-            if !with_starts {
-                samples.starts = Vec::new();
-            }
-            take(SampleRow {
-                labels,
-                drop_name: false,
-                samples,
-            })
-        })
+        let stats_only = self.is_stats_only();
+        let matchers = &matrix.selector.matchers;
+        self.fold_series(
+            matchers,
+            (first, last),
+            begin,
+            |part, state, labels, columns| {
+                let mut samples = Samples::of_source(columns);
+                if stats_only {
+                    samples.detect_resets();
+                }
+                if !with_starts {
+                    samples.starts = Vec::new();
+                }
+                let row = SampleRow {
+                    labels: labels.clone(),
+                    drop_name: false,
+                    samples,
+                };
+                work(part, state, row)
+            },
+        )
     }
 
-    /// The samples of a subquery: its expression at steps of its own.
-    fn subquery(&self, subquery: &Subquery, frame: &Frame, grid: &Grid) -> Result<Vec<SampleRow>> {
+    /// The steps of a subquery, all windows together.
+    pub(super) fn inner_grid(
+        &self,
+        subquery: &Subquery,
+        frame: &Frame,
+        grid: &Grid,
+    ) -> Result<Option<Grid>> {
         let step = match &subquery.step {
             Some(step) => self.positive(step)?,
             None => i64::try_from(self.options.default_step.as_nanos()).unwrap_or(i64::MAX),
@@ -125,12 +153,11 @@ impl Run<'_> {
             .saturating_add(1)
             .saturating_mul(step);
         if first > last {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let inner = Grid::range(first, last, step);
         self.check_grid(&inner)?;
-        let rows = self.with_stats_only(false, || self.vector(&subquery.expr, &inner))?;
-        Ok(rows.into_iter().map(|row| sampled(row, &inner)).collect())
+        Ok(Some(inner))
     }
 }
 

@@ -8,10 +8,14 @@ mod aggregate;
 mod binary;
 mod call;
 mod column;
+mod edges;
+mod explain;
 mod grid;
 mod invariant;
 mod matrix;
+mod meter;
 mod node;
+mod part;
 mod rows;
 mod run;
 mod samples;
@@ -20,18 +24,21 @@ mod select;
 use treering::Source;
 
 pub(crate) use self::call::argument;
-pub(crate) use self::column::{Column, Point, Row, is_absent, quiet};
+pub(crate) use self::column::{ABSENT, Column, Point, Row, is_absent, quiet};
 pub(crate) use self::grid::{Grid, seconds};
 pub(crate) use self::matrix::Frame;
-pub(crate) use self::rows::{merge_equal, metric_name};
+pub(crate) use self::meter::Amount;
+pub(crate) use self::node::WORK_OF_LABELS;
+pub(crate) use self::part::{Notes, Part};
+pub(crate) use self::rows::metric_name;
 pub(crate) use self::run::{Moved, Run};
 pub(crate) use self::samples::{SampleRow, Slide, Window};
 pub(crate) use self::select::histogram_between;
 
 use self::node::Outcome;
-use self::rows::drop_names;
 use crate::error::{Error, Result};
 use crate::options::Options;
+use crate::plan::Plan;
 use crate::syntax::{Expr, ExprKind, ValueType};
 use crate::value::{Answer, ResultSeries, SampleValue, Value, VectorSample};
 
@@ -71,32 +78,49 @@ impl<'a> Evaluator<'a> {
                 Outcome::Text(bytes) => {
                     Value::String(time, String::from_utf8_lossy(&bytes).into_owned())
                 }
-                Outcome::Vector(rows) => Value::Vector(instant_vector(drop_names(rows)?, time)),
+                Outcome::Vector(rows) => Value::Vector(instant_vector(run.drop_names(rows)?, time)),
             },
         };
         Ok(answer(run, value))
     }
 
+    /// How an expression would be answered at `start`, `start + step` and so on up to `end`, in
+    /// nanoseconds, or at one time where `start` is `end`: which series and chunks each selector
+    /// would read, and which parts the source would answer from summaries. No sample is read.
+    ///
+    /// ```
+    /// use treering::{Batch, Db, labels};
+    /// use treering_promql::{Evaluator, Features, parse};
+    /// const SECOND: i64 = 1_000_000_000;
+    /// let db = Db::in_memory()?;
+    /// for job in ["api", "web"] {
+    ///     let series = labels! { "__name__" => "requests_total", "job" => job };
+    ///     db.append(&Batch::new().column(series, &[SECOND, 60 * SECOND], &[1.0, 7.0]))?;
+    /// }
+    /// let rate = parse("sum by (job) (rate(requests_total[2m]))", &Features::default())?;
+    /// let plan = Evaluator::new(&db).explain(&rate, 0, 600 * SECOND, 60 * SECOND)?;
+    /// let text = plan.to_string();
+    /// let lines: Vec<&str> = text.lines().collect();
+    /// assert_eq!(lines[0], "sum by (job): columns of 11 steps");
+    /// assert_eq!(lines[1], "  rate: from one window to the next");
+    /// assert!(lines[2].starts_with("    requests_total[2m]: samples of the windows"));
+    /// assert_eq!((plan.total().series, plan.total().samples), (2, 4));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn explain(&self, expr: &Expr, start: i64, end: i64, step: i64) -> Result<Plan> {
+        let grid = match start == end {
+            true => Grid::instant(start),
+            false => grid_of(expr, start, end, step)?,
+        };
+        let run = Run::new(self.source, &self.options, grid);
+        run.check_grid(&grid)?;
+        run.explain(expr, &grid)
+    }
+
     /// The values of an expression at `start`, `start + step` and so on up to `end`, in
     /// nanoseconds; the step is above zero.
     pub fn range(&self, expr: &Expr, start: i64, end: i64, step: i64) -> Result<Answer> {
-        if step <= 0 {
-            return Error::execution(
-                "zero or negative query resolution step widths are not accepted. Try a positive \
-                 integer",
-            );
-        }
-        if end < start {
-            return Error::execution("end timestamp must not be before start time");
-        }
-        if matches!(expr.value_type(), ValueType::Matrix | ValueType::String) {
-            let found = expr.value_type();
-            return Error::execution(format!(
-                "invalid expression type {:?} for range query, must be Scalar or instant Vector",
-                found.as_str()
-            ));
-        }
-        let grid = Grid::range(start, end, step);
+        let grid = grid_of(expr, start, end, step)?;
         let run = Run::new(self.source, &self.options, grid);
         run.check_grid(&grid)?;
         let mut series = match run.evaluate(expr, &grid)? {
@@ -108,8 +132,9 @@ impl<'a> Evaluator<'a> {
                     .collect(),
             }],
             Outcome::Vector(rows) => {
-                let rows = drop_names(rows)?;
-                rows.iter().map(|row| result_series(row, &grid)).collect()
+                let rows = run.drop_names(rows)?.into_iter();
+                let series = rows.map(|row| result_series(&run, row, &grid));
+                series.collect::<Result<Vec<ResultSeries>>>()?
             }
             Outcome::Text(_) => Vec::new(),
         };
@@ -117,6 +142,27 @@ impl<'a> Evaluator<'a> {
         series.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(answer(run, Value::Matrix(series)))
     }
+}
+
+/// The times of a range query.
+fn grid_of(expr: &Expr, start: i64, end: i64, step: i64) -> Result<Grid> {
+    if step <= 0 {
+        return Error::execution(
+            "zero or negative query resolution step widths are not accepted. Try a positive \
+             integer",
+        );
+    }
+    if end < start {
+        return Error::execution("end timestamp must not be before start time");
+    }
+    if matches!(expr.value_type(), ValueType::Matrix | ValueType::String) {
+        let found = expr.value_type();
+        return Error::execution(format!(
+            "invalid expression type {:?} for range query, must be Scalar or instant Vector",
+            found.as_str()
+        ));
+    }
+    Ok(Grid::range(start, end, step))
 }
 
 fn answer(run: Run<'_>, value: Value) -> Answer {
@@ -139,14 +185,25 @@ fn instant_vector(rows: Vec<Row>, timestamp: i64) -> Vec<VectorSample> {
     rows.into_iter().filter_map(sample).collect()
 }
 
-fn result_series(row: &Row, grid: &Grid) -> ResultSeries {
-    let samples = grid.times().enumerate();
-    ResultSeries {
-        labels: row.labels.clone(),
-        samples: samples
-            .filter_map(|(at, time)| Some((time, sample_value(row.column.get(at))?)))
-            .collect(),
+/// A row as it is handed out; it takes the place of the column.
+fn result_series(run: &Run<'_>, row: Row, grid: &Grid) -> Result<ResultSeries> {
+    run.spend(grid.count())?;
+    let there = (0..grid.count()).filter(|&at| row.column.has(at)).count();
+    let mut samples = Vec::with_capacity(there);
+    for (at, time) in grid.times().enumerate() {
+        if let Some(value) = sample_value(row.column.get(at)) {
+            samples.push((time, value));
+        }
     }
+    run.meter.release(row.column.amount());
+    run.meter.hold(Amount {
+        samples: there,
+        bytes: there * size_of::<(i64, SampleValue)>(),
+    })?;
+    Ok(ResultSeries {
+        labels: row.labels,
+        samples,
+    })
 }
 
 /// The samples of a range vector at one time.
@@ -157,15 +214,17 @@ fn window_of(run: &Run<'_>, expr: &Expr, grid: &Grid) -> Result<Vec<ResultSeries
     }
     let frame = run.frame(inner)?;
     let (start, end) = frame.window(grid.start());
-    let mut series = Vec::new();
-    run.each_matrix_row(inner, &frame, grid, |row| {
+    let parts = run.fold_matrix(inner, &frame, grid, Vec::new, |part, series, row| {
         let (from, to) = Slide::default().to(&row.samples.timestamps, start, end);
+        part.meter.hold(Amount {
+            samples: to - from,
+            bytes: (to - from) * size_of::<(i64, SampleValue)>(),
+        })?;
         let sample = |at: usize| {
             let time = row.samples.timestamps.get(at)?;
             Some((*time, sample_value(row.samples.point(at))?))
         };
         let samples: Vec<(i64, SampleValue)> = (from..to).filter_map(sample).collect();
-        run.hold(row.samples.weight())?;
         if !samples.is_empty() {
             let labels = match row.drop_name {
                 true => rows::without_metadata(&row.labels),
@@ -175,6 +234,7 @@ fn window_of(run: &Run<'_>, expr: &Expr, grid: &Grid) -> Result<Vec<ResultSeries
         }
         Ok(())
     })?;
+    let mut series: Vec<ResultSeries> = parts.into_iter().flatten().collect();
     series.sort_by(|a, b| a.labels.cmp(&b.labels));
     Ok(series)
 }

@@ -7,7 +7,8 @@
 use super::column::Row;
 use super::grid::Grid;
 use super::invariant::is_invariant;
-use super::rows::{merge_equal, without_metadata};
+use super::meter::Amount;
+use super::rows::without_metadata;
 use super::run::Run;
 use super::select::Wanted;
 use crate::error::{Error, Result};
@@ -25,22 +26,37 @@ pub(crate) enum Outcome {
     Text(Vec<u8>),
 }
 
+impl Outcome {
+    /// The memory that it counts for.
+    fn amount(&self) -> Amount {
+        match self {
+            Outcome::Scalar(numbers) => Amount {
+                samples: numbers.len(),
+                bytes: numbers.len() * 8,
+            },
+            Outcome::Vector(rows) => rows.iter().fold(Amount::default(), |sum, row| {
+                let Amount { samples, bytes } = row.amount();
+                Amount {
+                    samples: sum.samples + samples,
+                    bytes: sum.bytes + bytes,
+                }
+            }),
+            Outcome::Text(_) => Amount::default(),
+        }
+    }
+}
+
 impl Run<'_> {
     /// Evaluates an expression that is not a range vector.
     pub(crate) fn evaluate(&self, expr: &Expr, grid: &Grid) -> Result<Outcome> {
-        self.check()?;
-        let before = self.held();
+        self.meter.check()?;
+        let before = self.meter.held();
         let outcome = match grid.count() > 1 && is_worth_once(expr) && is_invariant(expr) {
-            true => repeated(self.node(expr, &Grid::instant(grid.start()))?, grid.count()),
+            true => self.repeated(self.node(expr, &Grid::instant(grid.start()))?, grid)?,
             false => self.node(expr, grid)?,
         };
-        let weight = match &outcome {
-            Outcome::Scalar(numbers) => numbers.len(),
-            Outcome::Vector(rows) => rows.iter().map(|row| row.column.weight()).sum(),
-            Outcome::Text(_) => 0,
-        };
-        self.release_to(before, 0);
-        self.hold(weight)?;
+        self.meter.release_to(before);
+        self.meter.hold(outcome.amount())?;
         Ok(outcome)
     }
 
@@ -98,9 +114,29 @@ impl Run<'_> {
         })
     }
 
+    /// What one time gave, at all times of a grid.
+    fn repeated(&self, outcome: Outcome, grid: &Grid) -> Result<Outcome> {
+        let count = grid.count();
+        Ok(match outcome {
+            Outcome::Scalar(numbers) => {
+                Outcome::Scalar(vec![numbers.first().copied().unwrap_or(f64::NAN); count])
+            }
+            Outcome::Vector(mut rows) => {
+                for row in &mut rows {
+                    self.spend(count)?;
+                    row.column = row.column.repeat(count);
+                    self.meter.hold(row.column.amount())?;
+                }
+                Outcome::Vector(rows)
+            }
+            text => text,
+        })
+    }
+
     /// Drops the names of rows that were computed with: now, or marks them for the end.
     pub(crate) fn forget_names(&self, mut rows: Vec<Row>) -> Result<Vec<Row>> {
         for row in &mut rows {
+            self.spend(WORK_OF_LABELS)?;
             match self.delays_names() {
                 true => row.drop_name = true,
                 false => row.labels = without_metadata(&row.labels),
@@ -108,28 +144,15 @@ impl Run<'_> {
         }
         match self.delays_names() {
             true => Ok(rows),
-            false => merge_equal(rows),
+            false => self.merge_equal(rows),
         }
     }
 }
+
+/// What it costs to make or compare the labels of a row, in values gone through.
+pub(crate) const WORK_OF_LABELS: usize = 64;
 
 /// Whether an expression is worth finding out whether it gives the same at every step.
-fn is_worth_once(expr: &Expr) -> bool {
+pub(super) fn is_worth_once(expr: &Expr) -> bool {
     !matches!(expr.kind, ExprKind::Number(_) | ExprKind::String(_))
-}
-
-/// What one time gave, at `count` times.
-fn repeated(outcome: Outcome, count: usize) -> Outcome {
-    match outcome {
-        Outcome::Scalar(numbers) => {
-            Outcome::Scalar(vec![numbers.first().copied().unwrap_or(f64::NAN); count])
-        }
-        Outcome::Vector(mut rows) => {
-            for row in &mut rows {
-                row.column = row.column.repeat(count);
-            }
-            Outcome::Vector(rows)
-        }
-        text => text,
-    }
 }

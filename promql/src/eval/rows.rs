@@ -9,6 +9,8 @@ use std::collections::HashMap;
 use treering::Labels;
 
 use super::column::Row;
+use super::node::WORK_OF_LABELS;
+use super::run::Run;
 use crate::error::{Error, Result, SAME_LABELS};
 
 /// Labels that say what a metric is, and no longer hold once it was computed with.
@@ -24,35 +26,55 @@ pub(crate) fn without_metadata(labels: &Labels) -> Labels {
     labels.without(&METADATA_LABELS)
 }
 
-/// Makes rows of equal labels one.
-pub(crate) fn merge_equal(rows: Vec<Row>) -> Result<Vec<Row>> {
-    if rows.len() < 2 {
-        return Ok(rows);
-    }
-    let mut places: HashMap<Labels, usize> = HashMap::with_capacity(rows.len());
-    let mut merged: Vec<Row> = Vec::with_capacity(rows.len());
-    for row in rows {
-        let place = *places.entry(row.labels.clone()).or_insert(merged.len());
-        match merged.get_mut(place) {
-            None => merged.push(row),
-            Some(known) => {
-                known.drop_name &= row.drop_name;
-                if !known.column.merge(row.column) {
-                    return Error::execution(SAME_LABELS);
+impl Run<'_> {
+    /// Makes rows of equal labels one.
+    pub(crate) fn merge_equal(&self, rows: Vec<Row>) -> Result<Vec<Row>> {
+        if rows.len() < 2 || self.are_distinct(&rows)? {
+            return Ok(rows);
+        }
+        let mut places: HashMap<Labels, usize> = HashMap::with_capacity(rows.len());
+        let mut merged: Vec<Row> = Vec::with_capacity(rows.len());
+        for row in rows {
+            self.spend(WORK_OF_LABELS + row.column.len())?;
+            let place = *places.entry(row.labels.clone()).or_insert(merged.len());
+            match merged.get_mut(place) {
+                None => merged.push(row),
+                Some(known) => {
+                    known.drop_name &= row.drop_name;
+                    if !known.column.merge(row.column) {
+                        return Error::execution(SAME_LABELS);
+                    }
                 }
             }
         }
+        Ok(merged)
     }
-    Ok(merged)
-}
 
-/// Drops the names of rows whose names were to be dropped in the end.
-pub(crate) fn drop_names(mut rows: Vec<Row>) -> Result<Vec<Row>> {
-    let mut any = false;
-    for row in rows.iter_mut().filter(|row| row.drop_name) {
-        row.labels = without_metadata(&row.labels);
-        row.drop_name = false;
-        any = true;
+    /// Whether the labels of rows rise from one to the next, as those of a selector do: then no two
+    /// are equal.
+    fn are_distinct(&self, rows: &[Row]) -> Result<bool> {
+        let pairs = rows.iter().zip(rows.iter().skip(1));
+        for (before, after) in pairs {
+            self.spend(1)?;
+            if before.labels >= after.labels {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
-    if any { merge_equal(rows) } else { Ok(rows) }
+
+    /// Drops the names of rows whose names were to be dropped in the end.
+    pub(super) fn drop_names(&self, mut rows: Vec<Row>) -> Result<Vec<Row>> {
+        let mut any = false;
+        for row in rows.iter_mut().filter(|row| row.drop_name) {
+            self.spend(WORK_OF_LABELS)?;
+            row.labels = without_metadata(&row.labels);
+            row.drop_name = false;
+            any = true;
+        }
+        match any {
+            true => self.merge_equal(rows),
+            false => Ok(rows),
+        }
+    }
 }

@@ -1,17 +1,18 @@
 //! Run: one evaluation under way.
 //!
 //! Input: a source, options, the times of the whole query. Output: what all nodes share: durations
-//! folded, notices noted, samples counted. Invariant: what is held is known at each node; over the
-//! limit the query ends.
+//! folded, notices noted, memory and time counted. Invariant: what is held is known at each node;
+//! over a limit the query ends. Nodes are evaluated by one thread; only the series of a selector are
+//! read by several (`part.rs`).
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::time::Duration;
 
 use treering::Source;
-use treering::time::{Clock, SystemClock};
 
-use super::column::Row;
 use super::grid::Grid;
+use super::meter::{Amount, Meter, Pace};
+use super::part::Notes;
 use crate::annotation::{Annotations, Notice};
 use crate::error::{Error, Result};
 use crate::options::Options;
@@ -21,97 +22,57 @@ use crate::value::QueryStats;
 /// One evaluation under way.
 #[derive(Debug)]
 pub(crate) struct Run<'a> {
-    pub(crate) source: &'a dyn Source,
+    source: &'a dyn Source,
+    /// The same source, looking at the token and the clock of this query.
+    bounded: Option<Box<dyn Source + 'a>>,
     pub(crate) options: &'a Options,
     /// The times of the whole query.
     pub(crate) query: Grid,
-    annotations: RefCell<Annotations>,
-    series: Cell<u64>,
-    samples: Cell<u64>,
-    held: Cell<usize>,
-    peak: Cell<usize>,
+    pub(crate) meter: Meter<'a>,
+    pub(crate) notes: Notes,
+    pace: Pace,
     /// Whether only count and sum of histograms will be looked at.
     stats_only: Cell<bool>,
-    clock: SystemClock,
-    deadline: Duration,
+    pub(super) select: Cell<Duration>,
+    pub(super) read: Cell<Duration>,
 }
 
 impl<'a> Run<'a> {
     pub(crate) fn new(source: &'a dyn Source, options: &'a Options, query: Grid) -> Self {
-        let clock = SystemClock::new();
-        let deadline = clock.monotonic().saturating_add(options.timeout);
         Self {
             source,
+            bounded: source.bounded(&options.cancel, options.timeout),
             options,
             query,
-            annotations: RefCell::default(),
-            series: Cell::new(0),
-            samples: Cell::new(0),
-            held: Cell::new(0),
-            peak: Cell::new(0),
+            meter: Meter::new(options),
+            notes: Notes::default(),
+            pace: Pace::default(),
             stats_only: Cell::new(false),
-            clock,
-            deadline,
+            select: Cell::default(),
+            read: Cell::default(),
         }
     }
 
-    /// Refuses to go on after cancellation or the deadline.
-    pub(crate) fn check(&self) -> Result<()> {
-        if self.options.cancel.is_cancelled() {
-            return Err(Error::Cancelled);
-        }
-        match self.clock.monotonic() > self.deadline {
-            true => Err(Error::Timeout),
-            false => Ok(()),
-        }
+    pub(crate) fn source(&self) -> &dyn Source {
+        self.bounded.as_deref().unwrap_or(self.source)
+    }
+
+    /// Counts work, in values gone through: whatever may take long does so all along.
+    #[inline]
+    pub(crate) fn spend(&self, work: usize) -> Result<()> {
+        self.pace.spend(&self.meter, work)
     }
 
     pub(crate) fn note(&self, notice: &Notice<'_>, span: Span) {
-        self.annotations.borrow_mut().add(notice, span);
-    }
-
-    /// Counts a series that was read, with its samples.
-    pub(crate) fn count_read(&self, samples: usize) -> Result<()> {
-        self.check()?;
-        self.series.set(self.series.get() + 1);
-        self.samples.set(self.samples.get() + samples as u64);
-        let held = self.held.get().saturating_add(samples);
-        self.peak.set(self.peak.get().max(held));
-        self.check_held(held)
-    }
-
-    /// Counts samples that are held from now on.
-    pub(crate) fn hold(&self, samples: usize) -> Result<()> {
-        let held = self.held.get().saturating_add(samples);
-        self.held.set(held);
-        self.peak.set(self.peak.get().max(held));
-        self.check_held(held)
-    }
-
-    pub(crate) fn hold_row(&self, row: &Row) -> Result<()> {
-        self.hold(row.column.weight())
-    }
-
-    pub(crate) fn held(&self) -> usize {
-        self.held.get()
-    }
-
-    /// What was held since `before` is gone, but for `samples`.
-    pub(crate) fn release_to(&self, before: usize, samples: usize) {
-        self.held.set(before.saturating_add(samples));
+        self.notes.add(notice, span);
     }
 
     /// Refuses grids of which not even one series could be held.
     pub(crate) fn check_grid(&self, grid: &Grid) -> Result<()> {
-        self.check_held(grid.count())
-    }
-
-    fn check_held(&self, held: usize) -> Result<()> {
-        let limit = self.options.max_samples;
-        match held > limit {
-            true => Err(Error::TooManySamples { limit }),
-            false => Ok(()),
-        }
+        self.meter.within(Amount {
+            samples: grid.count(),
+            bytes: grid.count().saturating_mul(8),
+        })
     }
 
     pub(crate) fn is_stats_only(&self) -> bool {
@@ -165,12 +126,8 @@ impl<'a> Run<'a> {
     }
 
     pub(crate) fn finish(self) -> (Annotations, QueryStats) {
-        let stats = QueryStats {
-            series: self.series.get(),
-            samples: self.samples.get(),
-            peak_samples: self.peak.get() as u64,
-        };
-        (self.annotations.into_inner(), stats)
+        let stats = self.meter.stats(self.select.get(), self.read.get());
+        (self.notes.into_inner(), stats)
     }
 }
 

@@ -80,12 +80,6 @@ impl Samples {
         self.timestamps.len()
     }
 
-    /// How many samples these count for: histograms by their size.
-    pub(crate) fn weight(&self) -> usize {
-        let of = |histogram: &Arc<Histogram>| histogram.heap_bytes() / 16 + 4;
-        self.len() + self.histograms.iter().flatten().map(of).sum::<usize>()
-    }
-
     pub(crate) fn point(&self, at: usize) -> Point {
         match self.histograms.get(at).and_then(Option::as_ref) {
             Some(histogram) => Point::Histogram(Arc::clone(histogram)),

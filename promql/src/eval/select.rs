@@ -5,11 +5,13 @@
 //! a series at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use treering::{Labels, SampleColumns, Selector, is_stale};
+use treering::{Labels, ReadSize, SampleColumns, Selector, is_stale};
 
 use super::column::{ABSENT, Column, Point, Row, quiet};
 use super::grid::{Grid, seconds};
+use super::part::Part;
 use super::run::{Moved, Run};
 use super::samples::{Samples, Slide};
 use crate::annotation::Notice;
@@ -28,6 +30,17 @@ pub(crate) enum Wanted {
     Start,
 }
 
+/// Where a selector looks, and for what.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    grid: Grid,
+    moved: Moved,
+    lookback: i64,
+    wanted: Wanted,
+    /// Whether only count and sum of histograms will be looked at.
+    stats_only: bool,
+}
+
 impl Run<'_> {
     /// The series of a selector at the times of a grid.
     pub(crate) fn select(
@@ -37,68 +50,98 @@ impl Run<'_> {
         grid: &Grid,
         wanted: Wanted,
     ) -> Result<Vec<Row>> {
-        let moved = self.moved(&selector.shift)?;
-        if selector.extent == Extent::Smoothed && wanted == Wanted::Value {
-            return self.select_smoothed(selector, span, grid, moved);
-        }
-        let (first, last) = (moved.time(grid.start()), moved.time(grid.end()));
-        let since = first.saturating_sub(self.lookback()).saturating_add(1);
-        let mut rows = Vec::new();
-        self.each_series(selector, since, last, |labels, columns| {
-            let column = self.current(columns, grid, moved, wanted);
-            if !column.is_empty() {
-                rows.push(self.held_row(labels, column)?);
-            }
-            Ok(())
-        })?;
-        Ok(rows)
-    }
-
-    /// Hands the series of a selector on, one by one.
-    pub(crate) fn each_series(
-        &self,
-        selector: &VectorSelector,
-        first: i64,
-        last: i64,
-        mut take: impl FnMut(Labels, SampleColumns) -> Result<()>,
-    ) -> Result<()> {
-        self.check()?;
-        let selector = Selector::from_matchers(selector.matchers.clone());
-        for series in self.source.select(&selector, first, last)? {
-            let series = series?;
-            let columns = series.read()?;
-            self.count_read(columns.timestamps.len())?;
-            take(series.labels().clone(), columns)?;
-        }
-        Ok(())
-    }
-
-    fn held_row(&self, labels: Labels, column: Column) -> Result<Row> {
-        let row = Row {
-            labels,
-            drop_name: false,
-            column,
+        let look = Look {
+            grid: *grid,
+            moved: self.moved(&selector.shift)?,
+            lookback: self.lookback(),
+            wanted,
+            stats_only: self.is_stats_only(),
         };
-        self.hold_row(&row)?;
-        Ok(row)
+        let is_smoothed = selector.extent == Extent::Smoothed && wanted == Wanted::Value;
+        let (first, last) = look.range(is_smoothed);
+        if is_smoothed {
+            return self.each_series(
+                &selector.matchers,
+                (first, last),
+                |part, labels, columns| {
+                    let column = look.smoothed(part, labels, span, columns)?;
+                    part.row(labels, column)
+                },
+            );
+        }
+        if let Some(rows) = self.newest(selector, &look)? {
+            return Ok(rows);
+        }
+        self.each_series(
+            &selector.matchers,
+            (first, last),
+            |part, labels, columns| {
+                part.spend(look.grid.count())?;
+                part.row(labels, look.current(columns))
+            },
+        )
+    }
+
+    /// At a single time the newest sample of each series is all that is asked for, and a source may
+    /// know it without reading the others. `None`: it does not.
+    fn newest(&self, selector: &VectorSelector, look: &Look) -> Result<Option<Vec<Row>>> {
+        if look.grid.count() > 1 || look.wanted == Wanted::Start {
+            return Ok(None);
+        }
+        self.meter.check()?;
+        let began = self.meter.elapsed();
+        let (first, last) = look.range(false);
+        let matchers = Selector::from_matchers(selector.matchers.clone());
+        let Some(latest) = self.source().latest(&matchers, first, last) else {
+            return Ok(None);
+        };
+        let mut rows = Vec::new();
+        for (labels, sample) in latest? {
+            self.spend(1)?;
+            self.meter.read(1, ReadSize::default());
+            if is_stale(sample.value) {
+                continue;
+            }
+            let value = match look.wanted {
+                Wanted::Time => seconds(sample.timestamp),
+                _ => sample.value,
+            };
+            let row = Row {
+                labels,
+                drop_name: false,
+                column: Column::of_floats(vec![quiet(value)]),
+            };
+            self.meter.hold(row.amount())?;
+            rows.push(row);
+        }
+        let took = self.meter.elapsed().saturating_sub(began);
+        self.took(Duration::ZERO, took);
+        Ok(Some(rows))
+    }
+}
+
+impl Look {
+    /// The first and the last time of samples that matter.
+    fn range(&self, is_smoothed: bool) -> (i64, i64) {
+        let first = self.moved.time(self.grid.start());
+        let last = self.moved.time(self.grid.end());
+        let since = first.saturating_sub(self.lookback).saturating_add(1);
+        match is_smoothed {
+            true => (since, last.saturating_add(self.lookback)),
+            false => (since, last),
+        }
     }
 
     /// The sample that is current at each time.
-    fn current(
-        &self,
-        mut columns: SampleColumns,
-        grid: &Grid,
-        moved: Moved,
-        wanted: Wanted,
-    ) -> Column {
-        if self.is_stats_only() {
+    fn current(&self, mut columns: SampleColumns) -> Column {
+        if self.stats_only {
             detect_resets(&mut columns);
         }
-        let lookback = self.lookback();
+        let grid = &self.grid;
         let mut column = Column::absent(grid.count());
         let mut next = 0;
         for (at, time) in grid.times().enumerate() {
-            let time = moved.time(time);
+            let time = self.moved.time(time);
             while columns.timestamps.get(next).is_some_and(|&one| one <= time) {
                 next += 1;
             }
@@ -108,7 +151,7 @@ impl Run<'_> {
             let Some(&sampled) = columns.timestamps.get(place) else {
                 continue;
             };
-            if sampled <= time.saturating_sub(lookback) {
+            if sampled <= time.saturating_sub(self.lookback) {
                 continue;
             }
             let histogram = columns.histograms.get(place).and_then(Option::as_ref);
@@ -117,7 +160,7 @@ impl Run<'_> {
             if is_stale(stale) {
                 continue;
             }
-            match (wanted, histogram) {
+            match (self.wanted, histogram) {
                 (Wanted::Value, Some(one)) => column.set(at, Point::Histogram(Arc::clone(one))),
                 (Wanted::Value, None) => set_float(&mut column, at, float),
                 (Wanted::Time, _) => set_float(&mut column, at, seconds(sampled)),
@@ -131,56 +174,42 @@ impl Run<'_> {
     }
 
     /// The value at each time that lies between the samples before and after it.
-    fn select_smoothed(
+    fn smoothed(
         &self,
-        selector: &VectorSelector,
+        part: &Part<'_>,
+        labels: &Labels,
         span: Span,
-        grid: &Grid,
-        moved: Moved,
-    ) -> Result<Vec<Row>> {
-        let lookback = self.lookback();
-        let (first, last) = (moved.time(grid.start()), moved.time(grid.end()));
-        let since = first.saturating_sub(lookback).saturating_add(1);
-        let mut rows = Vec::new();
-        self.each_series(
-            selector,
-            since,
-            last.saturating_add(lookback),
-            |labels, columns| {
-                let samples = Samples::of_source(columns);
-                let mut column = Column::absent(grid.count());
-                let mut slide = Slide::default();
-                for (at, time) in grid.times().enumerate() {
-                    let time = moved.time(time);
-                    let start = time.saturating_sub(lookback);
-                    let (from, to) = slide.to(&samples.timestamps, start, time);
-                    // What follows counts only where something went before.
-                    let Some(place) = to.checked_sub(1).filter(|_| from < to) else {
-                        continue;
-                    };
-                    let latest = time.saturating_add(lookback);
-                    if is_mixed(&samples, from, latest) {
-                        self.note(&Between::Floats.of(&labels), span);
-                        continue;
-                    }
-                    let is_near = |&next: &i64| next <= latest;
-                    let next = samples.timestamps.get(to).filter(|next| is_near(next));
-                    let point = match next {
-                        None => Ok(samples.point(place)),
-                        Some(&next) => between(&samples, place, next, time),
-                    };
-                    match point {
-                        Ok(point) => column.set(at, point),
-                        Err(notice) => self.note(&notice.of(&labels), span),
-                    }
-                }
-                if !column.is_empty() {
-                    rows.push(self.held_row(labels, column)?);
-                }
-                Ok(())
-            },
-        )?;
-        Ok(rows)
+        columns: SampleColumns,
+    ) -> Result<Column> {
+        let samples = Samples::of_source(columns);
+        let mut column = Column::absent(self.grid.count());
+        let mut slide = Slide::default();
+        for (at, time) in self.grid.times().enumerate() {
+            let time = self.moved.time(time);
+            let start = time.saturating_sub(self.lookback);
+            let (from, to) = slide.to(&samples.timestamps, start, time);
+            part.spend(1 + to - from)?;
+            // What follows counts only where something went before.
+            let Some(place) = to.checked_sub(1).filter(|_| from < to) else {
+                continue;
+            };
+            let latest = time.saturating_add(self.lookback);
+            if is_mixed(&samples, from, latest) {
+                part.notes.add(&Between::Floats.of(labels), span);
+                continue;
+            }
+            let is_near = |&next: &i64| next <= latest;
+            let next = samples.timestamps.get(to).filter(|next| is_near(next));
+            let point = match next {
+                None => Ok(samples.point(place)),
+                Some(&next) => between(&samples, place, next, time),
+            };
+            match point {
+                Ok(point) => column.set(at, point),
+                Err(notice) => part.notes.add(&notice.of(labels), span),
+            }
+        }
+        Ok(column)
     }
 }
 

@@ -6,31 +6,41 @@
 use treering::{Labels, MatchOp, Matcher};
 
 use crate::error::Result;
-use crate::eval::{Column, Grid, Row, Run, Slide, argument};
+use crate::eval::{Column, Grid, Row, Run, argument};
 use crate::syntax::{Call, Expr, ExprKind};
 
 impl Run<'_> {
     pub(crate) fn absent(&self, call: &Call, grid: &Grid) -> Result<Vec<Row>> {
         let arg = argument(call, 0)?;
         let rows = self.vector(arg, grid)?;
-        let is_there = |at: usize| rows.iter().any(|row| row.column.has(at));
-        let there = (0..grid.count()).map(is_there).collect();
+        let mut there = vec![false; grid.count()];
+        for row in &rows {
+            self.spend(there.len())?;
+            for (at, there) in there.iter_mut().enumerate() {
+                *there |= row.column.has(at);
+            }
+        }
         Ok(absence(arg, there))
     }
 
     pub(crate) fn absent_over_time(&self, call: &Call, grid: &Grid) -> Result<Vec<Row>> {
         let arg = argument(call, 0)?;
         let frame = self.frame(arg)?;
-        let mut there = vec![false; grid.count()];
-        self.each_matrix_row(arg, &frame, grid, |series| {
-            let mut slide = Slide::default();
-            for (there, time) in there.iter_mut().zip(grid.times()) {
-                let (start, end) = frame.window(time);
-                let (from, to) = slide.to(&series.samples.timestamps, start, end);
+        let nowhere = || vec![false; grid.count()];
+        let parts = self.fold_matrix(arg, &frame, grid, nowhere, |part, there, series| {
+            part.spend(grid.count())?;
+            let windows = part.edges.over(&series.samples.timestamps, &frame, grid);
+            for (there, (from, to)) in there.iter_mut().zip(windows) {
                 *there |= from < to;
             }
             Ok(())
         })?;
+        let mut there = nowhere();
+        for part in parts {
+            for (there, one) in there.iter_mut().zip(part) {
+                *there |= one;
+            }
+        }
         Ok(absence(arg, there))
     }
 }

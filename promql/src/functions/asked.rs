@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::annotation::Notice;
-use crate::eval::{Frame, Run, Window};
+use crate::eval::{Frame, Notes, Window};
 use crate::syntax::Span;
 
 /// What a range function is given for one step.
@@ -22,25 +22,14 @@ pub(crate) struct Asked<'a> {
     pub(crate) frame: Frame,
     /// The scalar arguments of the step.
     pub(crate) params: [f64; 2],
-    pub(crate) run: &'a Run<'a>,
+    pub(crate) notes: &'a Notes,
     pub(crate) metric: &'a str,
     pub(crate) span: Span,
-    /// Where a counter falls in the window; `None`: look for it.
-    pub(crate) resets: Option<Resets<'a>>,
-}
-
-/// Where the floats of a window are less than the one before.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Resets<'a> {
-    /// Places in the series.
-    pub(crate) places: &'a [usize],
-    /// The place of the window's first sample.
-    pub(crate) base: usize,
 }
 
 impl<'a> Asked<'a> {
     pub(crate) fn note(&self, notice: &Notice<'_>) {
-        self.run.note(notice, self.span);
+        self.notes.add(notice, self.span);
     }
 
     /// The samples that are floats, without times.

@@ -6,12 +6,11 @@
 use super::asked::Asked;
 use super::extended;
 use super::rate::is_restart;
-use crate::eval::Point;
+use crate::eval::{ABSENT, Point};
 use crate::histogram::{is_equal, is_reset};
 use crate::syntax::Extent;
 
 pub(super) fn changes(asked: &Asked<'_>) -> Point {
-    let differ = |before: f64, after: f64| before != after && !(before.is_nan() && after.is_nan());
     count(asked, |asked, at| {
         let window = &asked.window;
         match (window.histogram(at - 1), window.histogram(at)) {
@@ -32,6 +31,37 @@ pub(super) fn resets(asked: &Asked<'_>) -> Point {
                 _ => true,
             }
     })
+}
+
+/// How many changes or resets there are in each window of floats, where no start is known.
+pub(super) fn counts<'w>(
+    floats: &[f64],
+    is_change: bool,
+    windows: impl Iterator<Item = &'w (usize, usize)>,
+) -> Vec<f64> {
+    let is_one = |before: f64, after: f64| match is_change {
+        true => differ(before, after),
+        false => after < before,
+    };
+    // How many there are up to each place.
+    let mut found = 0u64;
+    let mut before = floats.first().copied().unwrap_or(f64::NAN);
+    let up_to = |&after: &f64| {
+        found += u64::from(is_one(before, after));
+        before = after;
+        found
+    };
+    let up_to: Vec<u64> = floats.iter().map(up_to).collect();
+    let count = |&(from, to): &(usize, usize)| {
+        let last = to.checked_sub(1).filter(|_| from < to);
+        let ends = last.and_then(|last| up_to.get(last).zip(up_to.get(from)));
+        ends.map_or(ABSENT, |(last, first)| (last - first) as f64)
+    };
+    windows.map(count).collect()
+}
+
+fn differ(before: f64, after: f64) -> bool {
+    before != after && !(before.is_nan() && after.is_nan())
 }
 
 fn count(asked: &Asked<'_>, is_one: impl Fn(&Asked<'_>, usize) -> bool) -> Point {

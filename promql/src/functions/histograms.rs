@@ -11,7 +11,7 @@ use treering::Labels;
 use super::labels::{label_name, with_label};
 use crate::annotation::Notice;
 use crate::error::{Error, Result};
-use crate::eval::{Column, Grid, Row, Run, argument, merge_equal, metric_name};
+use crate::eval::{Column, Grid, Row, Run, WORK_OF_LABELS, argument, metric_name};
 use crate::histogram::{
     ClassicBucket, Histogram, NanEffect, classic_fraction, classic_quantile, fraction, quantile,
     variance,
@@ -74,14 +74,15 @@ impl Run<'_> {
         let arg = argument(call, 0)?;
         let rows = self.with_stats_only(!needs_buckets, || self.vector(arg, grid))?;
         let of_native = |row: Row| {
+            self.spend(16 * grid.count())?;
             let mut column = Column::absent(grid.count());
             for at in 0..grid.count() {
                 column.set_float(at, row.column.histogram(at).map(|one| number(one)));
             }
-            Row { column, ..row }
+            Ok(Row { column, ..row })
         };
         let rows = rows.into_iter().filter(|row| row.column.has_histograms());
-        let rows: Vec<Row> = rows.map(of_native).collect();
+        let rows = rows.map(of_native).collect::<Result<Vec<Row>>>()?;
         let rows = rows.into_iter().filter(|row| !row.column.is_empty());
         self.forget_names(rows.collect())
     }
@@ -111,10 +112,10 @@ impl Run<'_> {
         };
         let rows = self.vector(vector, grid)?;
         let mut results = Vec::new();
-        for family in self.families(rows, vector.span) {
+        for family in self.families(rows, vector.span)? {
             self.answer(&family, &question, vector.span, grid, &mut results)?;
         }
-        self.forget_names(merge_equal(results)?)
+        self.forget_names(self.merge_equal(results)?)
     }
 
     fn ranks(&self, arg: &Expr, grid: &Grid) -> Result<Vec<f64>> {
@@ -128,9 +129,10 @@ impl Run<'_> {
     }
 
     /// Puts the buckets of classic histograms together, and beside the native ones of their labels.
-    fn families(&self, rows: Vec<Row>, span: Span) -> Vec<Family> {
+    fn families(&self, rows: Vec<Row>, span: Span) -> Result<Vec<Family>> {
         let mut families = Families::default();
         for row in rows {
+            self.spend(WORK_OF_LABELS)?;
             let has_floats = (0..row.column.len()).any(|at| row.column.float(at).is_some());
             let le = row.labels.get("le").unwrap_or_default();
             let bound = parse_bound(le);
@@ -149,7 +151,7 @@ impl Run<'_> {
                 family.buckets.push((bound, row.column));
             }
         }
-        families.list
+        Ok(families.list)
     }
 
     fn answer(
@@ -166,6 +168,7 @@ impl Run<'_> {
         };
         let metric = metric_name(&family.labels);
         for at in 0..grid.count() {
+            self.spend(4 * columns.len() * family.buckets.len().max(16))?;
             let native = family
                 .native
                 .as_ref()

@@ -6,10 +6,10 @@
 
 use std::collections::HashMap;
 
-use treering::{Labels, MatchOp, Matcher, SampleColumns, Selector, is_stale};
+use treering::{Labels, MatchOp, Matcher, SampleColumns, is_stale};
 
 use crate::error::{Error, Result};
-use crate::eval::{Column, Grid, Moved, Row, Run, argument, merge_equal, metric_name};
+use crate::eval::{Amount, Column, Grid, Moved, Row, Run, argument, metric_name};
 use crate::syntax::{Call, Expr, ExprKind};
 
 /// Labels that say of what a series tells.
@@ -53,9 +53,9 @@ impl Run<'_> {
                 false => by_identity.get(&identity),
             };
             let infos = infos.map(Vec::as_slice).unwrap_or_default();
-            enrich(&row, infos, &wanted, &mut results)?;
+            self.enrich(&row, infos, &wanted, &mut results)?;
         }
-        merge_equal(results)
+        self.merge_equal(results)
     }
 
     /// The info series that a call asks for.
@@ -67,21 +67,21 @@ impl Run<'_> {
             return Ok(Vec::new());
         };
         let matchers = wanted.names.iter().chain(&wanted.data).cloned();
-        let selector = Selector::from_matchers(matchers.collect());
+        let matchers: Vec<Matcher> = matchers.collect();
         let since = first.saturating_sub(lookback).saturating_add(1);
-        let mut rows = Vec::new();
-        for series in self.source.select(&selector, since, last)? {
-            let series = series?;
-            let columns = series.read()?;
-            self.count_read(columns.timestamps.len())?;
+        self.each_series(&matchers, (since, last), |part, labels, columns| {
+            part.spend(times.len())?;
+            part.meter.hold(Amount {
+                samples: times.len(),
+                bytes: times.len() * size_of::<Option<i64>>(),
+            })?;
             let sampled = times.iter().map(|&time| current(&columns, time, lookback));
             let sampled = sampled.collect::<Result<Vec<Option<i64>>>>()?;
-            rows.push(InfoRow {
-                labels: series.labels().clone(),
+            Ok(Some(InfoRow {
+                labels: labels.clone(),
                 times: sampled,
-            });
-        }
-        Ok(rows)
+            }))
+        })
     }
 
     /// How times move from a step to the samples of the first selector of an expression.
@@ -143,34 +143,45 @@ impl Wanted {
     }
 }
 
-/// Puts the labels of info series on a row; steps with other labels become other rows.
-fn enrich(row: &Row, infos: &[&InfoRow], wanted: &Wanted, results: &mut Vec<Row>) -> Result<()> {
-    let may_lack = wanted.data.iter().all(Matcher::matches_missing);
-    let mut known: Vec<(Vec<usize>, usize)> = Vec::new();
-    for at in (0..row.column.len()).filter(|&at| row.column.has(at)) {
-        let current = current_infos(infos, at)?;
-        if current.is_empty() && !may_lack {
-            continue;
-        }
-        let place = match known.iter().find(|one| one.0 == current) {
-            Some(&(_, place)) => place,
-            None => {
-                let chosen = current.iter().filter_map(|&which| infos.get(which));
-                let labels = enriched(&row.labels, chosen.copied(), wanted)?;
-                results.push(Row {
-                    labels,
-                    drop_name: row.drop_name,
-                    column: Column::absent(row.column.len()),
-                });
-                known.push((current, results.len() - 1));
-                results.len() - 1
+impl Run<'_> {
+    /// Puts the labels of info series on a row; steps with other labels become other rows.
+    fn enrich(
+        &self,
+        row: &Row,
+        infos: &[&InfoRow],
+        wanted: &Wanted,
+        results: &mut Vec<Row>,
+    ) -> Result<()> {
+        let may_lack = wanted.data.iter().all(Matcher::matches_missing);
+        let mut known: Vec<(Vec<usize>, usize)> = Vec::new();
+        for at in (0..row.column.len()).filter(|&at| row.column.has(at)) {
+            self.spend(1 + infos.len() + known.len())?;
+            let current = current_infos(infos, at)?;
+            if current.is_empty() && !may_lack {
+                continue;
             }
-        };
-        if let Some(result) = results.get_mut(place) {
-            result.column.set(at, row.column.get(at));
+            let place = match known.iter().find(|one| one.0 == current) {
+                Some(&(_, place)) => place,
+                None => {
+                    let chosen = current.iter().filter_map(|&which| infos.get(which));
+                    let labels = enriched(&row.labels, chosen.copied(), wanted)?;
+                    let result = Row {
+                        labels,
+                        drop_name: row.drop_name,
+                        column: Column::absent(row.column.len()),
+                    };
+                    self.meter.hold(result.amount())?;
+                    results.push(result);
+                    known.push((current, results.len() - 1));
+                    results.len() - 1
+                }
+            };
+            if let Some(result) = results.get_mut(place) {
+                result.column.set(at, row.column.get(at));
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The info series that hold at a step: of each metric the one with the latest sample.

@@ -6,7 +6,7 @@
 use treering::{Labels, Rewrite};
 
 use crate::error::{Error, Result};
-use crate::eval::{Grid, Row, Run, argument, merge_equal};
+use crate::eval::{Grid, Row, Run, WORK_OF_LABELS, argument};
 use crate::syntax::{Call, Expr, ExprKind};
 
 impl Run<'_> {
@@ -21,12 +21,13 @@ impl Run<'_> {
         })?;
         let mut rows = self.vector(argument(call, 0)?, grid)?;
         for row in &mut rows {
+            self.spend(4 * WORK_OF_LABELS)?;
             let value = row.labels.get(&source).unwrap_or_default();
             if let Some(value) = rewrite.apply(value) {
                 row.set_label(&target, &value)?;
             }
         }
-        merge_equal(rows)
+        self.merge_equal(rows)
     }
 
     pub(crate) fn label_join(&self, call: &Call, grid: &Grid) -> Result<Vec<Row>> {
@@ -38,13 +39,14 @@ impl Run<'_> {
         }
         let mut rows = self.vector(argument(call, 0)?, grid)?;
         for row in &mut rows {
+            self.spend(4 * WORK_OF_LABELS)?;
             let values = sources
                 .iter()
                 .map(|name| row.labels.get(name).unwrap_or_default());
             let value = values.collect::<Vec<_>>().join(&separator);
             row.set_label(&target, &value)?;
         }
-        merge_equal(rows)
+        self.merge_equal(rows)
     }
 }
 

@@ -71,6 +71,7 @@ impl Run<'_> {
         function: impl Fn(f64) -> f64,
     ) -> Result<Vec<Row>> {
         for row in &mut rows {
+            self.spend(row.column.len())?;
             map_column(&mut row.column, &function);
             row.column.drop_histograms();
         }
@@ -86,6 +87,7 @@ impl Run<'_> {
         of_histogram: impl Fn(&mut Histogram),
     ) -> Result<Vec<Row>> {
         for row in &mut rows {
+            self.spend(row.column.len())?;
             map_column(&mut row.column, &of_float);
             row.column.each_histogram(&of_histogram);
         }
@@ -99,6 +101,7 @@ impl Run<'_> {
         function: impl Fn(usize, f64) -> Option<f64>,
     ) -> Result<Vec<Row>> {
         for row in &mut rows {
+            self.spend(row.column.len())?;
             for at in 0..row.column.len() {
                 if let Some(value) = row.column.float(at) {
                     row.column.set_float(at, function(at, value));

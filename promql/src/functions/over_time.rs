@@ -17,11 +17,15 @@ pub(super) fn sum(asked: &Asked<'_>) -> Point {
     if let Some(point) = of_histograms(asked, false) {
         return point;
     }
+    Point::Float(sum_of(asked.window.floats))
+}
+
+pub(super) fn sum_of(values: &[f64]) -> f64 {
     let (mut sum, mut lost) = (0.0, 0.0);
-    for &value in asked.window.floats {
+    for &value in values {
         (sum, lost) = kahan_add(value, sum, lost);
     }
-    Point::Float(kahan_total(sum, lost))
+    kahan_total(sum, lost)
 }
 
 pub(super) fn avg(asked: &Asked<'_>) -> Point {
@@ -159,7 +163,7 @@ impl Mean {
 
 /// The variance of the population, after B. P. Welford, "Note on a method for calculating corrected
 /// sums of squares and products" (1962), compensated.
-fn variance(values: &[f64]) -> f64 {
+pub(super) fn variance(values: &[f64]) -> f64 {
     let (mut count, mut mean, mut lost_mean) = (0.0, 0.0, 0.0);
     let (mut squares, mut lost_squares) = (0.0, 0.0);
     for &value in values {

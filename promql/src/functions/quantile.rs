@@ -3,9 +3,30 @@
 //! Input: numbers and a rank. Output: the number at that rank, interpolated. Invariant: NaN sorts
 //! below all numbers.
 
+use std::cmp::Ordering;
+
 /// The quantile of rank `q`; infinite where `q` is not from 0 to 1. Changes the order of `values`.
 pub(crate) fn quantile_of(q: f64, values: &mut [f64]) -> f64 {
-    if values.is_empty() || q.is_nan() {
+    let count = values.len();
+    // The number above the one at `lower` is the least of those behind it.
+    let mut lower = None;
+    interpolated(q, count, |rank| match lower {
+        None => {
+            lower = Some(rank);
+            *values.select_nth_unstable_by(rank, by_rank).1
+        }
+        Some(lower) if rank == lower => values.get(rank).copied().unwrap_or(f64::NAN),
+        Some(lower) => {
+            let above = values.get(lower + 1..).unwrap_or_default();
+            above.iter().copied().min_by(by_rank).unwrap_or(f64::NAN)
+        }
+    })
+}
+
+/// The quantile of rank `q` of `count` numbers, of which `number` gives those at the two ranks next
+/// to it, the lower one first; infinite where `q` is not from 0 to 1.
+pub(crate) fn interpolated(q: f64, count: usize, mut number: impl FnMut(usize) -> f64) -> f64 {
+    if count == 0 || q.is_nan() {
         return f64::NAN;
     }
     if q < 0.0 {
@@ -14,25 +35,24 @@ pub(crate) fn quantile_of(q: f64, values: &mut [f64]) -> f64 {
     if q > 1.0 {
         return f64::INFINITY;
     }
-    let order = |a: &f64, b: &f64| match (a.is_nan(), b.is_nan()) {
-        (false, false) => a.total_cmp(b),
-        (a, b) => b.cmp(&a),
-    };
-    let count = values.len() as f64;
-    let rank = q * (count - 1.0);
+    let last = count as f64 - 1.0;
+    let rank = q * last;
     let lower = rank.floor().max(0.0);
-    let upper = (lower + 1.0).min(count - 1.0);
+    let upper = (lower + 1.0).min(last);
     let weight = rank - rank.floor();
-    let (lower, upper) = (lower as usize, upper as usize);
-    if lower >= values.len() {
+    if lower > last {
         return f64::NAN;
     }
-    let (_, &mut low, above) = values.select_nth_unstable_by(lower, order);
-    let high = match upper > lower {
-        true => above.iter().copied().min_by(order).unwrap_or(low),
-        false => low,
-    };
-    low * (1.0 - weight) + high * weight
+    let (lower, upper) = (number(lower as usize), number(upper as usize));
+    lower * (1.0 - weight) + upper * weight
+}
+
+/// The order of ranks.
+pub(crate) fn by_rank(a: &f64, b: &f64) -> Ordering {
+    match (a.is_nan(), b.is_nan()) {
+        (false, false) => a.total_cmp(b),
+        (a, b) => b.cmp(&a),
+    }
 }
 
 #[cfg(test)]

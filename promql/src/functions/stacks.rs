@@ -1,68 +1,64 @@
 //! Stacks: what overlapping windows come to, without going through each of them anew.
 //!
-//! Input: numbers, and windows whose edges only go on. Output: the sum, mean, least or greatest of
-//! each window. Invariant: each number is put in once and taken out once; nothing is ever
-//! subtracted, so nothing cancels. The queue of two stacks is after R. Hood and R. Melville,
-//! "Real-time queue operations in pure LISP" (1981).
+//! Input: things in a row that can be put together, and windows whose edges only go on. Output:
+//! what each window comes to. Invariant: each thing is put in once and taken out once; nothing is
+//! ever subtracted, so nothing cancels that did not cancel in the window itself. The queue of two
+//! stacks is after R. Hood and R. Melville, "Real-time queue operations in pure LISP" (1981).
 
-use super::kahan::{kahan_add, kahan_total};
+/// How neighbours are put together; it does not matter which two first.
+pub(super) trait Join {
+    /// What some neighbours come to.
+    type Sum: Copy;
 
-/// What a window comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Total {
-    Sum,
-    Mean,
-    Min,
-    Max,
+    /// What the one at a place comes to.
+    fn one(&self, at: usize) -> Self::Sum;
+
+    /// What two stretches come to, the first right before the second.
+    fn join(&self, first: Self::Sum, second: Self::Sum) -> Self::Sum;
 }
 
-/// Numbers put together.
-#[derive(Debug, Clone, Copy)]
-struct Part {
-    /// The sum, or the least or greatest.
-    value: f64,
-    /// What the sum lost.
-    lost: f64,
-}
-
-/// A window that slides over numbers.
+/// A window that slides over things in a row.
 #[derive(Debug)]
-pub(super) struct Stacks<'a> {
-    numbers: &'a [f64],
-    total: Total,
+pub(super) struct Stacks<J: Join> {
+    join: J,
     from: usize,
     to: usize,
-    /// For each of the first numbers of the window, the last one on top: all from it to `turned`.
-    front: Vec<Part>,
-    turned: usize,
-    /// All from `turned` on.
-    back: Option<Part>,
+    /// For each of the first things of the window, the last one on top: all from it to the back.
+    front: Vec<J::Sum>,
+    /// All behind the front.
+    back: Option<J::Sum>,
 }
 
-impl<'a> Stacks<'a> {
-    pub(super) fn new(numbers: &'a [f64], total: Total) -> Self {
+impl<J: Join> Stacks<J> {
+    pub(super) fn new(join: J) -> Self {
         Self {
-            numbers,
-            total,
+            join,
             from: 0,
             to: 0,
             front: Vec::new(),
-            turned: 0,
             back: None,
         }
     }
 
-    /// What the numbers at the places `from..to` come to; neither may go back.
-    pub(super) fn slide(&mut self, from: usize, to: usize) -> Option<f64> {
+    /// How things are put together.
+    pub(super) fn by(&self) -> &J {
+        &self.join
+    }
+
+    /// What the things at the places `from..to` come to; neither may go back.
+    pub(super) fn slide(&mut self, from: usize, to: usize) -> Option<J::Sum> {
         if from >= self.to {
             // Nothing of the last window is in this one.
-            (self.from, self.to, self.turned) = (from, from, from);
+            (self.from, self.to) = (from, from);
             self.front.clear();
             self.back = None;
         }
         while self.to < to {
-            let part = self.part(self.to);
-            self.back = Some(self.join(self.back, part));
+            let one = self.join.one(self.to);
+            self.back = Some(match self.back {
+                Some(back) => self.join.join(back, one),
+                None => one,
+            });
             self.to += 1;
         }
         while self.from < from {
@@ -72,55 +68,26 @@ impl<'a> Stacks<'a> {
             self.front.pop();
             self.from += 1;
         }
-        let all = match (self.front.last(), self.back) {
-            (Some(&front), Some(back)) => self.join(Some(front), back),
-            (Some(&front), None) => front,
-            (None, Some(back)) => back,
-            (None, None) => return None,
-        };
-        let sum = kahan_total(all.value, all.lost);
-        Some(match self.total {
-            Total::Sum => sum,
-            Total::Mean => sum / (to - from) as f64,
-            Total::Min | Total::Max => all.value,
-        })
+        match (self.front.last(), self.back) {
+            (Some(&front), Some(back)) => Some(self.join.join(front, back)),
+            (Some(&front), None) => Some(front),
+            (None, back) => back,
+        }
     }
 
     /// Moves what is in the back to the front.
     fn turn(&mut self) {
         let mut after = None;
         for at in (self.from..self.to).rev() {
-            let part = self.part(at);
+            let one = self.join.one(at);
             let joined = match after {
-                Some(after) => self.join(Some(part), after),
-                None => part,
+                Some(after) => self.join.join(one, after),
+                None => one,
             };
             self.front.push(joined);
             after = Some(joined);
         }
-        (self.turned, self.back) = (self.to, None);
-    }
-
-    fn part(&self, at: usize) -> Part {
-        let value = self.numbers.get(at).copied().unwrap_or(f64::NAN);
-        Part { value, lost: 0.0 }
-    }
-
-    fn join(&self, first: Option<Part>, second: Part) -> Part {
-        let Some(first) = first else {
-            return second;
-        };
-        let (a, b) = (first.value, second.value);
-        let value = match self.total {
-            Total::Sum | Total::Mean => {
-                let (value, lost) = kahan_add(b, a, first.lost + second.lost);
-                return Part { value, lost };
-            }
-            Total::Min if b < a || a.is_nan() => b,
-            Total::Max if b > a || a.is_nan() => b,
-            _ => a,
-        };
-        Part { value, lost: 0.0 }
+        self.back = None;
     }
 }
 
@@ -129,30 +96,33 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// A stretch is its ends.
+    struct Places;
+
+    impl Join for Places {
+        type Sum = (usize, usize);
+
+        fn one(&self, at: usize) -> (usize, usize) {
+            (at, at + 1)
+        }
+
+        fn join(&self, first: (usize, usize), second: (usize, usize)) -> (usize, usize) {
+            assert_eq!(first.1, second.0, "neighbours, in their order");
+            (first.0, second.1)
+        }
+    }
+
     proptest! {
         #[test]
-        fn windows_are_what_they_are_by_themselves(
-            numbers in proptest::collection::vec(-50..50i32, 0..60),
-            moves in proptest::collection::vec((0..5usize, 0..5usize), 0..40),
+        fn a_window_is_all_that_lies_in_it_in_order(
+            moves in proptest::collection::vec((0..5usize, 0..5usize), 0..80),
         ) {
-            let numbers: Vec<f64> = numbers.into_iter().map(f64::from).collect();
-            for total in [Total::Sum, Total::Mean, Total::Min, Total::Max] {
-                let mut stacks = Stacks::new(&numbers, total);
-                let (mut from, mut to) = (0, 0);
-                for &(first, last) in &moves {
-                    to = (to + last).min(numbers.len());
-                    from = (from + first).min(to);
-                    let window = &numbers[from..to];
-                    let sum: f64 = window.iter().sum();
-                    let expected = match total {
-                        Total::Sum => sum,
-                        Total::Mean => sum / window.len() as f64,
-                        Total::Min => window.iter().copied().fold(f64::INFINITY, f64::min),
-                        Total::Max => window.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-                    };
-                    let expected = (!window.is_empty()).then_some(expected);
-                    prop_assert_eq!(stacks.slide(from, to), expected);
-                }
+            let mut stacks = Stacks::new(Places);
+            let (mut from, mut to) = (0, 0);
+            for (first, last) in moves {
+                to += last;
+                from = (from + first).min(to);
+                prop_assert_eq!(stacks.slide(from, to), (from < to).then_some((from, to)));
             }
         }
     }

@@ -1,7 +1,11 @@
 //! Random series, asked by the evaluator and by a plain model that looks at each step by itself.
 
+mod limits;
 mod naive;
+mod plain;
+mod sliding;
 mod steps;
+mod threads;
 mod world;
 
 use proptest::prelude::*;

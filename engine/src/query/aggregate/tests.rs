@@ -109,7 +109,7 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
 
 fn guard(limits: QueryLimits) -> Guard {
     let (clock, pool) = (Arc::new(SystemClock::new()), Arc::new(Pool::new(u64::MAX)));
-    Guard::new(limits, CancelToken::new(), clock, pool)
+    Guard::new(limits, Vec::new(), clock, pool)
 }
 
 fn ask_within(
@@ -324,7 +324,7 @@ fn limits_and_cancelling_end_a_query() {
     let token = CancelToken::new();
     token.cancel();
     let (clock, pool) = (Arc::new(SystemClock::new()), Arc::new(Pool::new(u64::MAX)));
-    let guard = Guard::new(QueryLimits::default(), token, clock, pool);
+    let guard = Guard::new(QueryLimits::default(), vec![token], clock, pool);
     let one = SeriesRuns {
         labels: Labels::empty(),
         runs: runs(Kind::Samples, &ramp(1)),

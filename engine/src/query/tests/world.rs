@@ -17,7 +17,7 @@ use crate::flush::{FlushPlan, block_path, write_blocks};
 use crate::head::Head;
 use crate::ingest::push_run;
 use crate::options::{QueryLimits, Reads};
-use crate::query::guard::{CancelToken, Guard, Pool};
+use crate::query::guard::{Guard, Pool};
 use crate::query::plan::{Reach, select};
 use crate::query::select::SeriesSet;
 use crate::registry::{Limits, Registry};
@@ -326,7 +326,7 @@ impl World {
 
     pub(super) fn guard_of(&self, limits: QueryLimits) -> Guard {
         let (clock, pool) = (Arc::new(SystemClock::new()), Arc::clone(&self.pool));
-        Guard::new(limits, CancelToken::new(), clock, pool)
+        Guard::new(limits, Vec::new(), clock, pool)
     }
 
     fn open(&self, id: u64) -> Arc<Block> {

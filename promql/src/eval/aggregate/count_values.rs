@@ -7,9 +7,10 @@ use std::collections::HashMap;
 
 use treering::Labels;
 
-use super::group::groups;
 use crate::error::{Error, Result};
 use crate::eval::column::{Column, Point, Row};
+use crate::eval::node::WORK_OF_LABELS;
+use crate::eval::run::Run;
 use crate::functions::{go_quote, with_label};
 use crate::histogram::Shown;
 use crate::syntax::{Aggregate, ExprKind};
@@ -26,40 +27,46 @@ pub(super) fn label(aggregate: &Aggregate) -> Result<String> {
     }
 }
 
-/// Counts the values of each group.
-pub(super) fn count(
-    aggregate: &Aggregate,
-    label: &str,
-    rows: &[Row],
-    steps: usize,
-) -> Result<Vec<Row>> {
-    let mut places: HashMap<Labels, usize> = HashMap::new();
-    let mut results: Vec<Row> = Vec::new();
-    for group in groups(rows, aggregate) {
-        for row in group.members.iter().filter_map(|&at| rows.get(at)) {
-            for at in 0..steps {
-                let text = match row.column.get(at) {
-                    Point::Absent => continue,
-                    Point::Float(float) => plain_float(float),
-                    Point::Histogram(histogram) => Shown(&histogram).to_string(),
-                };
-                let labels = with_label(&group.labels, label, &text)?;
-                let place = *places.entry(labels.clone()).or_insert(results.len());
-                if place == results.len() {
-                    results.push(Row {
-                        labels,
-                        drop_name: group.drop_name,
-                        column: Column::absent(steps),
-                    });
-                }
-                if let Some(result) = results.get_mut(place) {
-                    let before = result.column.float(at).unwrap_or(0.0);
-                    result.column.set_float(at, Some(before + 1.0));
+impl Run<'_> {
+    /// Counts the values of each group.
+    pub(super) fn count_values(
+        &self,
+        aggregate: &Aggregate,
+        label: &str,
+        rows: &[Row],
+        steps: usize,
+    ) -> Result<Vec<Row>> {
+        let mut places: HashMap<Labels, usize> = HashMap::new();
+        let mut results: Vec<Row> = Vec::new();
+        for group in self.groups_of(rows, aggregate)? {
+            for row in group.members.iter().filter_map(|&at| rows.get(at)) {
+                for at in 0..steps {
+                    self.spend(WORK_OF_LABELS)?;
+                    let text = match row.column.get(at) {
+                        Point::Absent => continue,
+                        Point::Float(float) => plain_float(float),
+                        Point::Histogram(histogram) => Shown(&histogram).to_string(),
+                    };
+                    let labels = with_label(&group.labels, label, &text)?;
+                    let place = *places.entry(labels.clone()).or_insert(results.len());
+                    if place == results.len() {
+                        let row = Row {
+                            labels,
+                            drop_name: group.drop_name,
+                            column: Column::absent(steps),
+                        };
+                        self.meter.hold(row.amount())?;
+                        results.push(row);
+                    }
+                    if let Some(result) = results.get_mut(place) {
+                        let before = result.column.float(at).unwrap_or(0.0);
+                        result.column.set_float(at, Some(before + 1.0));
+                    }
                 }
             }
         }
+        Ok(results)
     }
-    Ok(results)
 }
 
 /// A number in full, without an exponent.

@@ -7,8 +7,11 @@ use std::collections::HashMap;
 
 use treering::Labels;
 
+use crate::error::Result;
 use crate::eval::column::Row;
+use crate::eval::node::WORK_OF_LABELS;
 use crate::eval::rows::METADATA_LABELS;
+use crate::eval::run::Run;
 use crate::syntax::Aggregate;
 
 /// Rows that are aggregated together.
@@ -20,26 +23,33 @@ pub(super) struct Group {
     pub(super) members: Vec<usize>,
 }
 
-/// The groups of an aggregation.
-pub(super) fn groups(rows: &[Row], aggregate: &Aggregate) -> Vec<Group> {
-    let mut places: HashMap<Labels, usize> = HashMap::new();
-    let mut groups: Vec<Group> = Vec::new();
-    for (at, row) in rows.iter().enumerate() {
-        let labels = labels_of(&row.labels, aggregate);
-        let place = *places.entry(labels.clone()).or_insert(groups.len());
-        if place == groups.len() {
-            groups.push(Group {
-                labels,
-                drop_name: row.drop_name,
-                members: Vec::new(),
-            });
+impl Run<'_> {
+    /// The groups of an aggregation.
+    pub(super) fn groups_of(&self, rows: &[Row], aggregate: &Aggregate) -> Result<Vec<Group>> {
+        let mut places: HashMap<Labels, usize> = HashMap::new();
+        let mut groups: Vec<Group> = Vec::new();
+        for (at, row) in rows.iter().enumerate() {
+            self.spend(WORK_OF_LABELS)?;
+            let labels = labels_of(&row.labels, aggregate);
+            let place = match places.get(&labels) {
+                Some(&place) => place,
+                None => {
+                    groups.push(Group {
+                        labels: labels.clone(),
+                        drop_name: row.drop_name,
+                        members: Vec::new(),
+                    });
+                    places.insert(labels, groups.len() - 1);
+                    groups.len() - 1
+                }
+            };
+            if let Some(group) = groups.get_mut(place) {
+                group.drop_name &= row.drop_name;
+                group.members.push(at);
+            }
         }
-        if let Some(group) = groups.get_mut(place) {
-            group.drop_name &= row.drop_name;
-            group.members.push(at);
-        }
+        Ok(groups)
     }
-    groups
 }
 
 fn labels_of(labels: &Labels, aggregate: &Aggregate) -> Labels {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::Task;
 use crate::annotation::{Notice, Operation};
+use crate::error::Result;
 use crate::eval::column::{Column, Point, Row};
 use crate::eval::rows::metric_name;
 use crate::functions::Mean;
@@ -15,9 +16,10 @@ use crate::histogram::{Histogram, HistogramSum, Mixed};
 use crate::syntax::AggregateOp;
 
 impl Task<'_> {
-    pub(super) fn fold_histograms(&self, members: &[&Row]) -> Column {
+    pub(super) fn fold_histograms(&self, members: &[&Row]) -> Result<Column> {
         let mut column = Column::absent(self.steps);
         for at in 0..self.steps {
+            self.run.spend(32 * members.len())?;
             let floats = members.iter().filter_map(|row| row.column.float(at));
             let histograms: Vec<&Histogram> = members
                 .iter()
@@ -39,7 +41,7 @@ impl Task<'_> {
             };
             column.set(at, point);
         }
-        column
+        Ok(column)
     }
 
     fn of_floats(&self, floats: impl Iterator<Item = f64>) -> f64 {

@@ -9,7 +9,7 @@ mod group;
 mod histograms;
 mod pick;
 
-use self::group::{Group, groups};
+use self::group::Group;
 use super::column::Row;
 use super::grid::Grid;
 use super::run::Run;
@@ -35,7 +35,7 @@ impl Run<'_> {
         if op == AggregateOp::CountValues {
             let label = count_values::label(aggregate)?;
             let rows = self.vector(&aggregate.expr, grid)?;
-            return count_values::count(aggregate, &label, &rows, grid.count());
+            return self.count_values(aggregate, &label, &rows, grid.count());
         }
         let params = match &aggregate.param {
             Some(param) => {
@@ -53,7 +53,7 @@ impl Run<'_> {
             span: aggregate.expr.span,
             steps: grid.count(),
         };
-        let groups = groups(&rows, aggregate);
+        let groups = self.groups_of(&rows, aggregate)?;
         let mut results = Vec::new();
         match op {
             AggregateOp::Topk
@@ -61,12 +61,12 @@ impl Run<'_> {
             | AggregateOp::Limitk
             | AggregateOp::LimitRatio => {
                 for group in &groups {
-                    task.pick(&rows, group, &mut results);
+                    task.pick(&rows, group, &mut results)?;
                 }
             }
             _ => {
                 for group in groups {
-                    let column = task.fold(&rows, &group);
+                    let column = task.fold(&rows, &group)?;
                     if !column.is_empty() {
                         let Group {
                             labels, drop_name, ..

@@ -12,12 +12,14 @@ use xxhash_rust::xxh64::xxh64;
 use super::Task;
 use super::group::Group;
 use crate::annotation::Notice;
+use crate::error::Result;
 use crate::eval::column::{Column, Row};
+use crate::eval::meter::Amount;
 use crate::syntax::AggregateOp;
 
 impl Task<'_> {
     /// Adds the rows of a group with what is picked of them.
-    pub(super) fn pick(&self, rows: &[Row], group: &Group, results: &mut Vec<Row>) {
+    pub(super) fn pick(&self, rows: &[Row], group: &Group, results: &mut Vec<Row>) -> Result<()> {
         let members: Vec<&Row> = group
             .members
             .iter()
@@ -29,10 +31,17 @@ impl Task<'_> {
             let notice = Notice::HistogramIgnoredInAggregation { operator };
             self.run.note(&notice, self.span);
         }
+        let places = members.len().saturating_mul(self.steps);
+        self.run.spend(places)?;
+        self.run.meter.hold(Amount {
+            samples: places,
+            bytes: places.saturating_mul(8),
+        })?;
         let mut picked: Vec<Column> = Vec::new();
         picked.resize(members.len(), Column::absent(self.steps));
         let mut order: Vec<usize> = (0..members.len()).collect();
         for at in 0..self.steps {
+            self.run.spend(4 * members.len())?;
             let param = self.params.get(at).copied().unwrap_or(0.0);
             let chosen = match self.op {
                 AggregateOp::LimitRatio => by_ratio(&members, at, param),
@@ -50,17 +59,19 @@ impl Task<'_> {
             }
         }
         for which in order {
-            let (Some(row), Some(column)) = (members.get(which), picked.get(which)) else {
+            let (Some(row), Some(column)) = (members.get(which), picked.get_mut(which)) else {
                 continue;
             };
+            let column = std::mem::replace(column, Column::absent(0));
             if !column.is_empty() {
                 results.push(Row {
                     labels: row.labels.clone(),
                     drop_name: row.drop_name,
-                    column: column.clone(),
+                    column,
                 });
             }
         }
+        Ok(())
     }
 
     /// The first `k` by value, in that order.

@@ -8,7 +8,10 @@ use std::collections::HashMap;
 
 use treering::Labels;
 
+use crate::error::Result;
 use crate::eval::column::Row;
+use crate::eval::node::WORK_OF_LABELS;
+use crate::eval::run::Run;
 use crate::syntax::VectorMatching;
 
 /// The rows of both sides that have one signature.
@@ -33,28 +36,36 @@ pub(super) fn signature(labels: &Labels, matching: &VectorMatching) -> Labels {
     }
 }
 
-/// Rows of both sides by their signature, in the order in which signatures first come.
-pub(super) fn groups(left: &[Row], right: &[Row], matching: &VectorMatching) -> Vec<Group> {
-    let mut places: HashMap<Labels, usize> = HashMap::with_capacity(left.len());
-    let mut groups: Vec<Group> = Vec::with_capacity(left.len());
-    let sides = [(left, false), (right, true)];
-    for (rows, is_right) in sides {
-        for (at, row) in rows.iter().enumerate() {
-            let signature = signature(&row.labels, matching);
-            let place = *places.entry(signature.clone()).or_insert(groups.len());
-            if place == groups.len() {
-                groups.push(Group {
-                    signature,
-                    ..Group::default()
-                });
-            }
-            if let Some(group) = groups.get_mut(place) {
-                match is_right {
-                    true => group.right.push(at),
-                    false => group.left.push(at),
+impl Run<'_> {
+    /// Rows of both sides by their signature, in the order in which signatures first come.
+    pub(super) fn groups(
+        &self,
+        left: &[Row],
+        right: &[Row],
+        matching: &VectorMatching,
+    ) -> Result<Vec<Group>> {
+        let mut places: HashMap<Labels, usize> = HashMap::with_capacity(left.len());
+        let mut groups: Vec<Group> = Vec::with_capacity(left.len());
+        let sides = [(left, false), (right, true)];
+        for (rows, is_right) in sides {
+            for (at, row) in rows.iter().enumerate() {
+                self.spend(WORK_OF_LABELS)?;
+                let signature = signature(&row.labels, matching);
+                let place = *places.entry(signature.clone()).or_insert(groups.len());
+                if place == groups.len() {
+                    groups.push(Group {
+                        signature,
+                        ..Group::default()
+                    });
+                }
+                if let Some(group) = groups.get_mut(place) {
+                    match is_right {
+                        true => group.right.push(at),
+                        false => group.left.push(at),
+                    }
                 }
             }
         }
+        Ok(groups)
     }
-    groups
 }

@@ -43,7 +43,7 @@ impl Run<'_> {
                 let default = Default::default();
                 let matching = binary.matching.as_ref().unwrap_or(&default);
                 Outcome::Vector(match binary.op.is_set() {
-                    true => sets::combine(binary.op, lhs, rhs, matching, grid),
+                    true => self.combine_sets(binary.op, lhs, rhs, matching, grid)?,
                     false => self.match_vectors(binary, span, lhs, rhs, grid)?,
                 })
             }
@@ -62,6 +62,7 @@ impl Run<'_> {
     ) -> Result<Vec<Row>> {
         let (op, return_bool) = (binary.op, binary.return_bool);
         for row in &mut rows {
+            self.spend(numbers.len())?;
             if !row.column.has_histograms()
                 && let Some(function) = element::arithmetic(op)
             {

@@ -10,11 +10,12 @@ use treering::Labels;
 
 use super::element::{arithmetic, combine};
 use super::keeps_names;
-use super::matching::{Group, groups};
+use super::matching::Group;
 use crate::error::{Error, Result};
 use crate::eval::column::{ABSENT, Column, Point, Row, is_absent, quiet};
 use crate::eval::grid::Grid;
-use crate::eval::rows::{merge_equal, without_metadata};
+use crate::eval::node::WORK_OF_LABELS;
+use crate::eval::rows::without_metadata;
 use crate::eval::run::Run;
 use crate::syntax::{Binary, Cardinality, Span, VectorMatching};
 
@@ -68,11 +69,10 @@ impl Run<'_> {
             },
         };
         let mut results = Vec::new();
-        for group in groups(sides.many, sides.one, matching) {
+        for group in self.groups(sides.many, sides.one, matching)? {
             self.match_group(&sides, &group, grid, &mut results)?;
         }
-        let rows = merge_equal(results)?;
-        Ok(rows)
+        self.merge_equal(results)
     }
 
     fn match_group(
@@ -96,6 +96,7 @@ impl Run<'_> {
         if (many.is_empty() && filler_many.is_none()) || (one.is_empty() && filler_one.is_none()) {
             return Ok(());
         }
+        self.spend((many.len() + one.len()).saturating_mul(count))?;
         let mut produced = Produced::default();
         if let ([many], [one]) = (many.as_slice(), one.as_slice())
             && filler_many.is_none()
@@ -105,10 +106,11 @@ impl Run<'_> {
             results.extend(Some(row).filter(|row| !row.column.is_empty()));
             return Ok(());
         }
-        let which = sides.which_one(&one, &many, count)?;
+        let which = self.which_one(sides, &one, &many, count)?;
         let is_one_to_one = sides.matching.cardinality == Cardinality::OneToOne;
         let mut matched = vec![false; count];
         for many in &many {
+            self.spend(4 * count)?;
             for at in 0..count {
                 let one = match (which.get(at).copied().flatten(), many.column.has(at)) {
                     (_, false) => continue,
@@ -170,8 +172,7 @@ impl Run<'_> {
         if matches!(point, Point::Absent) {
             return Ok(());
         }
-        let count = many.column.len();
-        let row = produced.row(sides, many, one, count, self.delays_names())?;
+        let row = produced.row(self, sides, many, one)?;
         if row.column.has(at) {
             return Error::execution(
                 "multiple matches for labels: grouping labels must ensure unique matches",
@@ -192,30 +193,27 @@ struct Produced {
 }
 
 impl Produced {
-    fn row(
-        &mut self,
-        sides: &Sides<'_>,
-        many: &Row,
-        one: &Row,
-        count: usize,
-        delays_names: bool,
-    ) -> Result<&mut Row> {
+    fn row(&mut self, run: &Run<'_>, sides: &Sides<'_>, many: &Row, one: &Row) -> Result<&mut Row> {
         let place = match &self.last {
             Some((of_many, of_one, place)) if *of_many == many.labels && *of_one == one.labels => {
                 *place
             }
             _ => {
+                run.spend(WORK_OF_LABELS)?;
+                let delays_names = run.delays_names();
                 let labels = sides.result_labels(&many.labels, &one.labels, delays_names)?;
                 let place = *self
                     .by_labels
                     .entry(labels.clone())
                     .or_insert(self.rows.len());
                 if place == self.rows.len() {
-                    self.rows.push(Row {
+                    let row = Row {
                         labels,
                         drop_name: sides.drops_name_later(many),
-                        column: Column::absent(count),
-                    });
+                        column: Column::absent(many.column.len()),
+                    };
+                    run.meter.hold(row.amount())?;
+                    self.rows.push(row);
                 }
                 self.last = Some((many.labels.clone(), one.labels.clone(), place));
                 place
@@ -228,28 +226,38 @@ impl Produced {
     }
 }
 
-impl Sides<'_> {
+impl Run<'_> {
     /// Which row of the "one" side has a value, at each step. More than one is an error where any
     /// of the "many" side meets them.
-    fn which_one(&self, one: &[&Row], many: &[&Row], count: usize) -> Result<Vec<Option<usize>>> {
+    fn which_one(
+        &self,
+        sides: &Sides<'_>,
+        one: &[&Row],
+        many: &[&Row],
+        count: usize,
+    ) -> Result<Vec<Option<usize>>> {
         let mut which = vec![None; count];
         for (place, row) in one.iter().enumerate() {
+            self.spend(count)?;
             for (at, which) in which.iter_mut().enumerate() {
                 if !row.column.has(at) {
                     continue;
                 }
-                let is_met = self.fill_many.is_some() || many.iter().any(|row| row.column.has(at));
-                if let Some(known) = which.and_then(|known: usize| one.get(known))
-                    && is_met
-                {
-                    return self.duplicate(known, row);
+                let before: Option<usize> = which.replace(place);
+                let Some(known) = before.and_then(|known| one.get(known)) else {
+                    continue;
+                };
+                self.spend(many.len())?;
+                if sides.fill_many.is_some() || many.iter().any(|row| row.column.has(at)) {
+                    return sides.duplicate(known, row);
                 }
-                *which = Some(place);
             }
         }
         Ok(which)
     }
+}
 
+impl Sides<'_> {
     fn duplicate<T>(&self, a: &Row, b: &Row) -> Result<T> {
         let side = match self.is_swapped {
             true => "left",

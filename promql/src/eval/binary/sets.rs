@@ -3,43 +3,49 @@
 //! Input: rows of both sides. Output: rows of both, unchanged where they stay. Invariant: whether a
 //! sample stays depends only on whether the other side has one of the same signature at that step.
 
-use super::matching::{Group, groups};
+use super::matching::Group;
+use crate::error::Result;
 use crate::eval::column::{Column, Point, Row};
 use crate::eval::grid::Grid;
+use crate::eval::run::Run;
 use crate::syntax::{BinaryOp, VectorMatching};
 
-/// Combines two vectors.
-pub(super) fn combine(
-    op: BinaryOp,
-    mut left: Vec<Row>,
-    mut right: Vec<Row>,
-    matching: &VectorMatching,
-    grid: &Grid,
-) -> Vec<Row> {
-    let count = grid.count();
-    for group in groups(&left, &right, matching) {
-        let Group {
-            left: of_left,
-            right: of_right,
-            ..
-        } = group;
-        match op {
-            BinaryOp::Or => {
-                let taken = presence(&left, &of_left, count);
-                keep(&mut right, &of_right, &taken, false);
-            }
-            _ => {
-                let there = presence(&right, &of_right, count);
-                keep(&mut left, &of_left, &there, op == BinaryOp::And);
+impl Run<'_> {
+    /// Combines two vectors.
+    pub(super) fn combine_sets(
+        &self,
+        op: BinaryOp,
+        mut left: Vec<Row>,
+        mut right: Vec<Row>,
+        matching: &VectorMatching,
+        grid: &Grid,
+    ) -> Result<Vec<Row>> {
+        let count = grid.count();
+        for group in self.groups(&left, &right, matching)? {
+            let Group {
+                left: of_left,
+                right: of_right,
+                ..
+            } = group;
+            self.spend((of_left.len() + of_right.len()).saturating_mul(count))?;
+            match op {
+                BinaryOp::Or => {
+                    let taken = presence(&left, &of_left, count);
+                    keep(&mut right, &of_right, &taken, false);
+                }
+                _ => {
+                    let there = presence(&right, &of_right, count);
+                    keep(&mut left, &of_left, &there, op == BinaryOp::And);
+                }
             }
         }
+        let mut result = left;
+        if op == BinaryOp::Or {
+            result.append(&mut right);
+        }
+        result.retain(|row| !row.column.is_empty());
+        Ok(result)
     }
-    let mut result = left;
-    if op == BinaryOp::Or {
-        result.append(&mut right);
-    }
-    result.retain(|row| !row.column.is_empty());
-    result
 }
 
 /// Whether any of the rows has a value, at each step.

@@ -1,0 +1,40 @@
+//! Edges: where the windows of all steps lie in the samples of a series.
+//!
+//! Input: timestamps, a frame, a grid. Output: for each step the places of its window's samples.
+//! Invariant: series that have the timestamps of the one before them, as those that were scraped
+//! together have, share its windows; these are found by walking the timestamps once.
+
+use super::grid::Grid;
+use super::matrix::Frame;
+use super::samples::Slide;
+
+/// The windows over the timestamps of the last series; of one frame and grid.
+#[derive(Debug, Default)]
+pub(crate) struct Edges {
+    timestamps: Vec<i64>,
+    /// For each step the first place of its window and the one after the last.
+    windows: Vec<(usize, usize)>,
+}
+
+impl Edges {
+    /// For each step of `grid` the places of what a function over its window is given.
+    pub(crate) fn over(
+        &mut self,
+        timestamps: &[i64],
+        frame: &Frame,
+        grid: &Grid,
+    ) -> &[(usize, usize)] {
+        let is_known = self.windows.len() == grid.count() && self.timestamps == timestamps;
+        if !is_known {
+            self.timestamps.clear();
+            self.timestamps.extend_from_slice(timestamps);
+            let mut slide = Slide::default();
+            self.windows.clear();
+            self.windows.extend(grid.times().map(|time| {
+                let (start, end) = frame.given(time);
+                slide.to(timestamps, start, end)
+            }));
+        }
+        &self.windows
+    }
+}
