@@ -7,11 +7,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use treering_codec::Histogram;
 use treering_index::{Labels, Selector};
 
 use crate::db::Db;
 use crate::error::Result;
-use crate::histogram::Histogram;
 use crate::query::aggregate::{Aggregate, AggregatedSeries};
 use crate::query::series::Series;
 use crate::questions::Query;
@@ -22,7 +22,7 @@ pub struct SampleColumns {
     /// Nanoseconds since the Unix epoch, strictly increasing.
     pub timestamps: Vec<i64>,
     /// The values, bit-exact; stale markers are among them. Where a sample is a histogram, the
-    /// value stands for nothing.
+    /// value stands for nothing; a database has the stale marker there.
     pub values: Vec<f64>,
     /// For each sample the histogram that it is, if any; empty where all samples are floats.
     pub histograms: Vec<Option<Arc<Histogram>>>,
@@ -68,12 +68,7 @@ impl SourceSeries for Series {
     }
 
     fn read(&self) -> Result<SampleColumns> {
-        let columns = self.columns()?;
-        Ok(SampleColumns {
-            timestamps: columns.timestamps,
-            values: columns.values,
-            ..SampleColumns::default()
-        })
+        self.sample_columns()
     }
 }
 
@@ -89,7 +84,9 @@ impl Source for Db {
         last: i64,
         what: &Aggregate,
     ) -> Option<Result<Vec<AggregatedSeries>>> {
-        Some(self.query().aggregate(selector, first..=last, what))
+        self.query()
+            .aggregate_floats(selector, first..=last, what)
+            .transpose()
     }
 }
 
@@ -105,7 +102,8 @@ impl Source for Query<'_> {
         last: i64,
         what: &Aggregate,
     ) -> Option<Result<Vec<AggregatedSeries>>> {
-        Some(Query::aggregate(self, selector, first..=last, what))
+        self.aggregate_floats(selector, first..=last, what)
+            .transpose()
     }
 }
 
