@@ -347,6 +347,7 @@ mod tests {
             series: 1,
             samples: 7,
             peak_samples: 9,
+            ..QueryStats::default()
         };
         let took = Took {
             queued: Duration::from_millis(250),
