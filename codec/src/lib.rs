@@ -40,6 +40,9 @@ mod decimal;
 mod dictionary;
 mod encoder;
 mod error;
+mod extras;
+mod histogram;
+mod histograms;
 mod limits;
 mod m3tsz;
 mod near;
@@ -69,7 +72,14 @@ mod xor;
 pub use checksum::{crc32, crc32_parts};
 pub use encoder::{Encoder, encode_values, encode_values_cold};
 pub use error::{Error, Result};
-pub use limits::{BLOCK_SAMPLES, MAX_CHUNK_SAMPLES, MAX_STREAM_SAMPLES_PER_BYTE};
+pub use extras::{
+    Extras, ExtrasForm, decode_extras, encode_extras, has_histograms, join_extras, split_extras,
+};
+pub use histogram::{CUSTOM_SCHEMA, Histogram, MAX_SCHEMA, MIN_SCHEMA, ResetHint};
+pub use limits::{
+    BLOCK_SAMPLES, MAX_CHUNK_SAMPLES, MAX_HISTOGRAM_BUCKETS, MAX_HISTOGRAM_CELLS,
+    MAX_STREAM_SAMPLES_PER_BYTE,
+};
 pub use m3tsz::{M3TimeUnit, MAX_M3TSZ_SAMPLES_PER_BYTE, decode_m3tsz};
 pub use sample::{STALE_MARKER_BITS, Sample, ValueKind, is_stale, stale_marker};
 pub use sealed::{Encoding, constant_value, decode_values, decode_values_range};

@@ -11,5 +11,12 @@ pub const BLOCK_SAMPLES: usize = 128;
 /// [`crate::decode_stream`] allocates: 16 bytes of output for each of them.
 pub const MAX_STREAM_SAMPLES_PER_BYTE: usize = 8;
 
+/// Most buckets and custom bounds of one histogram.
+pub const MAX_HISTOGRAM_BUCKETS: usize = 4096;
+
+/// Most buckets, of all histograms of a chunk together, that are laid out as columns: each takes 16
+/// bytes once it is decoded. Histograms that have more are laid out one by one.
+pub const MAX_HISTOGRAM_CELLS: usize = 1 << 20;
+
 /// Most distinct values in the dictionary of a chunk.
 pub(crate) const MAX_DICTIONARY: usize = 256;

@@ -53,6 +53,8 @@ impl Eq for Sample {}
 pub enum ValueKind {
     /// 64-bit floats, kept bit-exact.
     F64 = 1,
+    /// The same, with extras beside some of them: histograms, start timestamps.
+    Extended = 2,
 }
 
 impl TryFrom<u8> for ValueKind {
@@ -62,6 +64,7 @@ impl TryFrom<u8> for ValueKind {
     fn try_from(tag: u8) -> Result<Self, Error> {
         match tag {
             1 => Ok(ValueKind::F64),
+            2 => Ok(ValueKind::Extended),
             _ => Err(Error::Unsupported {
                 offset: 0,
                 what: "value kind",
@@ -85,14 +88,13 @@ mod tests {
 
     #[test]
     fn kinds_come_back_and_unknown_ones_are_refused() {
-        assert_eq!(
-            ValueKind::try_from(ValueKind::F64 as u8),
-            Ok(ValueKind::F64)
-        );
+        for kind in [ValueKind::F64, ValueKind::Extended] {
+            assert_eq!(ValueKind::try_from(kind as u8), Ok(kind));
+        }
         assert!(matches!(
             ValueKind::try_from(0),
             Err(Error::Unsupported { found: 0, .. })
         ));
-        assert!(ValueKind::try_from(2).is_err());
+        assert!(ValueKind::try_from(3).is_err());
     }
 }

@@ -6,6 +6,7 @@
 
 use crate::decimal::POW10;
 use crate::error::{Error, Result};
+use crate::extras::split_extras;
 use crate::limits::{BLOCK_SAMPLES, MAX_CHUNK_SAMPLES, MAX_DICTIONARY};
 use crate::portable::Form;
 use crate::sequence::SequenceReader;
@@ -61,12 +62,14 @@ impl Encoding {
         Encoding::Quotient,
     ];
 
-    /// The encoding of the sealed chunk `bytes`, from its first byte.
+    /// The encoding of the sealed chunk `bytes`, from its first byte; of one with extras that of
+    /// its floats.
     ///
     /// # Errors
     /// [`Error`] when there is no byte, or it names an encoding or value kind not known here.
     pub fn of(bytes: &[u8]) -> Result<Encoding> {
-        read_encoding(&mut Reader::new(bytes))
+        let (values, base) = floats_of(bytes)?;
+        read_encoding(&mut Reader::new(values)).map_err(|error| error.shifted(base))
     }
 }
 
@@ -76,14 +79,24 @@ impl Encoding {
 /// # Errors
 /// [`Error`] when the bytes are damaged or of an encoding or value kind not known here.
 pub fn constant_value(bytes: &[u8]) -> Result<Option<f64>> {
-    let mut reader = Reader::new(bytes);
-    match read_encoding(&mut reader)? {
-        Encoding::Constant => number::read(&mut reader).map(Some),
-        _ => Ok(None),
-    }
+    let (values, base) = floats_of(bytes)?;
+    let mut reader = Reader::new(values);
+    let constant = match read_encoding(&mut reader) {
+        Ok(Encoding::Constant) => number::read(&mut reader).map(Some),
+        other => other.map(|_| None),
+    };
+    constant.map_err(|error| error.shifted(base))
 }
 
-/// Appends the `count` values of a chunk to `out`; `bytes` must be the whole chunk.
+/// The floats of a chunk, without the extras that may stand beside them, and where they begin.
+fn floats_of(bytes: &[u8]) -> Result<(&[u8], usize)> {
+    let (values, extras) = split_extras(bytes)?;
+    let behind = extras.map_or(0, <[u8]>::len);
+    Ok((values, bytes.len() - behind - values.len()))
+}
+
+/// Appends the `count` values of a chunk to `out`; `bytes` must be the whole chunk. Extras that it
+/// may have are passed over, not read: see [`split_extras`](crate::split_extras).
 ///
 /// Appends `count` values or, on an error, none.
 ///
@@ -109,13 +122,14 @@ pub fn decode_values_range(
     out: &mut Vec<f64>,
 ) -> Result<()> {
     check_range(count, &range)?;
+    let (values, base) = floats_of(bytes)?;
     let start = out.len();
     let job = Job { count, range };
-    let decoded = job.read_patched(Reader::new(bytes), out);
+    let decoded = job.read_patched(Reader::new(values), out);
     if decoded.is_err() {
         out.truncate(start);
     }
-    decoded
+    decoded.map_err(|error| error.shifted(base))
 }
 
 fn check_range(count: usize, range: &Range<usize>) -> Result<()> {

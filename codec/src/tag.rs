@@ -2,7 +2,8 @@
 //!
 //! The low five bits number the encoding, the high three the [`ValueKind`]. Streams, sealed value
 //! columns and timestamp columns begin with different bytes, so that none can be mistaken for
-//! another: a decoder that is handed the wrong one says which it is.
+//! another: a decoder that is handed the wrong one says which it is. Where extras stand beside the
+//! values, the column begins with a byte of their kind, behind which it stands whole.
 
 use crate::error::{Error, Result};
 use crate::sample::ValueKind;
@@ -35,10 +36,16 @@ impl Tag {
 pub(crate) const STREAM: &str = "a stream";
 pub(crate) const VALUES: &str = "a value column";
 pub(crate) const TIMESTAMPS: &str = "a timestamp column";
+const EXTENDED: &str = "a value column with extras";
 
 /// The byte that stands for `tag` and `kind`.
 pub(crate) fn byte(tag: Tag, kind: ValueKind) -> u8 {
     tag.number() | (kind as u8) << TAG_BITS
+}
+
+/// The first byte of a value column with extras, which have encodings of their own.
+pub(crate) const fn extended_byte() -> u8 {
+    (ValueKind::Extended as u8) << TAG_BITS
 }
 
 /// What `byte` begins, if this version knows it.
@@ -47,6 +54,7 @@ fn begins(byte: u8) -> Option<&'static str> {
     let number = byte & ((1 << TAG_BITS) - 1);
     match kind {
         _ if time::is_tag(byte) => Some(TIMESTAMPS),
+        Some(ValueKind::Extended) => (number == 0).then_some(EXTENDED),
         Some(_) if number == Tag::Stream.number() => Some(STREAM),
         Some(_) if usize::from(number) < Encoding::ALL.len() => Some(VALUES),
         _ => None,
@@ -84,7 +92,7 @@ fn read(reader: &mut Reader<'_>, expected: &'static str) -> Result<(u8, u8)> {
     let kind = byte >> TAG_BITS;
     match ValueKind::try_from(kind) {
         Ok(ValueKind::F64) => Ok((byte, byte & ((1 << TAG_BITS) - 1))),
-        Err(_) => Err(refused(byte, offset, expected, ("value kind", kind))),
+        Ok(_) | Err(_) => Err(refused(byte, offset, expected, ("value kind", kind))),
     }
 }
 

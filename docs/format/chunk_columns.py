@@ -12,8 +12,18 @@ MAX_SAMPLES = 8192
 # Sealed value columns: lists of bits.
 
 
+def beside(data):
+    """The value column of a chunk and its section of extras, or None: "Extras" of the page."""
+    if data[:1] != b"\x40":
+        return data, None
+    data = Bytes(data[1:])
+    column = data.take(data.varint())
+    return column, data.rest()
+
+
 def values(data, count):
     need(count <= MAX_SAMPLES, "more samples than a chunk has")
+    data = beside(data)[0]
     out = column(Bytes(data), count, "patched dictionary")
     need(len(data) <= 1 + 8 * max(count, 1), "longer than a column ever is")
     return out

@@ -53,7 +53,7 @@ fn has_unknown(data: &[u8]) -> bool {
     };
     let mut bytes = Bytes(rest);
     match (tag >> 5, tag & 31) {
-        (1, 11..=30) => true,
+        (1, 11..=30) | (2, 0) => true,
         (1, 7) => skip_patches(&mut bytes).is_some() && has_unknown(bytes.0),
         (1, 5) => inner_of_dictionary(&mut bytes).is_some_and(|(_, inner)| has_unknown(inner)),
         _ => false,

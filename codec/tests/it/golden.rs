@@ -6,11 +6,13 @@
 //! change that makes an old file undecodable needs a new encoding number instead.
 
 use crate::data::{bits, column, mix};
+use crate::extras::scraped;
 use std::path::PathBuf;
 use treering_codec::varint::Reader;
 use treering_codec::{
-    Encoding, Stats, StreamEncoder, decode_stream, decode_timestamps, decode_values,
-    encode_timestamps, encode_values, encode_values_cold, stale_marker,
+    CUSTOM_SCHEMA, Encoding, Extras, ExtrasForm, Histogram, ResetHint, Stats, StreamEncoder,
+    decode_extras, decode_stream, decode_timestamps, decode_values, encode_extras,
+    encode_timestamps, encode_values, encode_values_cold, join_extras, split_extras, stale_marker,
 };
 
 fn golden(name: &str, encoded: &[u8]) -> Vec<u8> {
@@ -149,6 +151,70 @@ fn streams_are_pinned() {
         assert_eq!(back_times, times);
         assert_eq!(bits(&back), bits(&values));
     }
+}
+
+/// Histograms of two shapes, floats between them, some starts.
+fn mixed() -> Extras {
+    let mut extras = Extras::new();
+    for (place, histogram) in scraped(300).histograms {
+        let custom = Histogram {
+            schema: CUSTOM_SCHEMA,
+            hint: ResetHint::Gauge,
+            count: 3.5,
+            sum: f64::from(place) / 7.0,
+            positive: vec![(0, 1.5), (2, 2.0)],
+            bounds: vec![0.25, 1.0].into(),
+            ..Histogram::default()
+        };
+        let start = if place < 250 {
+            1 + i64::from(place / 100)
+        } else {
+            0
+        };
+        let histogram = match place % 20 {
+            3..5 => None,
+            5..12 => Some(custom.into()),
+            _ => Some(histogram),
+        };
+        extras.push(place, histogram, start);
+    }
+    extras
+}
+
+#[test]
+fn extras_are_pinned() {
+    let forms = [
+        ("single", ExtrasForm::Single),
+        ("columns", ExtrasForm::Columns),
+        ("cold", ExtrasForm::Cold),
+    ];
+    for (name, form) in forms {
+        for (kind, extras) in [("mixed", mixed()), ("scraped", scraped(300))] {
+            let mut bytes = Vec::new();
+            encode_extras(&extras, form, &mut bytes);
+            let stored = golden(&format!("extras_{kind}_{name}"), &bytes);
+            assert!(decode_extras(&stored, 300).unwrap().is_identical(&extras));
+        }
+    }
+}
+
+#[test]
+fn a_chunk_with_extras_is_pinned() {
+    let extras = mixed();
+    let mut values = column(300, (3, 9, 3, 50));
+    for (place, _) in &extras.histograms {
+        values[*place as usize] = stale_marker();
+    }
+    let (mut column, mut section, mut chunk) = (Vec::new(), Vec::new(), Vec::new());
+    encode_values(&values, &mut column);
+    encode_extras(&extras, ExtrasForm::Columns, &mut section);
+    join_extras(&column, &section, &mut chunk);
+    let stored = golden("values_extended", &chunk);
+    let mut back = Vec::new();
+    decode_values(&stored, 300, &mut back).unwrap();
+    assert_eq!(bits(&back), bits(&values));
+    let section = split_extras(&stored).unwrap().1.unwrap();
+    assert!(decode_extras(section, 300).unwrap().is_identical(&extras));
 }
 
 #[test]

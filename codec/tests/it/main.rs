@@ -2,6 +2,7 @@
 //! bytes are refused.
 
 mod data;
+mod extras;
 mod golden;
 mod m3tsz;
 mod malformed;

@@ -244,9 +244,9 @@ fn a_decoder_that_is_handed_the_other_shape_says_which_it_is() {
 #[test]
 fn what_only_a_newer_version_knows_is_named() {
     const NEWER: &str = "at offset 0; a newer version may read it";
-    let [values, timestamps, stream] = refusals(&[2 << 5, 1]).map(Option::unwrap);
-    assert_eq!(values, format!("unknown value kind 2 {NEWER}"));
-    assert_eq!(timestamps, format!("unknown timestamp encoding 64 {NEWER}"));
+    let [values, timestamps, stream] = refusals(&[3 << 5, 1]).map(Option::unwrap);
+    assert_eq!(values, format!("unknown value kind 3 {NEWER}"));
+    assert_eq!(timestamps, format!("unknown timestamp encoding 96 {NEWER}"));
     assert_eq!(stream, values);
     let [values, _, stream] = refusals(&[1 << 5 | 30, 1]).map(Option::unwrap);
     assert_eq!(values, format!("unknown value encoding 30 {NEWER}"));

@@ -5,14 +5,17 @@
 //! Without `python3` the test says that it was skipped and passes; `cargo xtask test` says so too.
 
 use crate::data::{timestamps, values};
+use crate::extras::histogram;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use treering_codec::{
-    StreamEncoder, decode_stream, decode_timestamps, decode_values, encode_timestamps,
-    encode_values, encode_values_cold,
+    Extras, ExtrasForm, Histogram, ResetHint, StreamEncoder, decode_extras, decode_stream,
+    decode_timestamps, decode_values, encode_extras, encode_timestamps, encode_values,
+    encode_values_cold, split_extras,
 };
 
 /// Random columns of each kind.
@@ -39,6 +42,16 @@ impl Questions {
             .iter()
             .map(|value| format!("{:016x}", value.to_bits()));
         self.ask("values", count, bytes, words.collect());
+    }
+
+    /// What a section of extras has, or what stands beside a value column.
+    fn ask_extras(&mut self, kind: &str, bytes: &[u8], section: &[u8], count: usize) {
+        let found = decode_extras(section, count).unwrap();
+        let histograms = found.histograms.iter();
+        let histograms = histograms.map(|(place, one)| format!("{place}:{}", words(one)));
+        let starts = found.starts.iter();
+        let starts = starts.map(|(at, start)| format!("{}-{}:{start}", at.start, at.end));
+        self.ask(kind, count, bytes, histograms.chain(starts).collect());
     }
 
     fn ask_times(&mut self, bytes: &[u8]) {
@@ -78,6 +91,26 @@ impl Questions {
             );
         }
     }
+}
+
+/// A histogram as the reader writes it.
+fn words(one: &Histogram) -> String {
+    let hint = match one.hint {
+        ResetHint::Unknown => 0,
+        ResetHint::Reset => 1,
+        ResetHint::NotReset => 2,
+        ResetHint::Gauge => 3,
+    };
+    let mut words = vec![format!("h{}", one.schema), format!("{hint}")];
+    let numbers = [one.zero_threshold, one.count, one.sum, one.zero_count];
+    words.extend(numbers.map(|number| format!("{:016x}", number.to_bits())));
+    for (name, side) in [("p", &one.positive), ("n", &one.negative)] {
+        let side = side.iter();
+        words.extend(side.map(|(at, count)| format!("{name}{at}={:016x}", count.to_bits())));
+    }
+    let bounds = one.bounds.iter();
+    words.extend(bounds.map(|bound| format!("b{:016x}", bound.to_bits())));
+    words.join(",")
 }
 
 /// The lines that the reader answers; `None` without Python.
@@ -123,14 +156,20 @@ fn golden_files_hold_the_same_for_a_second_reader() {
         let name = path.file_stem().unwrap().to_str().unwrap();
         match name.split('_').next().unwrap() {
             "values" if name == "values_raw" => questions.ask_values(&bytes, 40),
-            "values" => questions.ask_values(&bytes, 300),
+            "values" => {
+                questions.ask_values(&bytes, 300);
+                if let Some(section) = split_extras(&bytes).unwrap().1 {
+                    questions.ask_extras("beside", &bytes, section, 300);
+                }
+            }
+            "extras" => questions.ask_extras("extras", &bytes, &bytes, 300),
             "times" => questions.ask_times(&bytes),
             "stream" => questions.ask_stream(&bytes),
             _ => {}
         }
     }
     assert!(
-        questions.asked.len() >= 15,
+        questions.asked.len() >= 22,
         "{} golden files",
         questions.asked.len()
     );
@@ -160,6 +199,20 @@ fn any_columns_hold_the_same_for_a_second_reader() {
             stream.push(*time, *value);
         }
         questions.ask_stream(&stream.finish());
+
+        let mut extras = Extras::new();
+        for place in 0..floats.len().min(20) as u32 {
+            let one = histogram().new_tree(&mut runner).unwrap().current();
+            let one = (place % 3 > 0).then(|| Arc::new(one));
+            extras.push(place, one, i64::from(place / 4));
+        }
+        for form in [ExtrasForm::Single, ExtrasForm::Columns, ExtrasForm::Cold] {
+            if !extras.is_empty() {
+                bytes.clear();
+                encode_extras(&extras, form, &mut bytes);
+                questions.ask_extras("extras", &bytes, &bytes, floats.len());
+            }
+        }
     }
     questions.check();
 }
