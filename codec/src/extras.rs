@@ -243,8 +243,8 @@ pub fn has_histograms(bytes: &[u8]) -> Result<bool> {
     Ok(read_flags(&mut Reader::new(bytes))? & HISTOGRAMS != 0)
 }
 
-/// Appends the chunk of kind [`ValueKind::Extended`](crate::ValueKind::Extended) that has `extras`, a section, beside `values`,
-/// a sealed value column.
+/// Appends the chunk of kind [`ValueKind::Extended`](crate::ValueKind::Extended) that has `extras`, a
+/// section, beside `values`, a sealed value column.
 pub fn join_extras(values: &[u8], extras: &[u8], out: &mut Vec<u8>) {
     out.push(tag::extended_byte());
     put_bytes(out, values);

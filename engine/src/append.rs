@@ -8,6 +8,8 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use treering_codec::Extras;
+
 use crate::background;
 use crate::batch::Batch;
 use crate::error::{Error, Rejection, Result};
@@ -135,8 +137,7 @@ fn commit(
         // Locked before the WAL is let go: shards see batches in order of sequence.
         let shards = head.lock(&resolved.runs);
         drop(commit);
-        let (timestamps, values) = (&resolved.timestamps, &resolved.values);
-        head.apply(shards, &resolved.runs, timestamps, values);
+        head.apply(shards, &resolved.runs, resolved.columns(), &resolved.extras);
         keep(draft);
         if written.rotated || shared.memory.head_bytes() >= shared.memory.heads_full() {
             wake_flush();
@@ -147,8 +148,7 @@ fn commit(
     Counters::add(&shared.counters.batches, 1);
     acknowledge(shared, position)?;
     if let Some(turn) = turn {
-        let (runs, timestamps, values) = (&resolved.runs, &resolved.timestamps, &resolved.values);
-        turn.publish(space, runs, timestamps, values);
+        turn.publish(space, &resolved.runs, resolved.columns(), &resolved.extras);
     }
     Ok(true)
 }
@@ -258,7 +258,7 @@ fn write_definitions(
         let mut bytes = Vec::new();
         Draft::begin(&mut bytes);
         put_definitions(&mut bytes, space.id, piece.into_iter());
-        put_samples(&mut bytes, &[], &[], &[]);
+        put_samples(&mut bytes, &[], (&[], &[]), &Extras::new());
         let mut draft = Draft::finish(FrameKind::Batch, bytes);
         let append = || commit.wal.append(&mut draft, &shared.syncer);
         let written = shared.reserve.with_room(append);
@@ -281,12 +281,8 @@ fn encode(space: &Space, generation: u64, resolved: &Resolved<'_>) -> (Draft, De
         Vec::new()
     };
     put_definitions(&mut bytes, space.id, inline.into_iter());
-    put_samples(
-        &mut bytes,
-        &resolved.runs,
-        &resolved.timestamps,
-        &resolved.values,
-    );
+    let extras = &resolved.extras;
+    put_samples(&mut bytes, &resolved.runs, resolved.columns(), extras);
     (Draft::finish(FrameKind::Batch, bytes), defined)
 }
 

@@ -1,9 +1,15 @@
 //! What a caller appends at once: samples of any series, in any order of time.
 //!
 //! A batch is one WAL frame: all of it or nothing survives a crash. Samples are applied in the
-//! order in which they were added; of two with the same series and timestamp the later wins.
+//! order in which they were added; of two with the same series and timestamp the later wins,
+//! whether it is a float or a histogram.
 
+use std::sync::Arc;
+
+use treering_codec::{Extras, Histogram, is_stale, stale_marker};
 use treering_index::Labels;
+
+use crate::source::SampleColumns;
 
 /// Names a series of one open of a database; made by `Db::series`, used by `Batch`.
 ///
@@ -41,6 +47,11 @@ pub struct Batch {
     pub(crate) timestamps: Vec<i64>,
     pub(crate) values: Vec<f64>,
     pub(crate) uneven: Vec<Uneven>,
+    pub(crate) faults: Vec<Fault>,
+    /// What samples have beside their floats, by place.
+    pub(crate) extras: Extras,
+    /// Most bytes that these take in a frame.
+    pub(crate) extra_bytes: usize,
 }
 
 /// `len` samples in a row of one series.
@@ -64,6 +75,13 @@ pub(crate) struct Uneven {
     pub(crate) row: usize,
     pub(crate) timestamps: usize,
     pub(crate) values: usize,
+}
+
+/// A histogram that is not well-formed; reported when the batch is appended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fault {
+    pub(crate) row: usize,
+    pub(crate) what: &'static str,
 }
 
 impl Batch {
@@ -103,6 +121,167 @@ impl Batch {
     pub fn column(mut self, series: impl IntoSeries, timestamps: &[i64], values: &[f64]) -> Self {
         self.push_column(series, timestamps, values);
         self
+    }
+
+    /// Adds a native histogram as one sample; `timestamp` in nanoseconds since the Unix epoch.
+    ///
+    /// It comes back as it was, every number bit for bit, but for buckets that count 0: they stay
+    /// away. One whose sum is the [stale marker](crate::stale_marker) is a stale marker and
+    /// nothing else. What is not well-formed ([`Histogram::fault`]) refuses the batch when it is
+    /// appended, or is left out by `Db::append_partial`.
+    ///
+    /// ```
+    /// use treering::{Batch, Db, Histogram, Selector, labels};
+    ///
+    /// let db = Db::in_memory()?;
+    /// let histogram = Histogram {
+    ///     schema: 3,
+    ///     count: 3.0,
+    ///     sum: 0.7,
+    ///     positive: vec![(-20, 1.0), (-17, 2.0)],
+    ///     ..Histogram::default()
+    /// };
+    /// let series = labels! { "__name__" => "latency" };
+    /// db.append(&Batch::new().histogram(series, 1_000, &histogram))?;
+    /// for series in db.select(&Selector::metric("latency"), ..)? {
+    ///     let columns = series?.sample_columns()?;
+    ///     assert_eq!(columns.histograms[0].as_deref(), Some(&histogram));
+    /// }
+    /// # Ok::<(), treering::Error>(())
+    /// ```
+    #[must_use]
+    pub fn histogram(
+        mut self,
+        series: impl IntoSeries,
+        timestamp: i64,
+        histogram: &Histogram,
+    ) -> Self {
+        self.push_histogram(series, timestamp, histogram);
+        self
+    }
+
+    /// Adds one sample of a counter that counts since `start`; both times in nanoseconds since the
+    /// Unix epoch. A start of 0 is not known, as that of [`Batch::sample`].
+    #[must_use]
+    pub fn sample_since(
+        mut self,
+        series: impl IntoSeries,
+        timestamp: i64,
+        value: f64,
+        start: i64,
+    ) -> Self {
+        self.push_since(series, timestamp, value, start);
+        self
+    }
+
+    /// Adds a native histogram that counts since `start`: see [`Batch::histogram`] and
+    /// [`Batch::sample_since`].
+    #[must_use]
+    pub fn histogram_since(
+        mut self,
+        series: impl IntoSeries,
+        timestamp: i64,
+        histogram: &Histogram,
+        start: i64,
+    ) -> Self {
+        self.push_histogram_since(series, timestamp, histogram, start);
+        self
+    }
+
+    /// Adds samples of one series as they were read: floats, histograms and starts. Columns of
+    /// other lengths than that of the timestamps, but for empty ones of histograms and starts,
+    /// refuse the batch when it is appended.
+    #[must_use]
+    pub fn samples(mut self, series: impl IntoSeries, samples: &SampleColumns) -> Self {
+        self.push_samples(series, samples);
+        self
+    }
+
+    /// Adds a native histogram in place.
+    pub fn push_histogram(
+        &mut self,
+        series: impl IntoSeries,
+        timestamp: i64,
+        histogram: &Histogram,
+    ) {
+        self.push_histogram_since(series, timestamp, histogram, 0);
+    }
+
+    /// Adds one sample of a counter that counts since `start` in place.
+    pub fn push_since(&mut self, series: impl IntoSeries, timestamp: i64, value: f64, start: i64) {
+        self.beside(self.len(), None, start);
+        series.add_to(self, &[timestamp], &[value]);
+    }
+
+    /// Adds a native histogram that counts since `start` in place.
+    pub fn push_histogram_since(
+        &mut self,
+        series: impl IntoSeries,
+        timestamp: i64,
+        histogram: &Histogram,
+        start: i64,
+    ) {
+        if let Some(what) = histogram.fault() {
+            let row = self.len();
+            self.faults.push(Fault { row, what });
+            return;
+        }
+        let kept = (!is_stale(histogram.sum)).then(|| kept(histogram));
+        self.beside(self.len(), kept, start);
+        series.add_to(self, &[timestamp], &[stale_marker()]);
+    }
+
+    /// Adds samples as they were read in place.
+    pub fn push_samples(&mut self, series: impl IntoSeries, samples: &SampleColumns) {
+        let SampleColumns {
+            timestamps,
+            values,
+            histograms,
+            starts,
+        } = samples;
+        let (row, count) = (self.len(), timestamps.len());
+        let uneven = [values.len(), histograms.len(), starts.len()];
+        let uneven = uneven.into_iter().enumerate();
+        let mut uneven = uneven.filter(|&(at, len)| len != count && (at == 0 || len > 0));
+        if let Some((_, values)) = uneven.next() {
+            self.uneven.push(Uneven {
+                row,
+                timestamps: count,
+                values,
+            });
+            return;
+        }
+        if let Some(what) = histograms.iter().flatten().find_map(|one| one.fault()) {
+            self.faults.push(Fault { row, what });
+            return;
+        }
+        let mut values = values.clone();
+        for (at, value) in values.iter_mut().enumerate() {
+            let own = histograms.get(at).and_then(Option::as_ref);
+            if own.is_some() {
+                *value = stale_marker();
+            }
+            let own = own.filter(|one| !is_stale(one.sum));
+            let start = starts.get(at).copied().unwrap_or(0);
+            self.beside(row + at, own.map(|one| kept(one)), start);
+        }
+        series.add_to(self, timestamps, &values);
+    }
+
+    /// Notes what the sample that comes next has beside its float.
+    fn beside(&mut self, place: usize, histogram: Option<Arc<Histogram>>, start: i64) {
+        if histogram.is_none() && start == 0 {
+            return;
+        }
+        let most = |one: &Arc<Histogram>| {
+            let buckets = one.positive.len() + one.negative.len();
+            MOST_HISTOGRAM_BYTES
+                + buckets * MOST_BUCKET_BYTES
+                + one.bounds.len() * MOST_BUCKET_BYTES
+        };
+        self.extra_bytes += MOST_START_BYTES + histogram.as_ref().map_or(0, most);
+        let place = u32::try_from(place).unwrap_or(u32::MAX);
+        self.extras.push(place, histogram, start);
     }
 
     /// Adds one sample in place.
@@ -154,6 +333,9 @@ impl Batch {
         self.timestamps.clear();
         self.values.clear();
         self.uneven.clear();
+        self.faults.clear();
+        self.extras.clear();
+        self.extra_bytes = 0;
     }
 
     fn add(&mut self, series: RunSeries, timestamps: &[i64], values: &[f64]) {
@@ -170,6 +352,26 @@ impl Batch {
         self.timestamps.extend_from_slice(timestamps);
         self.values.extend_from_slice(values);
     }
+}
+
+/// Most bytes of a histogram in a frame without its buckets, of a bucket or bound, and of a start.
+const MOST_HISTOGRAM_BYTES: usize = 64;
+const MOST_BUCKET_BYTES: usize = 16;
+const MOST_START_BYTES: usize = 32;
+
+/// A histogram as it is kept: without buckets that count nothing.
+fn kept(histogram: &Histogram) -> Arc<Histogram> {
+    let side = |side: &[(i32, f64)]| {
+        let filled = side.iter().copied().filter(|bucket| bucket.1 != 0.0);
+        let mut filled: Vec<_> = filled.collect();
+        filled.shrink_to_fit();
+        filled
+    };
+    Arc::new(Histogram {
+        positive: side(&histogram.positive),
+        negative: side(&histogram.negative),
+        ..histogram.clone()
+    })
 }
 
 impl IntoSeries for SeriesRef {

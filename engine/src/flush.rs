@@ -7,13 +7,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::block::{BlockInfo, BlockMeta, Outputs};
+use crate::block::{BlockInfo, BlockMeta, Outputs, Part};
 pub(crate) use crate::block::{block_path, is_temporary_name, parse_block_name};
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::limits::FLUSH_BLOCKS;
 use crate::manifest::format::BlockEntry;
-use crate::query::merge::merge_columns;
+use crate::query::merge::{Merged, merge_columns};
 use crate::registry::Registry;
 use crate::sync::RwLock;
 use crate::vfs::Vfs;
@@ -51,6 +51,7 @@ pub(crate) fn write_blocks(head: &Head, plan: &FlushPlan<'_>) -> Result<Vec<Bloc
         level: 0,
         database: plan.database,
         step: 0,
+        extended: head.is_extended(),
     };
     // Block by block: the labels of only one are in memory once more.
     let firsts = edges.iter().map(|edge| edge.saturating_add(1));
@@ -73,13 +74,12 @@ fn write_window(
 ) -> Result<()> {
     let mut ids = head.active(first, last);
     sort_by_labels(&mut ids, plan.registry);
-    let (mut runs, mut timestamps, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut runs, mut merged) = (Vec::new(), Merged::default());
     for id in ids {
         runs.clear();
         head.runs(id, first, last, &mut runs);
-        timestamps.clear();
-        values.clear();
-        merge_columns(&runs, first, last, &mut timestamps, &mut values)?;
+        merged.clear();
+        merge_columns(&runs, first, last, &mut merged)?;
         let labels = plan.registry.read().index().labels(id);
         // A head never holds a series that the registry does not know; if it did, leaving it
         // out would lose its samples with the WAL.
@@ -88,7 +88,12 @@ fn write_window(
             Error::corrupt(plan.dir, 0, what)
         })?;
         outputs.begin_series(&labels);
-        outputs.push(&timestamps, &values, &[])?;
+        outputs.push(&Part {
+            timestamps: &merged.timestamps,
+            values: &merged.values,
+            rows: &[],
+            extras: &merged.extras,
+        })?;
         outputs.end_series()?;
     }
     Ok(())

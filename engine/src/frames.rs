@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use treering_codec::Histogram;
 use treering_index::{Labels, Selector};
 
 use crate::db::Db;
@@ -43,8 +44,13 @@ pub enum Change {
         series: Vec<(Labels, Range<usize>)>,
         /// Nanoseconds since the Unix epoch, one per sample.
         timestamps: Vec<i64>,
-        /// As many values.
+        /// As many values; where a sample is a histogram, the stale marker.
         values: Vec<f64>,
+        /// For each sample the histogram that it is, if any; empty where all samples are floats.
+        histograms: Vec<Option<Arc<Histogram>>>,
+        /// For each sample the time since which its counter counts, or 0 where that is not known;
+        /// empty where it is known of none.
+        starts: Vec<i64>,
     },
     /// Samples with a lower sequence went.
     Delete {
@@ -196,11 +202,14 @@ impl Frames {
                     let oldest = self.walk.next_generation();
                     return Err(Error::FramesGone { oldest });
                 };
+                let (histograms, starts) = batch.extras.spread(batch.values.len());
                 let change = Change::Samples {
                     namespace: key(&self.names, batch.namespace),
                     series,
                     timestamps: batch.timestamps,
                     values: batch.values,
+                    histograms,
+                    starts,
                 };
                 return Ok(Some(Frame { sequence, change }));
             }

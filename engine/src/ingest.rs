@@ -9,10 +9,11 @@ use std::borrow::Cow;
 
 use crate::batch::{Batch, BatchRun, RunSeries};
 use crate::error::{Error, Rejection, Result};
-use crate::limits::MAX_BATCH_SAMPLES;
+use crate::limits::{MAX_BATCH_EXTRA_BYTES, MAX_BATCH_SAMPLES};
 use crate::registry::Registry;
 use crate::space::Space;
 use crate::wal::payload::IdRun;
+use treering_codec::Extras;
 use treering_index::Labels;
 
 /// A batch with every series named by its id.
@@ -21,11 +22,20 @@ pub(crate) struct Resolved<'a> {
     pub(crate) runs: Vec<IdRun>,
     pub(crate) timestamps: Cow<'a, [i64]>,
     pub(crate) values: Cow<'a, [f64]>,
+    /// What samples have beside their floats.
+    pub(crate) extras: Cow<'a, Extras>,
     /// Rows left out, each with its reason.
     pub(crate) rejected: Vec<Rejection>,
     /// Generation of the WAL in which the series were looked up: they are not forgotten before the
     /// end of the next one.
     pub(crate) generation: u64,
+}
+
+impl Resolved<'_> {
+    /// Timestamps and values.
+    pub(crate) fn columns(&self) -> (&[i64], &[f64]) {
+        (&self.timestamps, &self.values)
+    }
 }
 
 /// What a bad row refuses.
@@ -63,18 +73,15 @@ pub(crate) fn resolve<'a>(
             "append it in smaller batches",
         ));
     }
-    let uneven = batch.uneven.iter().map(|uneven| Rejection {
-        row: uneven.row,
-        samples: 0,
-        reason: Error::InvalidArgument {
-            argument: "a column",
-            why: format!(
-                "has {} timestamps and {} values; it needs one of each per sample",
-                uneven.timestamps, uneven.values
-            ),
-        },
-    });
-    let mut rejected: Vec<Rejection> = uneven.collect();
+    if batch.extra_bytes > MAX_BATCH_EXTRA_BYTES {
+        return Err(Error::limit(
+            "histogram limit of a batch",
+            MAX_BATCH_EXTRA_BYTES as u64,
+            format!("a batch with {} bytes of histograms", batch.extra_bytes),
+            "append it in smaller batches",
+        ));
+    }
+    let mut rejected = malformed(batch);
     let pieces = Pieces::of(batch, series.horizon);
     let known = series.look_up(&batch.labels);
     if refusal == Refusal::Whole {
@@ -113,24 +120,51 @@ pub(crate) fn resolve<'a>(
     if refusal == Refusal::Whole && !rejected.is_empty() {
         return Err(Error::Rejected(Box::new(rejected.remove(0))));
     }
-    let (timestamps, values) = if rejected.is_empty() {
+    let (timestamps, values, extras) = if rejected.is_empty() {
         (
             Cow::Borrowed(&batch.timestamps[..]),
             Cow::Borrowed(&batch.values[..]),
+            Cow::Borrowed(&batch.extras),
         )
     } else {
+        let samples = match batch.extras.is_empty() {
+            true => 0,
+            false => batch.len() as u32,
+        };
+        let places: Vec<u32> = (0..samples).collect();
         (
             Cow::Owned(without(&batch.timestamps, &rejected)),
             Cow::Owned(without(&batch.values, &rejected)),
+            Cow::Owned(batch.extras.pick(without(&places, &rejected))),
         )
     };
     Ok(Resolved {
         runs,
         timestamps,
         values,
+        extras,
         rejected,
         generation: series.generation,
     })
+}
+
+/// What was left out of a batch when it was put together.
+fn malformed(batch: &Batch) -> Vec<Rejection> {
+    let refused = |row, argument, why| Rejection {
+        row,
+        samples: 0,
+        reason: Error::InvalidArgument { argument, why },
+    };
+    let uneven = batch.uneven.iter().map(|uneven| {
+        let why = format!(
+            "has {} timestamps and {} values; it needs one of each per sample",
+            uneven.timestamps, uneven.values
+        );
+        refused(uneven.row, "a column", why)
+    });
+    let faults = batch.faults.iter();
+    let faults = faults.map(|fault| refused(fault.row, "a histogram", fault.what.to_owned()));
+    uneven.chain(faults).collect()
 }
 
 /// The runs of a batch, cut so that each is expired as a whole or not at all.
@@ -281,9 +315,9 @@ fn without<T: Copy>(column: &[T], rejected: &[Rejection]) -> Vec<T> {
     let mut kept = Vec::with_capacity(column.len());
     let mut from = 0;
     for rejection in rejected {
-        kept.extend_from_slice(&column[from..rejection.row]);
+        kept.extend_from_slice(column.get(from..rejection.row).unwrap_or_default());
         from = rejection.row + rejection.samples;
     }
-    kept.extend_from_slice(&column[from..]);
+    kept.extend_from_slice(column.get(from..).unwrap_or_default());
     kept
 }

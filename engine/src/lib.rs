@@ -14,12 +14,12 @@ mod db;
 mod directory;
 mod error;
 mod export;
+mod extras;
 mod flush;
 mod follow;
 mod frames;
 mod freeze;
 mod head;
-mod histogram;
 mod ingest;
 mod leftovers;
 pub mod limits;
@@ -61,7 +61,6 @@ pub use db::Db;
 pub use error::{Error, LimitReached, Rejection, Result};
 pub use export::{Export, ExportedChunk};
 pub use frames::{Change, Frame, Frames, NamespaceKey};
-pub use histogram::{CUSTOM_SCHEMA, Histogram, MAX_SCHEMA, MIN_SCHEMA, ResetHint};
 pub use metadata::{Metadata, MetricKind};
 pub use namespace::options::{Downsample, NamespaceOptions};
 pub use options::{Maintenance, Options, QueryLimits, Reads, Sync};
@@ -76,7 +75,10 @@ pub use repair::{Loss, RepairReport, repair};
 pub use snapshot::{SnapshotReport, restore};
 pub use source::{ReadSize, SampleColumns, Source, SourceParts, SourceSeries, SourceSet};
 pub use stats::{BlockBytesTotal, DbStats};
-pub use treering_codec::{STALE_MARKER_BITS, Sample, is_stale, stale_marker};
+pub use treering_codec::{
+    CUSTOM_SCHEMA, Histogram, MAX_SCHEMA, MIN_SCHEMA, ResetHint, STALE_MARKER_BITS, Sample,
+    is_stale, stale_marker,
+};
 pub use treering_index::{
     CardinalityStats, LabelLimits, Labels, LabelsBuilder, MatchOp, Matcher, Rewrite, SERIES_HASH,
     Selector, labels,

@@ -18,6 +18,13 @@ pub const CHUNK_SAMPLES: usize = 1024;
 /// Samples after which the head closes the chunk that it is writing for a series.
 pub const HEAD_CHUNK_SAMPLES: usize = 240;
 
+/// Histograms after which the head closes the chunk that it is writing for a series: until then each
+/// takes some hundred bytes.
+pub const HEAD_HISTOGRAMS: usize = 32;
+
+/// Most bytes of histograms and starts in one batch, as its frame has them at most.
+pub const MAX_BATCH_EXTRA_BYTES: usize = 128 << 20;
+
 /// Late samples of one series that the head keeps unsorted before it sorts and encodes them.
 pub const LATE_SAMPLES: usize = 256;
 

@@ -5,9 +5,10 @@
 
 use std::ops::RangeBounds;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use treering_codec::Sample;
+use treering_codec::{Sample, is_stale};
 use treering_index::{Labels, Selector};
 
 use crate::db::bounds;
@@ -41,7 +42,7 @@ pub struct Query<'a> {
 pub struct Latest {
     /// The series.
     pub labels: Labels,
-    /// Its newest sample; a stale marker where the series ended.
+    /// Its newest sample; a stale marker where the series ended, or where that is a histogram.
     pub sample: Sample,
 }
 
@@ -101,6 +102,32 @@ impl<'a> Query<'a> {
         range: impl RangeBounds<i64>,
         what: &Aggregate,
     ) -> Result<Vec<AggregatedSeries>> {
+        self.aggregated(selector, range, what, None)
+    }
+
+    /// As [`Query::aggregate`], if no sample is a histogram: an aggregate passes over those.
+    pub(crate) fn aggregate_floats(
+        &self,
+        selector: &Selector,
+        range: impl RangeBounds<i64>,
+        what: &Aggregate,
+    ) -> Result<Option<Vec<AggregatedSeries>>> {
+        let seen = AtomicBool::new(false);
+        let answer = self.aggregated(selector, range, what, Some(&seen));
+        match seen.into_inner() {
+            true => Ok(None),
+            false => answer.map(Some),
+        }
+    }
+
+    /// Aggregates; with `seen` only until it meets a histogram, which it notes there.
+    fn aggregated(
+        &self,
+        selector: &Selector,
+        range: impl RangeBounds<i64>,
+        what: &Aggregate,
+        seen: Option<&AtomicBool>,
+    ) -> Result<Vec<AggregatedSeries>> {
         let range = bounds(&range);
         what.check(range)?;
         let series = self.plan(selector, range, Reach::Steps)?;
@@ -118,11 +145,38 @@ impl<'a> Query<'a> {
             parts_for(threads)
         };
         let runs = series.summed(Arc::new(summing)).split_runs(parts);
+        let runs = runs.into_iter();
+        let runs = runs.map(|part| part.map(move |runs| floats_only(runs?, seen)));
+        let runs = runs.collect();
         aggregate(runs, threads, what, (first, last), since, &guard)
     }
 
     /// The newest sample in `range` of each series of `selector`.
     pub fn latest(&self, selector: &Selector, range: impl RangeBounds<i64>) -> Result<Vec<Latest>> {
+        self.newest(selector, range, None)
+    }
+
+    /// As [`Query::latest`], if none of these samples may be a histogram.
+    pub(crate) fn latest_floats(
+        &self,
+        selector: &Selector,
+        range: impl RangeBounds<i64>,
+    ) -> Result<Option<Vec<Latest>>> {
+        let seen = AtomicBool::new(false);
+        let latest = self.newest(selector, range, Some(&seen));
+        match seen.into_inner() {
+            true => Ok(None),
+            false => latest.map(Some),
+        }
+    }
+
+    /// The newest samples; with `seen` only until one may be a histogram, which is noted there.
+    fn newest(
+        &self,
+        selector: &Selector,
+        range: impl RangeBounds<i64>,
+        seen: Option<&AtomicBool>,
+    ) -> Result<Vec<Latest>> {
         let range = bounds(&range);
         let series = self.plan(selector, range, Reach::Samples)?;
         let Some((_, last)) = range else {
@@ -137,8 +191,10 @@ impl<'a> Query<'a> {
             let mut newest = Newest::new(Buffers::new(&guard));
             let mut found = Vec::new();
             for runs in runs {
-                let SeriesRuns { labels, runs } = runs?;
-                if let Some(sample) = newest.of(&runs, first, last)? {
+                let runs = runs?;
+                if let Some(sample) = newest.of(&runs.runs, first, last)? {
+                    let seen = seen.filter(|_| is_stale(sample.value));
+                    let labels = floats_only(runs, seen)?.labels;
                     found.push(Latest { labels, sample });
                 }
             }
@@ -243,6 +299,20 @@ impl<'a> Query<'a> {
         guard.check()?;
         Ok(guard)
     }
+}
+
+/// The runs as they are; with `seen`, if none has histograms.
+fn floats_only(runs: SeriesRuns, seen: Option<&AtomicBool>) -> Result<SeriesRuns> {
+    if let Some(seen) = seen {
+        for run in &runs.runs {
+            if run.has_histograms()? {
+                seen.store(true, Ordering::Relaxed);
+                // What the others find does not count any more.
+                return Err(Error::Cancelled);
+            }
+        }
+    }
+    Ok(runs)
 }
 
 /// Several parts for each of several threads: one that the machine holds up leaves some to others.

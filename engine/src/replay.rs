@@ -138,10 +138,10 @@ impl Replay {
         }
         let head = Arc::clone(&space.view.get().live);
         let shards = head.lock(&runs);
-        let (timestamps, values) = (&payload.timestamps, &payload.values);
-        head.apply(shards, &runs, timestamps, values);
+        let (columns, extras) = ((&*payload.timestamps, &*payload.values), &payload.extras);
+        head.apply(shards, &runs, columns, extras);
         if let Some(turn) = space.watchers.enter(frame.sequence, frame.generation) {
-            turn.publish(space, &runs, timestamps, values);
+            turn.publish(space, &runs, columns, extras);
         }
         self.samples += payload.values.len() as u64;
         Ok(())

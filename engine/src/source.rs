@@ -10,14 +10,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use treering_codec::Sample;
+use treering_codec::{Histogram, Sample};
 use treering_index::{Labels, Selector};
 
 pub use self::parts::SourceParts;
 
 use crate::db::Db;
 use crate::error::Result;
-use crate::histogram::Histogram;
 use crate::query::aggregate::{Aggregate, AggregatedSeries};
 use crate::query::guard::CancelToken;
 use crate::query::select::SeriesSet;
@@ -30,7 +29,7 @@ pub struct SampleColumns {
     /// Nanoseconds since the Unix epoch, strictly increasing.
     pub timestamps: Vec<i64>,
     /// The values, bit-exact; stale markers are among them. Where a sample is a histogram, the
-    /// value stands for nothing.
+    /// value stands for nothing; a database has the stale marker there.
     pub values: Vec<f64>,
     /// For each sample the histogram that it is, if any; empty where all samples are floats.
     pub histograms: Vec<Option<Arc<Histogram>>>,
@@ -134,12 +133,7 @@ impl SourceSeries for Series {
     }
 
     fn read(&self) -> Result<SampleColumns> {
-        let columns = self.columns()?;
-        Ok(SampleColumns {
-            timestamps: columns.timestamps,
-            values: columns.values,
-            ..SampleColumns::default()
-        })
+        self.sample_columns()
     }
 }
 
@@ -155,7 +149,9 @@ impl Source for Db {
         last: i64,
         what: &Aggregate,
     ) -> Option<Result<Vec<AggregatedSeries>>> {
-        Some(self.query().aggregate(selector, first..=last, what))
+        self.query()
+            .aggregate_floats(selector, first..=last, what)
+            .transpose()
     }
 
     fn select_parts<'a>(
@@ -197,7 +193,8 @@ impl Source for Query<'_> {
         last: i64,
         what: &Aggregate,
     ) -> Option<Result<Vec<AggregatedSeries>>> {
-        Some(Query::aggregate(self, selector, first..=last, what))
+        self.aggregate_floats(selector, first..=last, what)
+            .transpose()
     }
 
     fn select_parts<'a>(
@@ -215,7 +212,7 @@ impl Source for Query<'_> {
         first: i64,
         last: i64,
     ) -> Option<Result<Vec<(Labels, Sample)>>> {
-        let latest = Query::latest(self, selector, first..=last);
+        let latest = self.latest_floats(selector, first..=last).transpose()?;
         let pairs = |latest: Vec<Latest>| {
             let pair = |one: Latest| (one.labels, one.sample);
             latest.into_iter().map(pair).collect()

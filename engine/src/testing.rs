@@ -9,9 +9,10 @@ mod change;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use treering_codec::Extras;
 use treering_index::Labels;
 
-use crate::block::{Block, BlockMeta, BlockWriter};
+use crate::block::{Block, BlockMeta, BlockWriter, Part};
 use crate::compact::step::Stepper;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
@@ -106,7 +107,8 @@ pub fn wal_payload_of(series: &[&[u8]], timestamp: i64, values: &[f64]) -> Vec<u
         ids: values.len() as u32,
         len: 1,
     }];
-    put_samples(&mut out, &runs, &vec![timestamp; values.len()], values);
+    let times = vec![timestamp; values.len()];
+    put_samples(&mut out, &runs, (&times, values), &Extras::new());
     out
 }
 
@@ -188,6 +190,7 @@ pub fn stepped_block_of(labels: &Labels, values: &[f64]) -> Result<Vec<u8>> {
         level: 1,
         database: DATABASE,
         step: 60,
+        extended: false,
     };
     let mut stepper = Stepper::new(meta.step_nanos());
     let times: Vec<i64> = (1..)
@@ -199,7 +202,7 @@ pub fn stepped_block_of(labels: &Labels, values: &[f64]) -> Result<Vec<u8>> {
     let mut writer = BlockWriter::create(&vfs, &path, meta)?;
     writer.begin_series(labels)?;
     let rows = &stepper.rows;
-    writer.push(&rows.timestamps, &rows.values, &rows.stats)?;
+    writer.push(&Part::of(&rows.timestamps, &rows.values, &rows.stats))?;
     writer.end_series()?;
     writer.finish()?;
     vfs.read(&path, u64::MAX)

@@ -7,10 +7,12 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use treering_codec::{Extras, Histogram};
 use treering_index::{Labels, Selector};
 
 use crate::db::Db;
@@ -28,8 +30,13 @@ pub struct Update {
     pub labels: Labels,
     /// Nanoseconds since the Unix epoch, in the order in which they were appended.
     pub timestamps: Vec<i64>,
-    /// The values at these times.
+    /// The values at these times; where a sample is a histogram, the stale marker.
     pub values: Vec<f64>,
+    /// For each sample the histogram that it is, if any; empty where all samples are floats.
+    pub histograms: Vec<Option<Arc<Histogram>>>,
+    /// For each sample the time since which its counter counts, or 0 where that is not known;
+    /// empty where it is known of none.
+    pub starts: Vec<i64>,
 }
 
 /// What is appended to the series of a selector, from [`Db::watch`] on. Dropping it ends the watch.
@@ -287,14 +294,14 @@ impl Turn {
         mut self,
         space: &Space,
         runs: &[IdRun],
-        timestamps: &[i64],
-        values: &[f64],
+        columns: (&[i64], &[f64]),
+        extras: &Extras,
     ) {
         let subscriptions = self.watchers.state.lock().subscriptions.clone();
         let registry = space.registry.read();
         let round = space.round();
         let deliveries = subscriptions.into_iter().map(|one| {
-            let updates = one.updates((&registry, round), runs, timestamps, values);
+            let updates = one.updates((&registry, round), runs, columns, extras);
             (one, updates)
         });
         let deliveries = deliveries.collect();
@@ -325,8 +332,8 @@ impl Subscription {
         &self,
         (registry, round): (&Registry, u64),
         runs: &[IdRun],
-        timestamps: &[i64],
-        values: &[f64],
+        (timestamps, values): (&[i64], &[f64]),
+        extras: &Extras,
     ) -> Vec<Update> {
         let mut selected = self.selected.lock();
         selected.renew(round);
@@ -351,6 +358,8 @@ impl Subscription {
                             labels,
                             timestamps: Vec::with_capacity(len),
                             values: Vec::with_capacity(len),
+                            histograms: Vec::new(),
+                            starts: Vec::new(),
                         });
                         *place.insert(updates.len() - 1)
                     }
@@ -358,8 +367,9 @@ impl Subscription {
                 if let (Some(update), Some(times), Some(values)) = (
                     updates.get_mut(place),
                     timestamps.get(samples.clone()),
-                    values.get(samples),
+                    values.get(samples.clone()),
                 ) {
+                    update.extend_extras(extras, samples);
                     update.timestamps.extend_from_slice(times);
                     update.values.extend_from_slice(values);
                 }
@@ -392,6 +402,28 @@ impl Subscription {
             }
         }
         self.arrived.notify_all();
+    }
+}
+
+impl Update {
+    /// Adds what the samples at these places have beside their floats, before they are added.
+    fn extend_extras(&mut self, extras: &Extras, places: Range<usize>) {
+        if extras.is_empty() {
+            return;
+        }
+        let (held, added) = (self.values.len(), places.len());
+        let own = extras.slice(places.start as u32..places.end as u32);
+        let (histograms, starts) = own.spread(added);
+        if !histograms.is_empty() || !self.histograms.is_empty() {
+            self.histograms.resize(held, None);
+            self.histograms.extend(histograms);
+            self.histograms.resize(held + added, None);
+        }
+        if !starts.is_empty() || !self.starts.is_empty() {
+            self.starts.resize(held, 0);
+            self.starts.extend(starts);
+            self.starts.resize(held + added, 0);
+        }
     }
 }
 

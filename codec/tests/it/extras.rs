@@ -217,7 +217,8 @@ proptest! {
 
     #[test]
     fn damaged_sections_are_read_or_refused(
-        (count, extras) in extras(), flips in prop::collection::vec(any::<prop::sample::Index>(), 40),
+        (count, extras) in extras(),
+        flips in prop::collection::vec(any::<prop::sample::Index>(), 40),
     ) {
         prop_assume!(!extras.is_empty());
         for form in FORMS {

@@ -4,12 +4,16 @@
 //! columns, and an entry per chunk of the series at hand. Invariant: entries and columns have one
 //! element for each chunk of that series, in order.
 
-use treering_codec::{Encoder, Stats, is_stale};
+use treering_codec::{
+    Encoder, Extras, ExtrasForm, Stats, decode_extras, encode_extras, is_stale, join_extras,
+    split_extras,
+};
 
 use super::chunk_ref::{ChunkRef, READ_AS_ONE, Values};
 use super::columns::ColumnSet;
 use super::directory::{DirectoryWriter, Entry};
 use super::paged::PagedWriter;
+use super::part::Part;
 use super::read::Block;
 use super::summaries::{self, Fold, samples};
 use crate::error::{Error, Result};
@@ -35,6 +39,8 @@ pub(super) struct ChunkWriter {
     encoded: Vec<u8>,
     /// The values of a chunk that is encoded anew.
     decoded: Vec<f64>,
+    /// Values that get extras beside them, encoded; these.
+    beside: (Vec<u8>, Vec<u8>),
     /// Column, entry, first and last timestamp of each chunk of the series at hand.
     series_columns: Vec<u32>,
     entries: Vec<Entry>,
@@ -73,6 +79,7 @@ impl ChunkWriter {
             keeps_encoder: share <= 1,
             encoded: Vec::new(),
             decoded: Vec::new(),
+            beside: Default::default(),
             series_columns: Vec::new(),
             entries: Vec::new(),
             times: Vec::new(),
@@ -80,27 +87,34 @@ impl ChunkWriter {
     }
 
     /// Adds a chunk of these samples, at least one; with `rows`, each stands for a step.
-    pub(super) fn put(&mut self, timestamps: &[i64], values: &[f64], rows: &[Stats]) -> Result<()> {
+    pub(super) fn put(&mut self, part: &Part<'_>) -> Result<()> {
+        let Part {
+            timestamps,
+            values,
+            rows,
+            extras,
+        } = *part;
         if rows.iter().map(samples).sum::<u64>() > u32::MAX.into() && timestamps.len() > 1 {
             // Statistics count in 32 bits.
             let half = timestamps.len() / 2;
-            let (early, late) = timestamps.split_at(half);
-            let (early_values, late_values) = values.split_at(half.min(values.len()));
-            let (early_rows, late_rows) = rows.split_at(half.min(rows.len()));
-            self.put(early, early_values, early_rows)?;
-            return self.put(late, late_values, late_rows);
+            self.put(&part.slice(0, half))?;
+            return self.put(&part.slice(half, timestamps.len()));
         }
+        let extras = match extras.is_empty() {
+            true => Extras::new(),
+            false => extras.placed(timestamps),
+        };
         let column = self
             .recent
             .column(self.entries.len(), timestamps, &mut self.columns)?;
         self.encoded.clear();
         let entry = match is_plain(values, rows) {
-            true => self.encode(values),
-            false => self.encode_rows(values, rows),
+            true => self.encode(values, &extras),
+            false => self.encode_rows(values, rows, &extras),
         };
         self.out.append(&self.encoded)?;
-        if let (Some(&first), Some(&last)) = (timestamps.first(), timestamps.last()) {
-            self.add(column, entry, (first, last), timestamps.len());
+        if let Some(ends) = part.ends() {
+            self.add(column, entry, ends, timestamps.len());
         }
         Ok(())
     }
@@ -124,8 +138,11 @@ impl ChunkWriter {
                 if self.cold {
                     let mut decoded = std::mem::take(&mut self.decoded);
                     decoded.clear();
-                    if block.decode_values(chunk, &mut decoded).is_ok() {
-                        self.encode_values(&decoded);
+                    let extras = extras_of(values, chunk.count as usize);
+                    if let Some(extras) = extras
+                        && block.decode_values(chunk, &mut decoded).is_ok()
+                    {
+                        self.encode_values(&decoded, &extras);
                     }
                     self.decoded = decoded;
                 }
@@ -175,8 +192,8 @@ impl ChunkWriter {
     }
 
     /// Encodes the values of a chunk and the summaries of their steps.
-    fn encode_rows(&mut self, values: &[f64], rows: &[Stats]) -> Entry {
-        self.encode_values(values);
+    fn encode_rows(&mut self, values: &[f64], rows: &[Stats], extras: &Extras) -> Entry {
+        self.encode_values(values, extras);
         let values_end = self.encoded.len();
         summaries::encode(values, rows, &mut self.encoded);
         Entry::Stepped {
@@ -186,11 +203,12 @@ impl ChunkWriter {
         }
     }
 
-    /// Encodes the values of a chunk; a constant appends nothing, its statistics hold it.
-    fn encode(&mut self, values: &[f64]) -> Entry {
+    /// Encodes the values of a chunk and what is beside them; a constant alone appends nothing, its
+    /// statistics hold it.
+    fn encode(&mut self, values: &[f64], extras: &Extras) -> Entry {
         let constant = values
             .first()
-            .filter(|first| !is_stale(**first))
+            .filter(|first| !is_stale(**first) && extras.is_empty())
             .is_some_and(|first| {
                 values
                     .iter()
@@ -199,7 +217,7 @@ impl ChunkWriter {
         if constant {
             return Entry::Constant(Stats::of(values));
         }
-        self.encode_values(values);
+        self.encode_values(values, extras);
         // Without a sample that is not stale there is nothing to sum up.
         let stats = (values.len() >= SUMMED_SAMPLES)
             .then(|| Stats::of(values))
@@ -210,11 +228,26 @@ impl ChunkWriter {
         }
     }
 
-    fn encode_values(&mut self, values: &[f64]) {
-        match self.cold {
-            true => self.encoder.encode_cold(values, &mut self.encoded),
-            false => self.encoder.encode(values, &mut self.encoded),
+    fn encode_values(&mut self, values: &[f64], extras: &Extras) {
+        let (column, section) = &mut self.beside;
+        let out = match extras.is_empty() {
+            true => &mut self.encoded,
+            false => &mut *column,
         };
+        match self.cold {
+            true => self.encoder.encode_cold(values, out),
+            false => self.encoder.encode(values, out),
+        };
+        if !extras.is_empty() {
+            let form = match self.cold {
+                true => ExtrasForm::Cold,
+                false => ExtrasForm::Columns,
+            };
+            encode_extras(extras, form, section);
+            join_extras(column, section, &mut self.encoded);
+            column.clear();
+            section.clear();
+        }
         if !self.keeps_encoder {
             self.encoder = Encoder::new();
         }
@@ -249,6 +282,14 @@ impl Recent {
             None => {}
         }
         Ok(column)
+    }
+}
+
+/// What stands beside the values of an encoded chunk; `None` when it does not decode.
+fn extras_of(values: &[u8], count: usize) -> Option<Extras> {
+    match split_extras(values).ok()? {
+        (_, Some(section)) => decode_extras(section, count).ok(),
+        (_, None) => Some(Extras::new()),
     }
 }
 

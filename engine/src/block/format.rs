@@ -18,10 +18,13 @@ use crate::limits::MAX_SERIES;
 use crate::vfs::{File, Vfs};
 
 /// The newest format version that this release reads. Even ones are of stepped blocks.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 6;
 
-/// The version written of blocks that hold samples as they came.
+/// The version written of blocks that hold samples as they came; one more where they are stepped.
 const VERSION_RAW: u32 = 3;
+
+/// The same of blocks in which samples may have something beside their floats.
+const VERSION_EXTENDED: u32 = 5;
 
 /// Longest step of a block in seconds: 3 bytes of the footer.
 pub(crate) const MAX_STEP_SECONDS: u32 = (1 << 24) - 1;
@@ -88,6 +91,8 @@ pub(crate) struct BlockMeta {
     pub(crate) database: u64,
     /// Seconds of one step of a downsampled block; 0 where samples are as they came.
     pub(crate) step: u32,
+    /// Whether samples may have something beside their floats: histograms, starts.
+    pub(crate) extended: bool,
 }
 
 impl BlockMeta {
@@ -103,7 +108,11 @@ impl BlockMeta {
 
     /// The format version that the block is written in.
     pub(super) fn version(&self) -> u32 {
-        if self.step == 0 { VERSION_RAW } else { VERSION }
+        let raw = match self.extended {
+            true => VERSION_EXTENDED,
+            false => VERSION_RAW,
+        };
+        raw + u32::from(self.step > 0)
     }
 }
 
@@ -424,6 +433,7 @@ impl Footer {
             level,
             database,
             step: u32::from_le_bytes([first, second, third, 0]),
+            extended: version >= VERSION_EXTENDED,
         };
         let bytes = sections.bytes();
         let info = BlockInfo {

@@ -16,6 +16,7 @@ mod format;
 mod index;
 mod outputs;
 mod paged;
+mod part;
 mod pending;
 mod read;
 mod summaries;
@@ -30,6 +31,7 @@ pub(crate) use cursor::Cursor;
 pub(crate) use format::{BlockInfo, BlockMeta};
 pub(crate) use index::{BlockIndex, BlockLabels};
 pub(crate) use outputs::{Outputs, block_path, is_temporary_name, parse_block_name};
+pub(crate) use part::Part;
 pub(crate) use read::Block;
 pub(crate) use summaries::{Fold, samples, step_bounds, step_window};
 #[cfg(any(test, feature = "testing"))]

@@ -7,11 +7,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use treering_codec::Stats;
 use treering_index::Labels;
 
 use super::chunk_ref::ChunkRef;
 use super::format::{BlockInfo, BlockMeta};
+use super::part::Part;
 use super::read::Block;
 use super::write::BlockWriter;
 use crate::error::{Error, Result};
@@ -100,12 +100,8 @@ impl<'a> Outputs<'a> {
 
     /// Adds samples to the series at hand, later than those before; to stepped blocks with the
     /// statistics of the step that each ends.
-    pub(crate) fn push(
-        &mut self,
-        timestamps: &[i64],
-        values: &[f64],
-        rows: &[Stats],
-    ) -> Result<()> {
+    pub(crate) fn push(&mut self, part: &Part<'_>) -> Result<()> {
+        let timestamps = part.timestamps;
         let mut from = 0;
         while let Some(&first) = timestamps.get(from) {
             let window = self.window(first);
@@ -113,11 +109,7 @@ impl<'a> Outputs<'a> {
                 Some(edge) => from + rest(timestamps, from).partition_point(|at| at <= edge),
                 None => timestamps.len(),
             };
-            self.writer(window)?.push(
-                timestamps.get(from..to).unwrap_or_default(),
-                values.get(from..to).unwrap_or_default(),
-                rows.get(from..to).unwrap_or_default(),
-            )?;
+            self.writer(window)?.push(&part.slice(from, to))?;
             from = to;
         }
         Ok(())

@@ -13,8 +13,10 @@ use treering_codec::Stats;
 use super::chunk_ref::ChunkRef;
 use super::chunks::ChunkWriter;
 use super::cut::chunk_end;
+use super::part::Part;
 use super::read::Block;
 use crate::error::Result;
+use crate::extras::TimedExtras;
 use crate::limits::CHUNK_SAMPLES;
 
 /// What a series has that is not in a chunk yet: a whole chunk, or fewer samples than fill one.
@@ -25,6 +27,7 @@ pub(super) struct Pending {
     values: Vec<f64>,
     /// Statistics of the step of each, in a stepped block only.
     rows: Vec<Stats>,
+    extras: TimedExtras,
     is_stepped: bool,
     /// Whether the samples were chunks before: they are not cut again.
     joined: bool,
@@ -39,53 +42,45 @@ impl Pending {
         }
     }
 
-    /// Adds samples, or the rows of steps: as many timestamps as values and `rows`, of which there
-    /// are none unless the block is stepped.
-    pub(super) fn push(
-        &mut self,
-        timestamps: &[i64],
-        values: &[f64],
-        rows: &[Stats],
-        chunks: &mut ChunkWriter,
-    ) -> Result<()> {
+    /// Adds samples, or the rows of steps.
+    pub(super) fn push(&mut self, part: &Part<'_>, chunks: &mut ChunkWriter) -> Result<()> {
         if let Some((_, chunk)) = &self.whole
-            && !timestamps.is_empty()
+            && part.len() > 0
         {
-            if chunk.count as usize + timestamps.len() <= CHUNK_SAMPLES {
+            if chunk.count as usize + part.len() <= CHUNK_SAMPLES {
                 self.decode()?;
             } else {
                 self.flush(chunks)?;
             }
         }
         let mut used = 0;
-        while self.timestamps.len() + timestamps.len() - used > CHUNK_SAMPLES {
+        while self.timestamps.len() + part.len() - used > CHUNK_SAMPLES {
             if self.timestamps.is_empty() {
                 // What fills a chunk is encoded from where it is.
-                let end = chunk_end(timestamps, used);
-                chunks.put(
-                    part(timestamps, used, end),
-                    part(values, used, end),
-                    part(rows, used, end),
-                )?;
+                let end = chunk_end(part.timestamps, used);
+                chunks.put(&part.slice(used, end))?;
                 used = end;
                 continue;
             }
             // The cut looks at one sample beyond the longest chunk.
             let lookahead = used + CHUNK_SAMPLES + 1 - self.timestamps.len();
-            self.timestamps
-                .extend_from_slice(part(timestamps, used, lookahead));
-            self.values.extend_from_slice(part(values, used, lookahead));
-            self.rows.extend_from_slice(part(rows, used, lookahead));
+            self.add(&part.slice(used, lookahead));
             used = lookahead;
             let end = chunk_end(&self.timestamps, 0);
             self.put_front(end, chunks)?;
         }
-        self.timestamps
-            .extend_from_slice(part(timestamps, used, timestamps.len()));
-        self.values
-            .extend_from_slice(part(values, used, values.len()));
-        self.rows.extend_from_slice(part(rows, used, rows.len()));
+        self.add(&part.slice(used, part.len()));
         Ok(())
+    }
+
+    /// Adds samples to those that wait.
+    fn add(&mut self, part: &Part<'_>) {
+        self.timestamps.extend_from_slice(part.timestamps);
+        self.values.extend_from_slice(part.values);
+        self.rows.extend_from_slice(part.rows);
+        if let Some((first, last)) = part.ends() {
+            self.extras.add_within(part.extras, first, last);
+        }
     }
 
     /// Adds a whole chunk of `block`.
@@ -125,15 +120,22 @@ impl Pending {
 
     /// Writes the first samples as a chunk.
     fn put_front(&mut self, end: usize, chunks: &mut ChunkWriter) -> Result<()> {
-        chunks.put(
-            part(&self.timestamps, 0, end),
-            part(&self.values, 0, end),
-            part(&self.rows, 0, end),
-        )?;
+        let all = Part {
+            timestamps: &self.timestamps,
+            values: &self.values,
+            rows: &self.rows,
+            extras: &self.extras,
+        };
+        chunks.put(&all.slice(0, end))?;
         let end = end.min(self.timestamps.len());
         self.timestamps.drain(..end);
         self.values.drain(..end);
         self.rows.drain(..end.min(self.rows.len()));
+        match self.timestamps.first() {
+            Some(&first) if !self.extras.is_empty() => self.extras.keep_from(first),
+            Some(_) => {}
+            None => self.extras.clear(),
+        }
         self.joined = false;
         Ok(())
     }
@@ -149,15 +151,13 @@ impl Pending {
     /// Adds the samples of a chunk.
     fn join(&mut self, block: &Block, chunk: &ChunkRef) -> Result<()> {
         self.joined = true;
+        let start = self.timestamps.len();
         let (timestamps, values) = (&mut self.timestamps, &mut self.values);
         match self.is_stepped {
-            true => block.decode_rows(chunk, timestamps, values, &mut self.rows),
-            false => block.decode(chunk, timestamps, values),
+            true => block.decode_rows(chunk, timestamps, values, &mut self.rows)?,
+            false => block.decode(chunk, timestamps, values)?,
         }
+        let timestamps = timestamps.get(start..).unwrap_or_default();
+        block.decode_extras(chunk, timestamps, &mut self.extras)
     }
-}
-
-/// The elements of a column from `start` to `end`.
-fn part<T>(column: &[T], start: usize, end: usize) -> &[T] {
-    column.get(start..end.min(column.len())).unwrap_or_default()
 }

@@ -11,7 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use treering_codec::{Stats, decode_values_range};
+use treering_codec::{
+    Error as CodecError, Extras, Stats, decode_extras, decode_values_range, has_histograms,
+    split_extras,
+};
 
 use super::cache::{BlockCache, BlockThings};
 use super::chunk_ref::{ChunkRef, Need, READ_AS_ONE, Values};
@@ -22,6 +25,7 @@ use super::index::IndexPlace;
 use super::paged::{Layout, PagedReader, Source};
 use super::summaries::{self, step_bounds};
 use crate::error::{Error, Result};
+use crate::extras::TimedExtras;
 use crate::options::Reads;
 use crate::vfs::Vfs;
 
@@ -288,6 +292,57 @@ impl Block {
             }
             Values::Summed => Err(self.wrong(READ_AS_ONE)),
         }
+    }
+
+    /// Adds what the samples of a chunk of this block have beside their floats; `timestamps` are
+    /// those of the chunk.
+    pub(crate) fn decode_extras(
+        &self,
+        chunk: &ChunkRef,
+        timestamps: &[i64],
+        out: &mut TimedExtras,
+    ) -> Result<()> {
+        let decode = |section: &[u8]| decode_extras(section, timestamps.len());
+        let extras = self.in_extras(chunk, Extras::new(), decode)?;
+        out.add(&extras, timestamps);
+        Ok(())
+    }
+
+    /// Whether any sample of a chunk of this block is a histogram; of a sum of several, whether any
+    /// may be.
+    pub(crate) fn has_histograms(&self, chunk: &ChunkRef) -> Result<bool> {
+        // Statistics count a histogram as the stale marker that it is among the floats.
+        let has_stale = chunk.stats.is_none_or(|stats| stats.stale > 0);
+        if !self.info().meta.extended || !has_stale {
+            return Ok(false);
+        }
+        match chunk.values {
+            Values::Summed => Ok(true),
+            _ => self.in_extras(chunk, false, has_histograms),
+        }
+    }
+
+    /// What `read` makes of the extras of a chunk, or `none`.
+    fn in_extras<T>(
+        &self,
+        chunk: &ChunkRef,
+        none: T,
+        read: impl Fn(&[u8]) -> treering_codec::Result<T>,
+    ) -> Result<T> {
+        let Values::Encoded { offset, bytes } = chunk.values else {
+            return Ok(none);
+        };
+        if !self.info().meta.extended {
+            return Ok(none);
+        }
+        let encoded = self.pages.read(offset, bytes as usize)?;
+        let damaged = |error: CodecError| Error::codec(self.path(), offset, error);
+        let (_, section) = split_extras(&encoded).map_err(damaged)?;
+        let Some(section) = section else {
+            return Ok(none);
+        };
+        let base = encoded.len() - section.len();
+        read(section).map_err(|error| damaged(error.shifted(base)))
     }
 
     /// The bytes of a timestamp column, as they are in the file.

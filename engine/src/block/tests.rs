@@ -15,7 +15,9 @@ use treering_index::{Labels, Selector};
 
 use super::format::MAX_STEP_SECONDS;
 use super::outputs::publish;
-use super::{Block, BlockInfo, BlockMeta, BlockWriter, ChunkRef, Cursor, Need, Suffices, Values};
+use super::{
+    Block, BlockInfo, BlockMeta, BlockWriter, ChunkRef, Cursor, Need, Part, Suffices, Values,
+};
 use crate::error::{Error, Result};
 use crate::limits::CHUNK_SAMPLES;
 use crate::options::Reads;
@@ -31,6 +33,7 @@ const META: BlockMeta = BlockMeta {
     level: 2,
     database: 99,
     step: 0,
+    extended: false,
 };
 
 /// A series of the model.

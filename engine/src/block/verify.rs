@@ -12,6 +12,7 @@ use super::cursor::Cursor;
 use super::read::Block;
 use super::summaries::Fold;
 use crate::error::{Error, Result};
+use crate::extras::TimedExtras;
 
 impl Block {
     /// Reads and checks everything; decodes every chunk and holds it against its entry.
@@ -128,13 +129,20 @@ impl Block {
         if chunk.stats.is_some_and(|stats| stats != own) {
             return Err(self.wrong_chunk(chunk, "the statistics of a chunk are not its own"));
         }
+        let (timestamps, mut extras) = (&rows.timestamps, TimedExtras::default());
+        self.decode_extras(chunk, timestamps, &mut extras)?;
+        let places = extras.placed(timestamps);
+        let mut places = places.histograms.iter().map(|one| one.0 as usize);
+        if !places.all(|at| rows.values.get(at).copied().is_some_and(is_stale)) {
+            return Err(self.wrong_chunk(chunk, "a histogram stands beside a float"));
+        }
         let ends_at = |(row, value): (&Stats, &f64)| {
             is_stale(*value) || row.last.to_bits() == value.to_bits()
         };
         if !rows.rows.iter().zip(values).all(ends_at) {
             return Err(self.wrong_chunk(chunk, "a step does not end with its last sample"));
         }
-        Ok(rows)
+        Ok(Rows { extras, ..rows })
     }
 
     /// Damage of the directory.
@@ -171,6 +179,8 @@ pub(crate) struct Rows {
     pub(crate) values: Vec<f64>,
     /// Of one sample each in a chunk without steps.
     pub(crate) rows: Vec<Stats>,
+    /// What the samples have beside their floats.
+    pub(crate) extras: TimedExtras,
 }
 
 /// What the chunks add up to.

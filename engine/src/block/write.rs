@@ -8,7 +8,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use treering_codec::{Stats, crc32};
+#[cfg(test)]
+use treering_codec::Stats;
+use treering_codec::crc32;
 use treering_index::{IndexWriter, Labels};
 
 use super::chunk_ref::ChunkRef;
@@ -18,6 +20,7 @@ use super::format::{
     BlockInfo, BlockMeta, Footer, HEADER_BYTES, MAX_STEP_SECONDS, Sections, header,
 };
 use super::paged::{PagedWriter, WRITE_BYTES};
+use super::part::Part;
 use super::pending::Pending;
 use super::read::Block;
 use crate::error::{Error, Result};
@@ -99,7 +102,7 @@ impl BlockWriter {
         self.begin_series(labels)?;
         let row = |&value: &f64| Stats::of(&[value]);
         let rows = values.iter().filter(|_| self.meta.step > 0).map(row);
-        self.push(timestamps, values, &rows.collect::<Vec<_>>())?;
+        self.push(&Part::of(timestamps, values, &rows.collect::<Vec<_>>()))?;
         self.end_series()
     }
 
@@ -116,28 +119,29 @@ impl BlockWriter {
         Ok(())
     }
 
-    /// Adds samples to the series at hand: timestamps strictly increasing, as many as there are
-    /// values. In a stepped block each is the last of its step, and `rows` tells of all samples of
-    /// the step; else there are no rows. Samples alone are cut into the same chunks whatever the
+    /// Adds samples to the series at hand; in a stepped block each is the last of its step. Samples
+    /// alone are cut into the same chunks whatever the
     /// parts they come in.
-    pub(crate) fn push(
-        &mut self,
-        timestamps: &[i64],
-        values: &[f64],
-        rows: &[Stats],
-    ) -> Result<()> {
+    pub(crate) fn push(&mut self, part: &Part<'_>) -> Result<()> {
         let mut chunks = self.chunks.take().ok_or_else(failed)?;
-        let rows_wanted = if self.meta.step > 0 { values.len() } else { 0 };
-        if timestamps.len() != values.len() || rows.len() != rows_wanted {
+        let samples = part.values.len();
+        let rows_wanted = if self.meta.step > 0 { samples } else { 0 };
+        if part.len() != samples || part.rows.len() != rows_wanted {
             return Err(wrong_times("must be as many as the values"));
         }
-        if !timestamps.is_sorted_by(|earlier, later| earlier < later) {
+        if !part
+            .timestamps
+            .is_sorted_by(|earlier, later| earlier < later)
+        {
             return Err(wrong_times("must be strictly increasing"));
         }
-        if let (Some(&first), Some(&last)) = (timestamps.first(), timestamps.last()) {
+        if !self.meta.extended && !part.extras.is_empty() {
+            return Err(unexpected_extras());
+        }
+        if let Some((first, last)) = part.ends() {
             self.advance(first, last)?;
         }
-        self.pending.push(timestamps, values, rows, &mut chunks)?;
+        self.pending.push(part, &mut chunks)?;
         self.chunks = Some(chunks);
         Ok(())
     }
@@ -151,6 +155,9 @@ impl BlockWriter {
             let why = "must be of a block with the same step".to_owned();
             let argument = "chunk";
             return Err(Error::InvalidArgument { argument, why });
+        }
+        if !self.meta.extended && block.info().meta.extended {
+            return Err(unexpected_extras());
         }
         self.pending.push_chunk(block, chunk, &mut chunks)?;
         self.chunks = Some(chunks);
@@ -262,6 +269,14 @@ fn wrong_times(why: &str) -> Error {
     Error::InvalidArgument {
         argument: "timestamps",
         why: why.to_owned(),
+    }
+}
+
+fn unexpected_extras() -> Error {
+    // Its version would not tell of them, so nobody would look for them.
+    Error::InvalidArgument {
+        argument: "extras",
+        why: "come into a block that was begun without".to_owned(),
     }
 }
 

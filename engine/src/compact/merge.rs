@@ -92,6 +92,7 @@ fn meta(plan: &MergePlan<'_>) -> Result<BlockMeta> {
     let sequences = blocks
         .clone()
         .map(|block| block.min_sequence()..=block.max_sequence());
+    let extended = blocks.clone().any(|block| block.info().meta.extended);
     let steps = blocks.map(|block| block.info().meta.step);
     let step = steps.clone().max().unwrap_or(0).max(plan.step);
     if steps
@@ -115,6 +116,7 @@ fn meta(plan: &MergePlan<'_>) -> Result<BlockMeta> {
         level: plan.level,
         database: plan.database,
         step,
+        extended,
     })
 }
 

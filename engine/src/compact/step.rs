@@ -69,6 +69,11 @@ impl Stepper {
         self.open.as_ref().map(|open| open.window)
     }
 
+    /// The last timestamp of the row that may still get samples.
+    pub(crate) fn open_timestamp(&self) -> Option<i64> {
+        self.open.as_ref().map(|open| open.timestamp)
+    }
+
     /// Adds samples.
     pub(crate) fn push(&mut self, timestamps: &[i64], values: &[f64]) {
         let mut from = 0;

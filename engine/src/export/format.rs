@@ -8,12 +8,12 @@ use std::path::Path;
 
 use treering_codec::varint::{Reader, put_bytes, put_u64};
 use treering_codec::{
-    Error as CodecError, MAX_CHUNK_SAMPLES, Result as CodecResult, ValueKind, crc32,
-    decode_timestamps, decode_values, summarize_timestamps,
+    Error as CodecError, MAX_CHUNK_SAMPLES, Result as CodecResult, ValueKind, crc32, decode_extras,
+    decode_timestamps, decode_values, split_extras, summarize_timestamps,
 };
 
 use crate::error::{Error, Result};
-use crate::query::series::Columns;
+use crate::source::SampleColumns;
 
 /// Version of the format that this release writes, and the newest it reads.
 const VERSION: u8 = 1;
@@ -28,7 +28,8 @@ const NAME: &str = "exported chunk";
 pub(super) fn encode(count: usize, timestamps: &[u8], values: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(timestamps.len() + values.len() + 16);
     out.push(VERSION);
-    out.push(ValueKind::F64 as u8);
+    // The high bits of a column's first byte.
+    out.push(values.first().map_or(ValueKind::F64 as u8, |tag| tag >> 5));
     put_u64(&mut out, count as u64);
     put_bytes(&mut out, timestamps);
     put_bytes(&mut out, values);
@@ -37,8 +38,8 @@ pub(super) fn encode(count: usize, timestamps: &[u8], values: &[u8]) -> Vec<u8> 
     out
 }
 
-/// The samples of a chunk.
-pub(super) fn decode(bytes: &[u8]) -> Result<Columns> {
+/// The samples of a chunk; what they have beside their floats if `extended`.
+pub(super) fn decode(bytes: &[u8], extended: bool) -> Result<SampleColumns> {
     let file = Path::new(NAME);
     let version = bytes.first().copied();
     if let Some(found) = version.filter(|version| *version > VERSION) {
@@ -53,21 +54,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Columns> {
     if version != Some(VERSION) || crc32(0, body).to_le_bytes() != crc {
         return Err(Error::corrupt(file, 0, "it does not match its checksum"));
     }
-    read(body).map_err(|error| Error::content(file, 0, error))
+    read(body, extended).map_err(|error| Error::content(file, 0, error))
 }
 
-fn read(body: &[u8]) -> CodecResult<Columns> {
+fn read(body: &[u8], extended: bool) -> CodecResult<SampleColumns> {
     let mut reader = Reader::new(body);
     reader.u8()?;
     let offset = reader.offset();
-    let kind = reader.u8()?;
-    if kind != ValueKind::F64 as u8 {
-        return Err(CodecError::Unsupported {
-            offset,
-            what: "value kind",
-            found: u64::from(kind),
-        });
-    }
+    let kind = ValueKind::try_from(reader.u8()?).map_err(|error| error.shifted(offset))?;
     let offset = reader.offset();
     let malformed = |what| CodecError::Malformed { offset, what };
     let count = reader.length(MAX_CHUNK_SAMPLES, "more samples than a chunk can hold")?;
@@ -79,7 +73,7 @@ fn read(body: &[u8]) -> CodecResult<Columns> {
             "a chunk and its timestamp column count differently",
         ));
     }
-    let mut columns = Columns::default();
+    let mut columns = SampleColumns::default();
     decode_timestamps(times, &mut columns.timestamps).map_err(at_times)?;
     if !columns
         .timestamps
@@ -89,7 +83,17 @@ fn read(body: &[u8]) -> CodecResult<Columns> {
     }
     let numbers = reader.bytes()?;
     let base = reader.offset() - numbers.len();
-    decode_values(numbers, count, &mut columns.values).map_err(|error| error.shifted(base))?;
+    let damaged = |error: CodecError| error.shifted(base);
+    let (_, section) = split_extras(numbers).map_err(damaged)?;
+    if section.is_some() != (kind == ValueKind::Extended) {
+        return Err(malformed("another value kind than that of the column"));
+    }
+    decode_values(numbers, count, &mut columns.values).map_err(damaged)?;
+    if let Some(section) = section.filter(|_| extended) {
+        let base = base + numbers.len() - section.len();
+        let extras = decode_extras(section, count).map_err(|error| error.shifted(base))?;
+        (columns.histograms, columns.starts) = extras.spread(count);
+    }
     if !reader.is_empty() {
         let offset = reader.offset();
         let what = "bytes behind the last value";
@@ -132,23 +136,23 @@ mod tests {
             let timestamps: Vec<i64> = samples.keys().copied().collect();
             let values: Vec<f64> = samples.values().map(|bits| f64::from_bits(*bits)).collect();
             let bytes = encoded(&timestamps, &values);
-            let columns = decode(&bytes).unwrap();
+            let columns = decode(&bytes, true).unwrap();
             prop_assert_eq!(&columns.timestamps, &timestamps);
             prop_assert_eq!(bits(&columns.values), bits(&values));
             let mut damaged = bytes.clone();
             let bit = flip.index(bytes.len() * 8);
             damaged[bit / 8] ^= 1 << (bit % 8);
-            prop_assert!(decode(&damaged).is_err());
-            prop_assert!(decode(&bytes[..flip.index(bytes.len())]).is_err());
+            prop_assert!(decode(&damaged, true).is_err());
+            prop_assert!(decode(&bytes[..flip.index(bytes.len())], true).is_err());
         }
 
         #[test]
         fn any_bytes_are_read_or_refused(body in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = decode(&body);
-            let _ = decode(&sealed(&body));
+            let _ = decode(&body, true);
+            let _ = decode(&sealed(&body), true);
             let mut versioned = vec![VERSION, ValueKind::F64 as u8];
             versioned.extend(&body);
-            if let Ok(columns) = decode(&sealed(&versioned)) {
+            if let Ok(columns) = decode(&sealed(&versioned), true) {
                 prop_assert_eq!(columns.timestamps.len(), columns.values.len());
                 prop_assert!(columns.timestamps.is_sorted_by(|a, b| a < b));
             }
@@ -162,30 +166,34 @@ mod tests {
         let mut newer = body.to_vec();
         newer[0] = 2;
         assert!(matches!(
-            decode(&newer),
+            decode(&newer, true),
             Err(Error::Version { found: 2, .. })
         ));
         let mut other = body.to_vec();
         other[1] = 3;
         assert!(matches!(
-            decode(&sealed(&other)),
+            decode(&sealed(&other), true),
             Err(Error::Unsupported { offset: 1, .. })
         ));
-        assert!(decode(&[]).unwrap_err().is_corruption());
+        assert!(decode(&[], true).unwrap_err().is_corruption());
     }
 
     #[test]
     fn timestamps_that_stand_still_and_counts_that_differ_are_damage() {
         let same = encoded(&[5, 5], &[1.0, 2.0]);
-        assert!(decode(&same).unwrap_err().is_corruption());
+        assert!(decode(&same, true).unwrap_err().is_corruption());
         let (mut times, mut numbers) = (Vec::new(), Vec::new());
         encode_timestamps(&[1, 2, 3], &mut times);
         encode_values(&[1.0, 2.0], &mut numbers);
         assert!(
-            decode(&encode(2, &times, &numbers))
+            decode(&encode(2, &times, &numbers), true)
                 .unwrap_err()
                 .is_corruption()
         );
-        assert!(decode(&encode(0, &[], &[])).unwrap_err().is_corruption());
+        assert!(
+            decode(&encode(0, &[], &[]), true)
+                .unwrap_err()
+                .is_corruption()
+        );
     }
 }

@@ -11,7 +11,9 @@ mod format;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
-use treering_codec::{encode_timestamps, encode_values, summarize_timestamps};
+use treering_codec::{
+    ExtrasForm, encode_extras, encode_timestamps, encode_values, join_extras, summarize_timestamps,
+};
 use treering_index::{Labels, Selector};
 
 use crate::block::{Block, ChunkRef, READ_AS_ONE, Values};
@@ -20,12 +22,13 @@ use crate::error::{Error, Result};
 use crate::limits::CHUNK_SAMPLES;
 use crate::options::QueryLimits;
 use crate::query::guard::{Buffers, Guard};
-use crate::query::merge::{Clusters, Merger};
+use crate::query::merge::{Clusters, Merged, Merger};
 use crate::query::plan::{Wanted, select_some};
 use crate::query::run::{Run, RunSource, SeriesRuns};
 use crate::query::select::SeriesSet;
 use crate::query::series::Columns;
 use crate::shared::Shared;
+use crate::source::SampleColumns;
 use crate::space::Space;
 
 /// Samples of one series, encoded.
@@ -48,13 +51,27 @@ pub struct ExportedChunk {
 
 impl ExportedChunk {
     /// The samples of an exported chunk: any bytes give their samples or an error. Takes at most
-    /// 128 KiB of memory.
+    /// 128 KiB of memory. Where a sample is a histogram, the value is the stale marker.
     ///
     /// # Errors
     /// [`Error::Corrupt`] for damaged bytes, [`Error::Version`] and [`Error::Unsupported`] for
     /// those of a newer release; all of them name the file `exported chunk`.
     pub fn decode(bytes: &[u8]) -> Result<Columns> {
-        format::decode(bytes)
+        let chunk = format::decode(bytes, false)?;
+        Ok(Columns {
+            timestamps: chunk.timestamps,
+            values: chunk.values,
+        })
+    }
+
+    /// The samples of an exported chunk with all that they have: histograms, and the times since
+    /// which they count. `Batch::samples` takes them as they are. Memory beyond that of
+    /// [`ExportedChunk::decode`] is a small multiple of the bytes, or 16 MiB.
+    ///
+    /// # Errors
+    /// As [`ExportedChunk::decode`].
+    pub fn decode_samples(bytes: &[u8]) -> Result<SampleColumns> {
+        format::decode(bytes, true)
     }
 }
 
@@ -81,7 +98,7 @@ struct Exporting {
     /// Indices of runs that overlap in time, cluster by cluster.
     clusters: std::iter::Peekable<std::vec::IntoIter<Vec<usize>>>,
     /// Samples that are not in a chunk yet, from `at` on.
-    columns: Columns,
+    columns: Merged,
     at: usize,
 }
 
@@ -252,7 +269,7 @@ impl Exporting {
             labels,
             runs,
             clusters: clusters.into_iter().peekable(),
-            columns: Columns::default(),
+            columns: Merged::default(),
             at: 0,
         }
     }
@@ -290,8 +307,12 @@ impl Exporting {
                     self.columns.timestamps.drain(..self.at);
                     self.columns.values.drain(..self.at);
                     self.at = 0;
-                    let Columns { timestamps, values } = &mut self.columns;
-                    merger.merge(&self.runs, cluster, timestamps, values)?;
+                    match self.columns.timestamps.first() {
+                        Some(&first) => self.columns.extras.keep_from(first),
+                        None => self.columns.extras.clear(),
+                    }
+                    merger.merge_extended(&self.runs, cluster, &mut self.columns)?;
+                    buffers.extras(&self.columns)?;
                     self.clusters.next();
                 }
             }
@@ -308,6 +329,13 @@ impl Exporting {
         let (mut times, mut numbers) = (Vec::new(), Vec::new());
         encode_timestamps(timestamps, &mut times);
         encode_values(values, &mut numbers);
+        let extras = self.columns.extras.placed(timestamps);
+        if !extras.is_empty() {
+            let (mut section, mut joined) = (Vec::new(), Vec::new());
+            encode_extras(&extras, ExtrasForm::Columns, &mut section);
+            join_extras(&numbers, &section, &mut joined);
+            numbers = joined;
+        }
         let first = timestamps.first().copied().unwrap_or_default();
         let last = timestamps.last().copied().unwrap_or_default();
         let bytes = format::encode(count, &times, &numbers);

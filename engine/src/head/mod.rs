@@ -12,8 +12,10 @@ mod series;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+
+use treering_codec::Extras;
 
 use crate::query::run::Run;
 use crate::sync::{Mutex, MutexGuard};
@@ -40,6 +42,8 @@ pub(crate) struct Head {
     samples: AtomicU64,
     min_time: AtomicI64,
     max_time: AtomicI64,
+    /// Whether any sample ever had something beside its float.
+    extended: AtomicBool,
     /// Sequence of the last change before this head.
     after_sequence: u64,
     /// First and last sequence that it holds, set when it takes no more samples.
@@ -80,6 +84,7 @@ impl Head {
             samples: AtomicU64::new(0),
             min_time: AtomicI64::new(i64::MAX),
             max_time: AtomicI64::new(i64::MIN),
+            extended: AtomicBool::new(false),
             after_sequence,
             frozen: OnceLock::new(),
             deletes: Mutex::default(),
@@ -135,14 +140,19 @@ impl Head {
         }
     }
 
-    /// Applies the samples of a batch: the one way in, for appends and for replay.
+    /// Applies the samples of a batch: the one way in, for appends and for replay. What they have
+    /// beside their floats is in `extras`, by their place in the batch.
     pub(crate) fn apply(
         &self,
         mut shards: LockedShards<'_>,
         runs: &[IdRun],
-        timestamps: &[i64],
-        values: &[f64],
+        (timestamps, values): (&[i64], &[f64]),
+        extras: &Extras,
     ) {
+        let is_extended = !extras.is_empty();
+        if is_extended {
+            self.extended.store(true, Ordering::Release);
+        }
         let mut bytes = 0isize;
         let mut at = 0;
         for run in runs {
@@ -154,7 +164,12 @@ impl Head {
                 // that follow to the wrong series.
                 let shard = shard.expect("the shards of a batch are locked before it is applied");
                 let (series, grown) = shard.series_mut(id);
-                bytes += grown + series.append(&timestamps[at..at + len], &values[at..at + len]);
+                let (times, floats) = (&timestamps[at..at + len], &values[at..at + len]);
+                bytes += grown;
+                bytes += match is_extended {
+                    false => series.append(times, floats),
+                    true => series.append_extended(times, floats, (extras, at as u32)),
+                };
                 at += len;
             }
         }
@@ -209,6 +224,11 @@ impl Head {
     /// Samples appended, duplicates and deleted ones counted.
     pub(crate) fn samples(&self) -> u64 {
         self.samples.load(Ordering::Relaxed)
+    }
+
+    /// Whether any sample that was appended had something beside its float: a histogram, a start.
+    pub(crate) fn is_extended(&self) -> bool {
+        self.extended.load(Ordering::Acquire)
     }
 
     /// Times of the oldest and newest sample appended.

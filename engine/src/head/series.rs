@@ -5,14 +5,17 @@
 //! sorted run when it is full. Deletes drop runs, or leave holes in them. Invariant: a late sample
 //! is newer in sequence than any in-order sample with its timestamp, because in-order samples are
 //! always the newest in time; so runs of late samples come after the in-order ones, and among
-//! themselves in the order they were made. A delete may take the newest samples away: the late ones
-//! that it leaves then keep a floor, at or below which every sample is late as before.
+//! themselves in the order they were made. What samples have beside their floats waits beside the
+//! open stream and the late samples, and is encoded with them. A delete may take the newest samples
+//! away: the late ones that it leaves then keep a floor, at or below which every sample is late as
+//! before.
 
 use std::sync::Arc;
 
-use treering_codec::{Sample, StreamEncoder};
+use treering_codec::{Extras, Histogram, Sample, StreamEncoder};
 
-use crate::limits::{HEAD_CHUNK_SAMPLES, LATE_SAMPLES};
+use crate::extras::{HeadExtras, TimedExtras};
+use crate::limits::{HEAD_CHUNK_SAMPLES, HEAD_HISTOGRAMS, LATE_SAMPLES};
 use crate::query::holes::Holes;
 use crate::query::run::{Run, RunSource};
 
@@ -26,12 +29,16 @@ pub(crate) struct HeadSeries {
     /// Number of the last of the deletes under way that it has seen.
     seen: u32,
     late: Option<Box<Late>>,
+    /// Of the samples in the open stream.
+    extras: Option<Box<Extras>>,
 }
 
 #[derive(Debug, Default)]
 struct Late {
     /// Not yet sorted, in order of arrival.
     samples: Vec<Sample>,
+    /// By place in `samples`.
+    extras: Extras,
     /// Sorted, oldest first.
     runs: Vec<Stream>,
     /// Bytes that the runs point to.
@@ -47,6 +54,7 @@ struct Stream {
     max_time: i64,
     count: u32,
     bytes: Arc<[u8]>,
+    extras: Option<Arc<HeadExtras>>,
     holes: Holes,
 }
 
@@ -58,6 +66,7 @@ impl Stream {
             max_time: self.max_time,
             count: self.count as usize,
             source: RunSource::Stream(Arc::clone(&self.bytes)),
+            extras: self.extras.clone(),
             holes: self.holes.clone(),
         }
     }
@@ -79,9 +88,10 @@ impl Stream {
         })
     }
 
-    /// Heap that it points to, in bytes: the stream with its counts, and the holes.
+    /// Heap that it points to, in bytes: the stream with its counts, the extras, the holes.
     fn heap_bytes(&self) -> usize {
-        2 * size_of::<usize>() + self.bytes.len() + self.holes.heap_bytes()
+        let extras = self.extras.as_ref().map_or(0, |extras| extras.heap_bytes());
+        2 * size_of::<usize>() + self.bytes.len() + extras + self.holes.heap_bytes()
     }
 }
 
@@ -99,11 +109,46 @@ impl HeadSeries {
         self.heap_bytes() as isize - before as isize
     }
 
+    /// As [`HeadSeries::append`]; what `extras` have at `place` belongs to the first sample.
+    #[cold]
+    pub(crate) fn append_extended(
+        &mut self,
+        timestamps: &[i64],
+        values: &[f64],
+        (extras, place): (&Extras, u32),
+    ) -> isize {
+        let before = self.heap_bytes();
+        for (at, (&timestamp, &value)) in (place..).zip(timestamps.iter().zip(values)) {
+            let (histogram, start) = (extras.histogram(at).cloned(), extras.start(at));
+            self.push_extended(Sample { timestamp, value }, histogram, start);
+        }
+        self.heap_bytes() as isize - before as isize
+    }
+
+    fn push_extended(&mut self, sample: Sample, histogram: Option<Arc<Histogram>>, start: i64) {
+        if histogram.is_none() && start == 0 {
+            self.push(sample.timestamp, sample.value);
+            return;
+        }
+        if self.is_late(sample.timestamp) {
+            let late = self.late.get_or_insert_default();
+            let place = late.samples.len() as u32;
+            late.extras.push(place, histogram, start);
+            self.push_late(sample);
+            return;
+        }
+        let extras = self.extras.get_or_insert_default();
+        extras.push(self.open.len() as u32, histogram, start);
+        let is_full = extras.histograms.len() >= HEAD_HISTOGRAMS;
+        self.open.push(sample.timestamp, sample.value);
+        if is_full || self.open.len() >= HEAD_CHUNK_SAMPLES {
+            self.close();
+        }
+    }
+
     #[inline]
     fn push(&mut self, timestamp: i64, value: f64) {
-        // An open stream reaches as far as all else, or further.
-        let newest = self.open.last_timestamp().or_else(|| self.newest_closed());
-        if newest.is_some_and(|newest| timestamp <= newest) {
+        if self.is_late(timestamp) {
             self.push_late(Sample { timestamp, value });
             return;
         }
@@ -111,6 +156,13 @@ impl HeadSeries {
         if self.open.len() >= HEAD_CHUNK_SAMPLES {
             self.close();
         }
+    }
+
+    #[inline]
+    fn is_late(&self, timestamp: i64) -> bool {
+        // An open stream reaches as far as all else, or further.
+        let newest = self.open.last_timestamp().or_else(|| self.newest_closed());
+        newest.is_some_and(|newest| timestamp <= newest)
     }
 
     /// The latest timestamp outside the open stream, or one beyond it.
@@ -132,6 +184,7 @@ impl HeadSeries {
             max_time,
             count: self.open.len() as u32,
             bytes: self.open.take().into(),
+            extras: self.extras.take().and_then(|all| HeadExtras::packed(&all)),
             holes: Holes::default(),
         };
         self.closed_bytes = self.closed_bytes.saturating_add(stream.heap_bytes() as u32);
@@ -145,12 +198,15 @@ impl HeadSeries {
             late.floor = sample.timestamp;
         }
         late.samples.push(sample);
-        if late.samples.len() >= LATE_SAMPLES {
-            if let Some(run) = encoded(sorted(&late.samples)) {
+        let is_full = late.extras.histograms.len() >= HEAD_HISTOGRAMS;
+        if is_full || late.samples.len() >= LATE_SAMPLES {
+            let (samples, extras) = late.sorted();
+            if let Some(run) = encoded(&samples, &extras) {
                 late.run_bytes = late.run_bytes.saturating_add(run.heap_bytes() as u32);
                 late.runs.push(run);
             }
             late.samples.clear();
+            late.extras.clear();
         }
     }
 
@@ -173,6 +229,7 @@ impl HeadSeries {
         {
             if holes.cover(min_time, max_time) {
                 drop(self.open.take());
+                self.extras = None;
             } else {
                 self.close();
             }
@@ -214,19 +271,24 @@ impl HeadSeries {
             && max_time >= first
         {
             let source = RunSource::Stream(self.open.snapshot().into());
+            let extras = self.extras.as_deref().cloned();
             out.push(Run {
                 min_time,
                 max_time,
                 count: self.open.len(),
                 source,
+                extras: extras.and_then(HeadExtras::plain),
                 holes: Holes::default(),
             });
         }
         if let Some(late) = &self.late {
             out.extend(late.runs.iter().filter(wanted).map(Stream::run));
-            out.extend(
-                Run::of_samples(sorted(&late.samples)).filter(|run| run.overlaps(first, last)),
-            );
+            let (samples, extras) = late.sorted();
+            let run = Run::of_samples(samples).map(|run| Run {
+                extras: HeadExtras::plain(extras),
+                ..run
+            });
+            out.extend(run.filter(|run| run.overlaps(first, last)));
         }
     }
 
@@ -272,10 +334,17 @@ impl HeadSeries {
         let late = self.late.as_ref().map_or(0, |late| {
             size_of::<Late>()
                 + late.samples.capacity() * size_of::<Sample>()
+                + late.extras.heap_bytes()
                 + late.runs.capacity() * run
                 + late.run_bytes as usize
         });
-        self.open.heap_bytes() + self.closed.capacity() * run + self.closed_bytes as usize + late
+        let extras = self.extras.as_ref();
+        let extras = extras.map_or(0, |all| size_of::<Extras>() + all.heap_bytes());
+        self.open.heap_bytes()
+            + self.closed.capacity() * run
+            + self.closed_bytes as usize
+            + late
+            + extras
     }
 }
 
@@ -284,8 +353,28 @@ impl Late {
         self.samples.is_empty() && self.runs.is_empty()
     }
 
+    /// The samples that are in no run yet by time, of equal timestamps the one that came last; and
+    /// their extras.
+    fn sorted(&self) -> (Vec<Sample>, Extras) {
+        let mut sorted: Vec<(u32, Sample)> = (0..).zip(self.samples.iter().copied()).collect();
+        // Stable, so that equal timestamps stay in order of arrival.
+        sorted.sort_by_key(|(_, sample)| sample.timestamp);
+        let mut kept: Vec<(u32, Sample)> = Vec::with_capacity(sorted.len());
+        for arrived in sorted {
+            match kept.last_mut() {
+                Some(last) if last.1.timestamp == arrived.1.timestamp => *last = arrived,
+                _ => kept.push(arrived),
+            }
+        }
+        let extras = self.extras.pick(kept.iter().map(|(place, _)| *place));
+        (kept.into_iter().map(|(_, sample)| sample).collect(), extras)
+    }
+
     fn delete(&mut self, holes: &Holes) {
         let held = self.samples.len();
+        let kept = (0..).zip(&self.samples);
+        let kept = kept.filter(|(_, sample)| !holes.hide(sample.timestamp));
+        self.extras = self.extras.pick(kept.map(|(place, _)| place));
         self.samples.retain(|sample| !holes.hide(sample.timestamp));
         if self.samples.is_empty() {
             self.samples = Vec::new();
@@ -323,13 +412,21 @@ fn cut(runs: &mut Vec<Stream>, holes: &Holes) -> bool {
 /// The run encoded without what lies in its holes, so that many small deletes do not pile up.
 fn compact(stream: Stream) -> Option<Stream> {
     let (mut timestamps, mut values) = (Vec::new(), Vec::new());
-    if stream.run().decode(&mut timestamps, &mut values).is_err() {
+    let mut extras = TimedExtras::default();
+    let run = stream.run();
+    if run
+        .decode_extended(&mut timestamps, &mut values, &mut extras)
+        .is_err()
+    {
         // It was encoded here, so this does not happen; a query would report it.
         return Some(stream);
     }
+    let extras = extras.placed(&timestamps);
     let pairs = timestamps.into_iter().zip(values);
-    let samples = pairs.map(|(timestamp, value)| Sample { timestamp, value });
-    encoded(samples.collect())
+    let samples: Vec<Sample> = pairs
+        .map(|(timestamp, value)| Sample { timestamp, value })
+        .collect();
+    encoded(&samples, &extras)
 }
 
 /// Bytes that `runs` point to.
@@ -338,26 +435,11 @@ fn bytes_of(runs: &[Stream]) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
-/// `samples` by time; of equal timestamps the one that came last.
-fn sorted(samples: &[Sample]) -> Vec<Sample> {
-    let mut sorted = samples.to_vec();
-    // Stable, so that equal timestamps stay in order of arrival.
-    sorted.sort_by_key(|sample| sample.timestamp);
-    let mut kept: Vec<Sample> = Vec::with_capacity(sorted.len());
-    for sample in sorted {
-        match kept.last_mut() {
-            Some(last) if last.timestamp == sample.timestamp => *last = sample,
-            _ => kept.push(sample),
-        }
-    }
-    kept
-}
-
-/// Sorted samples, encoded.
-fn encoded(samples: Vec<Sample>) -> Option<Stream> {
+/// Sorted samples with their extras, encoded.
+fn encoded(samples: &[Sample], extras: &Extras) -> Option<Stream> {
     let (min_time, max_time) = (samples.first()?.timestamp, samples.last()?.timestamp);
     let mut encoder = StreamEncoder::new();
-    for sample in &samples {
+    for sample in samples {
         encoder.push(sample.timestamp, sample.value);
     }
     Some(Stream {
@@ -365,6 +447,7 @@ fn encoded(samples: Vec<Sample>) -> Option<Stream> {
         max_time,
         count: samples.len() as u32,
         bytes: encoder.finish().into(),
+        extras: HeadExtras::packed(extras),
         holes: Holes::default(),
     })
 }

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
 
+use treering_codec::Extras;
 use treering_index::Selector;
 
 use super::{Erasing, Head, PAGE_SERIES, Page};
 use crate::ingest::push_run;
-use crate::query::merge::merge_columns;
+use crate::query::merge::{Merged, merge_columns};
 use crate::query::run::Run;
 use crate::tombstone::Tombstone;
 
@@ -89,7 +90,8 @@ impl Pair {
         }
         let times: Vec<i64> = samples.iter().map(|sample| sample.1).collect();
         let shards = self.head.lock(&runs);
-        self.head.apply(shards, &runs, &times, &values);
+        let columns = (&times[..], &values[..]);
+        self.head.apply(shards, &runs, columns, &Extras::new());
     }
 
     fn delete(&mut self, ids: &[u32], first: i64, last: i64) {
@@ -136,12 +138,10 @@ impl Pair {
     fn read(&self, id: u32, first: i64, last: i64) -> Vec<(i64, u64)> {
         let mut runs: Vec<Run> = Vec::new();
         self.head.runs(id, first, last, &mut runs);
-        let (mut times, mut values) = (Vec::new(), Vec::new());
-        merge_columns(&runs, first, last, &mut times, &mut values).unwrap();
-        times
-            .into_iter()
-            .zip(values.into_iter().map(f64::to_bits))
-            .collect()
+        let mut merged = Merged::default();
+        merge_columns(&runs, first, last, &mut merged).unwrap();
+        let values = merged.values.into_iter().map(f64::to_bits);
+        merged.timestamps.into_iter().zip(values).collect()
     }
 
     fn check(&self, first: i64, last: i64) -> Result<(), TestCaseError> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::merge::MERGE_BYTES;
+use super::merge::{MERGE_BYTES, Merged};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::options::QueryLimits;
@@ -258,6 +258,7 @@ impl Drop for Held {
 pub(crate) struct Buffers {
     columns: Held,
     merger: Held,
+    extras: Held,
 }
 
 impl Buffers {
@@ -265,6 +266,7 @@ impl Buffers {
         Self {
             columns: guard.hold(),
             merger: guard.hold(),
+            extras: guard.hold(),
         }
     }
 
@@ -283,10 +285,20 @@ impl Buffers {
         Ok(())
     }
 
+    /// Counts what the samples so far have beside their floats. A chunk is decoded before it can
+    /// be counted.
+    pub(crate) fn extras(&mut self, merged: &Merged) -> Result<()> {
+        match merged.extras.is_empty() {
+            true => Ok(()),
+            false => self.extras.grow_to(merged.extras.heap_bytes() as u64),
+        }
+    }
+
     /// Gives the memory back, once columns and merger have freed it.
     pub(crate) fn free(&mut self) {
         self.columns.free();
         self.merger.free();
+        self.extras.free();
     }
 }
 

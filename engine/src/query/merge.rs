@@ -5,29 +5,44 @@
 //! and only such runs may be answered from their statistics.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
+
+use treering_codec::{Extras, Histogram};
 
 use super::run::Run;
 use crate::error::Result;
+use crate::extras::TimedExtras;
 
 /// Bytes of working memory per sample while runs that overlap are merged: both columns, the pairs
 /// and half of them again for the sort.
 pub(crate) const MERGE_BYTES: u64 = 16 + 16 + 8;
 
-/// Appends the samples of `runs` (in order of precedence) in `first..=last` to the two columns, in
-/// order of time and one per timestamp: that of the latest run in the list that has it.
-pub(crate) fn merge_columns(
-    runs: &[Run],
-    first: i64,
-    last: i64,
-    timestamps: &mut Vec<i64>,
-    values: &mut Vec<f64>,
-) -> Result<()> {
+/// Samples in order of time, and what they have beside their floats.
+#[derive(Debug, Default)]
+pub(crate) struct Merged {
+    pub(crate) timestamps: Vec<i64>,
+    pub(crate) values: Vec<f64>,
+    pub(crate) extras: TimedExtras,
+}
+
+impl Merged {
+    pub(crate) fn clear(&mut self) {
+        self.timestamps.clear();
+        self.values.clear();
+        self.extras.clear();
+    }
+}
+
+/// Appends the samples of `runs` (in order of precedence) in `first..=last` to `out`, in order of
+/// time and one per timestamp: that of the latest run in the list that has it.
+pub(crate) fn merge_columns(runs: &[Run], first: i64, last: i64, out: &mut Merged) -> Result<()> {
     let mut merger = Merger::new(first, last);
     let clusters = Clusters::of(runs, first, last);
     clusters
         .iter()
-        .try_for_each(|cluster| merger.merge(runs, cluster, timestamps, values))
+        .try_for_each(|cluster| merger.merge_extended(runs, cluster, out))
 }
 
 /// The runs of a series that touch a range, in clusters that do not overlap in time: nor do the
@@ -89,6 +104,8 @@ pub(crate) struct Merger {
     timestamps: Vec<i64>,
     values: Vec<f64>,
     pairs: Vec<(i64, f64)>,
+    /// What the samples so far of the cluster at hand have beside their floats.
+    extras: BTreeMap<i64, (Option<Arc<Histogram>>, i64)>,
 }
 
 impl Merger {
@@ -99,6 +116,7 @@ impl Merger {
             timestamps: Vec::new(),
             values: Vec::new(),
             pairs: Vec::new(),
+            extras: BTreeMap::new(),
         }
     }
 
@@ -121,14 +139,89 @@ impl Merger {
             self.timestamps.clear();
             self.values.clear();
             runs[run].decode(&mut self.timestamps, &mut self.values)?;
-            let pairs = self
-                .timestamps
-                .iter()
-                .copied()
-                .zip(self.values.iter().copied());
-            self.pairs
-                .extend(pairs.filter(|(at, _)| (self.first..=self.last).contains(at)));
+            self.pair();
         }
+        self.unite(timestamps, values);
+        Ok(())
+    }
+
+    /// As [`Merger::merge`], with what the samples have beside their floats.
+    pub(crate) fn merge_extended(
+        &mut self,
+        runs: &[Run],
+        cluster: &[usize],
+        out: &mut Merged,
+    ) -> Result<()> {
+        let extended = cluster.iter().any(|&run| runs[run].may_have_extras());
+        if !extended {
+            return self.merge(runs, cluster, &mut out.timestamps, &mut out.values);
+        }
+        let start = out.timestamps.len();
+        if let [run] = cluster {
+            let mut own = TimedExtras::default();
+            runs[*run].decode_extended(&mut out.timestamps, &mut out.values, &mut own)?;
+            self.clip(start, &mut out.timestamps, &mut out.values);
+            out.extras.add_within(&own, self.first, self.last);
+            return Ok(());
+        }
+        self.pairs.clear();
+        self.extras.clear();
+        for &run in cluster {
+            self.timestamps.clear();
+            self.values.clear();
+            let mut own = TimedExtras::default();
+            runs[run].decode_extended(&mut self.timestamps, &mut self.values, &mut own)?;
+            self.lay_over(&own.placed(&self.timestamps));
+            self.pair();
+        }
+        self.unite(&mut out.timestamps, &mut out.values);
+        let merged = out.timestamps.get(start..).unwrap_or_default();
+        out.extras.add(&self.united_extras(merged), merged);
+        Ok(())
+    }
+
+    /// Puts the extras of the run at hand in the place of those that the samples of earlier runs
+    /// with its timestamps have.
+    fn lay_over(&mut self, own: &Extras) {
+        if !self.extras.is_empty() {
+            for timestamp in &self.timestamps {
+                self.extras.remove(timestamp);
+            }
+        }
+        for (place, histogram) in &own.histograms {
+            if let Some(&at) = self.timestamps.get(*place as usize) {
+                self.extras.insert(at, (Some(Arc::clone(histogram)), 0));
+            }
+        }
+        for (places, start) in &own.starts {
+            let places = places.start as usize..places.end as usize;
+            for &at in self.timestamps.get(places).unwrap_or_default() {
+                self.extras.entry(at).or_default().1 = *start;
+            }
+        }
+    }
+
+    /// The extras of the cluster by place in `merged`, its timestamps.
+    fn united_extras(&mut self, merged: &[i64]) -> Extras {
+        let mut extras = Extras::new();
+        for (at, (histogram, start)) in std::mem::take(&mut self.extras) {
+            if let Ok(place) = merged.binary_search(&at) {
+                extras.push(place as u32, histogram, start);
+            }
+        }
+        extras
+    }
+
+    /// Adds the samples of the run at hand that lie in the range to the pairs.
+    fn pair(&mut self) {
+        let values = self.values.iter().copied();
+        let pairs = self.timestamps.iter().copied().zip(values);
+        self.pairs
+            .extend(pairs.filter(|(at, _)| (self.first..=self.last).contains(at)));
+    }
+
+    /// Appends the pairs in order of time, of equal timestamps the last.
+    fn unite(&mut self, timestamps: &mut Vec<i64>, values: &mut Vec<f64>) {
         // The sort is stable, so equal timestamps stay in order of precedence.
         self.pairs.sort_by_key(|&(timestamp, _)| timestamp);
         let mut pairs = self.pairs.iter().peekable();
@@ -138,7 +231,6 @@ impl Merger {
                 values.push(value);
             }
         }
-        Ok(())
     }
 
     /// Takes out what was appended from `start` on and lies outside the range.
@@ -184,9 +276,9 @@ mod tests {
     }
 
     fn merged(runs: &[Run], first: i64, last: i64) -> Vec<(i64, f64)> {
-        let (mut timestamps, mut values) = (vec![], vec![]);
-        merge_columns(runs, first, last, &mut timestamps, &mut values).unwrap();
-        timestamps.into_iter().zip(values).collect()
+        let mut merged = Merged::default();
+        merge_columns(runs, first, last, &mut merged).unwrap();
+        merged.timestamps.into_iter().zip(merged.values).collect()
     }
 
     #[test]

@@ -11,6 +11,7 @@ use treering_codec::{Sample, Stats};
 use super::holes::Holes;
 use crate::block::{Block, ChunkRef, step_bounds};
 use crate::error::{Error, Result};
+use crate::extras::{HeadExtras, TimedExtras};
 
 /// One sorted piece of a series.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub(crate) struct Run {
     pub(crate) count: usize,
     /// Where they are.
     pub(crate) source: RunSource,
+    /// What samples of a head have beside their floats; chunks of blocks bring theirs along.
+    pub(crate) extras: Option<Arc<HeadExtras>>,
     /// What deletes took out of it. `min_time`, `max_time` and `count` are then bounds only: no
     /// sample need lie at either end, nor any between them.
     pub(crate) holes: Holes,
@@ -48,6 +51,7 @@ impl Run {
             max_time: last,
             count: samples.len(),
             source: RunSource::Samples(samples.into()),
+            extras: None,
             holes: Holes::default(),
         })
     }
@@ -62,6 +66,7 @@ impl Run {
                 block: Arc::clone(block),
                 chunk,
             },
+            extras: None,
             holes: Holes::default(),
         }
     }
@@ -157,6 +162,59 @@ impl Run {
         Ok(())
     }
 
+    /// As [`Run::decode`], with what the samples have beside their floats. On an error the columns
+    /// may have more than before.
+    pub(crate) fn decode_extended(
+        &self,
+        timestamps: &mut Vec<i64>,
+        values: &mut Vec<f64>,
+        extras: &mut TimedExtras,
+    ) -> Result<()> {
+        let start = timestamps.len();
+        self.decode_all(timestamps, values)?;
+        if self.may_have_extras() {
+            let mut own = TimedExtras::default();
+            self.read_extras(timestamps.get(start..).unwrap_or_default(), &mut own)?;
+            if !self.holes.is_empty() {
+                // Another run may lie where this one has lost its ends.
+                let holes = &self.holes;
+                own.retain(self.min_time, self.max_time, |at| !holes.hide(at));
+            }
+            extras.add_within(&own, i64::MIN, i64::MAX);
+        }
+        self.holes.apply(start, timestamps, values);
+        Ok(())
+    }
+
+    /// Whether any sample may have something beside its float.
+    pub(crate) fn may_have_extras(&self) -> bool {
+        match &self.source {
+            RunSource::Chunk { block, .. } => block.info().meta.extended,
+            _ => self.extras.is_some(),
+        }
+    }
+
+    /// Whether any sample is a histogram, those that were deleted included; of a sum of several
+    /// chunks, whether any may be.
+    pub(crate) fn has_histograms(&self) -> Result<bool> {
+        match (&self.source, &self.extras) {
+            (RunSource::Chunk { block, chunk }, _) => block.has_histograms(chunk),
+            (_, Some(extras)) => extras.has_histograms().map_err(in_head),
+            (_, None) => Ok(false),
+        }
+    }
+
+    /// Adds the extras; `timestamps` are those of all samples, deleted ones too.
+    fn read_extras(&self, timestamps: &[i64], extras: &mut TimedExtras) -> Result<()> {
+        match (&self.source, &self.extras) {
+            (RunSource::Chunk { block, chunk }, _) => {
+                block.decode_extras(chunk, timestamps, extras)
+            }
+            (_, Some(own)) => own.read(timestamps, extras).map_err(in_head),
+            (_, None) => Ok(()),
+        }
+    }
+
     /// Whether deletes leave anything of it in `first..=last`; decodes where they took parts, for
     /// the times of the run are then no longer those of samples.
     pub(crate) fn is_left(&self, first: i64, last: i64) -> Result<bool> {
@@ -194,13 +252,7 @@ impl Run {
             RunSource::Chunk { block, chunk } => block.decode(chunk, timestamps, values),
             RunSource::Stream(bytes) => treering_codec::decode_stream(bytes, timestamps, values)
                 .map(|_| ())
-                .map_err(|error| {
-                    Error::corrupt(
-                        "the head".as_ref(),
-                        error.offset() as u64,
-                        error.to_string(),
-                    )
-                }),
+                .map_err(in_head),
             RunSource::Samples(samples) => {
                 timestamps.extend(samples.iter().map(|sample| sample.timestamp));
                 values.extend(samples.iter().map(|sample| sample.value));
@@ -208,6 +260,11 @@ impl Run {
             }
         }
     }
+}
+
+fn in_head(error: treering_codec::Error) -> Error {
+    let file = "the head".as_ref();
+    Error::corrupt(file, error.offset() as u64, error.to_string())
 }
 
 /// All runs of one series that may hold samples of the range asked for, in order of sequence.

@@ -8,10 +8,10 @@ use treering_codec::Sample;
 use treering_index::Labels;
 
 use super::guard::{Buffers, Guard};
-use super::merge::{Clusters, Merger};
+use super::merge::{Clusters, Merged, Merger};
 use super::run::{Run, SeriesRuns};
 use crate::error::Result;
-use crate::source::ReadSize;
+use crate::source::{ReadSize, SampleColumns};
 
 /// One series of a query, with its samples not yet decoded.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct Series {
 pub struct Columns {
     /// Nanoseconds since the Unix epoch.
     pub timestamps: Vec<i64>,
-    /// The values at these times.
+    /// The values at these times; where a sample is a histogram, the stale marker.
     pub values: Vec<f64>,
 }
 
@@ -73,7 +73,7 @@ impl Series {
         size
     }
 
-    /// Its samples, decoded chunk by chunk.
+    /// Its samples, decoded chunk by chunk; histograms as in [`Series::columns`].
     pub fn samples(&self) -> Samples {
         let clusters = Clusters::of(&self.runs, self.first, self.last);
         let clusters: Vec<Vec<usize>> = clusters.iter().map(<[usize]>::to_vec).collect();
@@ -91,7 +91,8 @@ impl Series {
     }
 
     /// Its samples as columns, decoded at once. They count as working memory of the query until
-    /// they are handed out.
+    /// they are handed out. Where a sample is a histogram, the value is the stale marker:
+    /// [`Series::sample_columns`] has the histograms.
     pub fn columns(&self) -> Result<Columns> {
         let mut buffers = Buffers::new(&self.guard);
         let mut merger = Merger::new(self.first, self.last);
@@ -103,6 +104,28 @@ impl Series {
             merger.merge(&self.runs, cluster, timestamps, values)?;
         }
         Ok(columns)
+    }
+
+    /// Its samples with all that they have: histograms, and the times since which they count. Reset
+    /// hints are those that were written.
+    pub fn sample_columns(&self) -> Result<SampleColumns> {
+        let mut buffers = Buffers::new(&self.guard);
+        let mut merger = Merger::new(self.first, self.last);
+        let mut merged = Merged::default();
+        for cluster in Clusters::of(&self.runs, self.first, self.last).iter() {
+            let samples = samples_of(&self.runs, cluster);
+            buffers.read(samples, merged.values.len(), cluster.len() > 1)?;
+            merger.merge_extended(&self.runs, cluster, &mut merged)?;
+            buffers.extras(&merged)?;
+        }
+        let extras = merged.extras.placed(&merged.timestamps);
+        let (histograms, starts) = extras.spread(merged.values.len());
+        Ok(SampleColumns {
+            timestamps: merged.timestamps,
+            values: merged.values,
+            histograms,
+            starts,
+        })
     }
 
     /// Whether any sample lies in the range; decodes only where the ends of a run do not tell.

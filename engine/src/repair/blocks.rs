@@ -12,7 +12,7 @@ use treering_index::Labels;
 
 use super::catalogue::path_of;
 use super::{Loss, RepairReport};
-use crate::block::{Block, BlockLabels, ChunkRef, Cursor, Outputs};
+use crate::block::{Block, BlockLabels, ChunkRef, Cursor, Outputs, Part};
 use crate::error::{Error, Result};
 use crate::flush::entry_of;
 use crate::manifest::format::{BlockEntry, State};
@@ -160,8 +160,12 @@ impl<'a> Salvage<'a> {
         for chunk in chunks {
             match self.block.verified(chunk) {
                 Ok(rows) => {
-                    let steps = if is_stepped { &*rows.rows } else { &[] };
-                    outputs.push(&rows.timestamps, &rows.values, steps)?;
+                    outputs.push(&Part {
+                        timestamps: &rows.timestamps,
+                        values: &rows.values,
+                        rows: if is_stepped { &rows.rows } else { &[] },
+                        extras: &rows.extras,
+                    })?;
                     self.samples += u64::from(chunk.count);
                 }
                 Err(error) => self.lose(error, Some(labels), std::slice::from_ref(chunk)),

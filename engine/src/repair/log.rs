@@ -322,16 +322,10 @@ impl<'a> Making<'a> {
         let (mut batch, mut from, mut unknown) = (Batch::new(), 0, 0);
         for run in &payload.runs {
             for id in run.first..run.first.saturating_add(run.ids) {
-                let to = from + run.len as usize;
-                let columns = payload
-                    .timestamps
-                    .get(from..to)
-                    .zip(payload.values.get(from..to));
-                from = to;
-                match (ids.get(&id), columns) {
-                    (Some(labels), Some((timestamps, values))) => {
-                        batch.push_column(labels, timestamps, values);
-                    }
+                let places = from..from + run.len as usize;
+                from = places.end;
+                match (ids.get(&id), payload.samples(places)) {
+                    (Some(labels), Some(samples)) => batch.push_samples(labels, &samples),
                     _ => unknown += u64::from(run.len),
                 }
             }

@@ -6,10 +6,13 @@
 //! (one id, steady timestamps) cost little more than their values, which stay raw: copying them is
 //! cheaper than any code.
 
+use std::ops::Range;
+
 use treering_codec::varint::{Reader, put_bytes, put_i64, put_u64};
-use treering_codec::{Error, Result, ValueKind};
+use treering_codec::{Error, Extras, ExtrasForm, Result, ValueKind, decode_extras, encode_extras};
 
 use crate::limits::MAX_BATCH_SAMPLES;
+use crate::source::SampleColumns;
 
 /// `len` samples in a row of each of `ids` series, whose ids count up from `first`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub(crate) struct BatchPayload<'a> {
     pub(crate) runs: Vec<IdRun>,
     pub(crate) timestamps: Vec<i64>,
     pub(crate) values: Vec<f64>,
+    /// What samples have beside their floats.
+    pub(crate) extras: Extras,
 }
 
 /// Appends the start of a payload: namespace and number of definitions.
@@ -52,10 +57,19 @@ pub(crate) fn put_definitions<'a>(
 }
 
 /// Appends the samples of a payload; the runs must add up to the length of both columns.
-pub(crate) fn put_samples(out: &mut Vec<u8>, runs: &[IdRun], timestamps: &[i64], values: &[f64]) {
+pub(crate) fn put_samples(
+    out: &mut Vec<u8>,
+    runs: &[IdRun],
+    (timestamps, values): (&[i64], &[f64]),
+    extras: &Extras,
+) {
     debug_assert_eq!(timestamps.len(), values.len());
     put_u64(out, values.len() as u64);
-    out.push(ValueKind::F64 as u8);
+    let kind = match extras.is_empty() {
+        true => ValueKind::F64,
+        false => ValueKind::Extended,
+    };
+    out.push(kind as u8);
     put_u64(out, runs.len() as u64);
     let mut next = 0;
     for run in runs {
@@ -69,6 +83,9 @@ pub(crate) fn put_samples(out: &mut Vec<u8>, runs: &[IdRun], timestamps: &[i64],
     out.resize(start + values.len() * 8, 0);
     for (to, value) in out[start..].chunks_exact_mut(8).zip(values) {
         to.copy_from_slice(&value.to_bits().to_le_bytes());
+    }
+    if !extras.is_empty() {
+        encode_extras(extras, ExtrasForm::Single, out);
     }
 }
 
@@ -99,6 +116,19 @@ pub(crate) fn samples_of(runs: &[IdRun]) -> Option<usize> {
 }
 
 impl<'a> BatchPayload<'a> {
+    /// The samples at these places, if there are so many.
+    pub(crate) fn samples(&self, places: Range<usize>) -> Option<SampleColumns> {
+        let values = self.values.get(places.clone())?.to_vec();
+        let own = self.extras.slice(places.start as u32..places.end as u32);
+        let (histograms, starts) = own.spread(values.len());
+        Some(SampleColumns {
+            timestamps: self.timestamps.get(places)?.to_vec(),
+            values,
+            histograms,
+            starts,
+        })
+    }
+
     /// The namespace and the new series of a payload, without its samples.
     pub(crate) fn definitions(bytes: &'a [u8]) -> Result<(u32, Vec<Definition<'a>>)> {
         let mut reader = Reader::new(bytes);
@@ -116,13 +146,7 @@ impl<'a> BatchPayload<'a> {
         let samples = reader.length(max, "more samples than the frame can hold")?;
         let offset = reader.offset();
         let kind = reader.u8()?;
-        if kind != ValueKind::F64 as u8 {
-            return Err(Error::Unsupported {
-                offset,
-                what: "value kind",
-                found: u64::from(kind),
-            });
-        }
+        let kind = ValueKind::try_from(kind).map_err(|error| error.shifted(offset))?;
         let offset = reader.offset();
         let runs = runs_of(&mut reader)?;
         if samples_of(&runs) != Some(samples) {
@@ -133,8 +157,15 @@ impl<'a> BatchPayload<'a> {
         }
         let timestamps = deltas_of(&mut reader, samples)?;
         let raw = reader.take(samples * 8)?;
+        let offset = reader.offset();
+        let extras = match kind {
+            ValueKind::Extended => {
+                let section = reader.take(reader.remaining())?;
+                decode_extras(section, samples).map_err(|error| error.shifted(offset))?
+            }
+            _ => Extras::new(),
+        };
         if !reader.is_empty() {
-            let offset = reader.offset();
             return Err(Error::Malformed {
                 offset,
                 what: "bytes behind the last value",
@@ -152,6 +183,7 @@ impl<'a> BatchPayload<'a> {
             runs,
             timestamps,
             values,
+            extras,
         })
     }
 }
@@ -238,7 +270,7 @@ mod tests {
     ) -> Vec<u8> {
         let mut out = Vec::new();
         put_definitions(&mut out, 3, definitions.iter().copied());
-        put_samples(&mut out, runs, times, values);
+        put_samples(&mut out, runs, (times, values), &Extras::new());
         out
     }
 
@@ -270,6 +302,34 @@ mod tests {
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = BatchPayload::decode(&bytes);
         }
+    }
+
+    #[test]
+    fn what_is_beside_the_floats_comes_back() {
+        let mut extras = Extras::new();
+        let histogram = treering_codec::Histogram {
+            count: 3.0,
+            positive: vec![(-2, 1.0), (7, 2.0)],
+            ..Default::default()
+        };
+        extras.push(1, Some(std::sync::Arc::new(histogram)), 9);
+        extras.push(2, None, 9);
+        let mut bytes = Vec::new();
+        put_definitions(&mut bytes, 3, std::iter::empty());
+        let runs = [IdRun {
+            first: 4,
+            ids: 1,
+            len: 3,
+        }];
+        let values = [0.5, treering_codec::stale_marker(), 1.5];
+        put_samples(&mut bytes, &runs, (&[1, 2, 3], &values), &extras);
+        let payload = BatchPayload::decode(&bytes).unwrap();
+        assert!(payload.extras.is_identical(&extras));
+        for cut in 0..bytes.len() {
+            assert!(BatchPayload::decode(&bytes[..cut]).is_err());
+        }
+        bytes.push(0);
+        assert!(BatchPayload::decode(&bytes).is_err());
     }
 
     #[test]

@@ -94,6 +94,7 @@ fn apply(copies: &mut BTreeMap<u32, Copy>, change: &Change) -> Result<(), String
             series,
             timestamps,
             values,
+            ..
         } => {
             let copy = copies.get_mut(&namespace.number).ok_or_else(unknown)?;
             for (labels, samples) in series {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use treering::vfs::{CrashVfs, Vfs};
-use treering::{Batch, Change, Db, Error, Frame, Metadata, MetricKind, NamespaceOptions, Sync};
+use treering::{
+    Batch, Change, Db, Error, Frame, Metadata, MetricKind, NamespaceOptions, SampleColumns, Sync,
+};
 
 use crate::support::{all, append, bits, cpu, files, manual, memory, open, selector};
 
@@ -33,11 +35,19 @@ pub(crate) fn apply(db: &Db, frame: &Frame) {
             series,
             timestamps,
             values,
+            histograms,
+            starts,
+            ..
         } => {
             let mut batch = Batch::new();
             for (labels, samples) in series {
-                let (times, values) = (&timestamps[samples.clone()], &values[samples.clone()]);
-                batch.push_column(labels, times, values);
+                let samples = SampleColumns {
+                    timestamps: timestamps[samples.clone()].to_vec(),
+                    values: values[samples.clone()].to_vec(),
+                    histograms: histograms.get(samples.clone()).unwrap_or_default().to_vec(),
+                    starts: starts.get(samples.clone()).unwrap_or_default().to_vec(),
+                };
+                batch.push_samples(labels, &samples);
             }
             there(namespace).append(&batch).unwrap();
         }
@@ -131,6 +141,7 @@ fn every_kind_of_change_is_told_in_order() {
         series,
         timestamps,
         values,
+        ..
     } = &told[6].change
     else {
         panic!("{:?}", told[6]);

@@ -13,6 +13,7 @@ mod durability;
 mod exports;
 mod follow;
 mod golden;
+mod histograms;
 mod lifecycle;
 mod limits;
 mod metadata;

@@ -178,7 +178,7 @@ fn a_newer_version_is_refused_by_its_number() {
             opened,
             Err(Error::Version {
                 found: 42,
-                supported: 4,
+                supported: 6,
                 ..
             })
         ),

@@ -43,7 +43,8 @@ pub(super) fn write_steps(vfs: &Arc<dyn Vfs>, path: &Path, series: &[Stepped]) -
     let mut writer = BlockWriter::create(vfs, path, STEPPED).unwrap();
     for (one, rows) in series {
         writer.begin_series(&one.labels).unwrap();
-        writer.push(&one.timestamps, &one.values, rows).unwrap();
+        let part = Part::of(&one.timestamps, &one.values, rows);
+        writer.push(&part).unwrap();
         writer.end_series().unwrap();
     }
     writer.finish().unwrap()

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use treering_codec::Stats;
 
 use super::super::step::{Stepper, step_window};
-use crate::block::{Block, ChunkRef, Outputs};
+use crate::block::{Block, ChunkRef, Outputs, Part};
 use crate::error::Result;
+use crate::extras::TimedExtras;
 use crate::query::holes::Holes;
 
 /// Samples that are gathered before they go to an output.
@@ -42,6 +43,8 @@ struct Feed {
     values: Vec<f64>,
     /// As many, in a stepped chunk: what its rows stand for.
     rows: Vec<Stats>,
+    /// What its samples have beside their floats, of hidden ones too.
+    extras: TimedExtras,
     next: usize,
 }
 
@@ -50,6 +53,8 @@ struct Feed {
 struct Gathered {
     timestamps: Vec<i64>,
     values: Vec<f64>,
+    /// What they have beside their floats; of those that went into steps too.
+    extras: TimedExtras,
     /// What they go through if the outputs are stepped.
     stepper: Option<Stepper>,
 }
@@ -188,6 +193,9 @@ impl Gathered {
                 self.values.extend_from_slice(values);
             }
         }
+        if let (Some(&first), Some(&last)) = (timestamps.first(), timestamps.last()) {
+            self.extras.add_within(&feed.extras, first, last);
+        }
         feed.next = used.end;
         used.len()
     }
@@ -209,13 +217,28 @@ impl Gathered {
                 stepper.close();
             }
             let rows = &mut stepper.rows;
-            outputs.push(&rows.timestamps, &rows.values, &rows.stats)?;
+            outputs.push(&Part {
+                timestamps: &rows.timestamps,
+                values: &rows.values,
+                rows: &rows.stats,
+                extras: &self.extras,
+            })?;
             rows.clear();
+            match stepper.open_timestamp() {
+                Some(last) => self.extras.keep_from(last),
+                None => self.extras.clear(),
+            }
             return Ok(());
         }
-        outputs.push(&self.timestamps, &self.values, &[])?;
+        outputs.push(&Part {
+            timestamps: &self.timestamps,
+            values: &self.values,
+            rows: &[],
+            extras: &self.extras,
+        })?;
         self.timestamps.clear();
         self.values.clear();
+        self.extras.clear();
         Ok(())
     }
 }
@@ -296,9 +319,10 @@ impl Feed {
         };
         let (timestamps, values) = (&mut self.timestamps, &mut self.values);
         match chunk.step {
-            0 => block.decode(chunk, timestamps, values),
-            _ => block.decode_rows(chunk, timestamps, values, &mut self.rows),
+            0 => block.decode(chunk, timestamps, values)?,
+            _ => block.decode_rows(chunk, timestamps, values, &mut self.rows)?,
         }
+        block.decode_extras(chunk, timestamps, &mut self.extras)
     }
 
     /// The decoded samples before `rival` that are not used yet.
@@ -316,6 +340,7 @@ impl Feed {
         self.timestamps.clear();
         self.values.clear();
         self.rows.clear();
+        self.extras.clear();
         self.next = 0;
     }
 }

@@ -44,6 +44,7 @@ fn write(vfs: &Arc<dyn Vfs>, id: u64, series: &Model) -> Arc<Block> {
         level: 0,
         database: 5,
         step: 0,
+        extended: false,
     };
     let path = folder().join(format!("input-{id}"));
     let mut writer = BlockWriter::create(vfs, &path, meta).unwrap();

@@ -40,6 +40,7 @@ fn runs(kind: Kind, samples: &[(i64, f64)]) -> Vec<Run> {
             max_time,
             count: samples.len(),
             source,
+            extras: None,
             holes: Holes::default(),
         }]
     };
@@ -74,6 +75,7 @@ fn chunks(series: &[&[(i64, f64)]]) -> Vec<Vec<Run>> {
         level: 0,
         database: 7,
         step: 0,
+        extended: false,
     };
     let mut writer = BlockWriter::create(&vfs, path, meta).unwrap();
     for (number, samples) in series.iter().enumerate() {
@@ -96,6 +98,7 @@ fn chunks(series: &[&[(i64, f64)]]) -> Vec<Vec<Run>> {
                 block: Arc::clone(&block),
                 chunk,
             },
+            extras: None,
             holes: Holes::default(),
         };
         chunks.into_iter().map(run).collect()
@@ -360,6 +363,7 @@ fn damaged_series_end_the_query_with_their_error() {
         max_time: 9,
         count: 5,
         source: broken,
+        extras: None,
         holes: Holes::default(),
     };
     let series = BTreeMap::from([(Labels::empty(), vec![run])]);

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use treering_codec::Sample;
+use treering_codec::{Extras, Sample};
 use treering_index::{LabelLimits, Labels, Selector};
 
 use crate::block::{Block, BlockMeta, BlockWriter, Cursor};
@@ -121,8 +121,8 @@ impl World {
         }
         let (times, values): (Vec<i64>, Vec<f64>) =
             samples.iter().map(|sample| (sample.1, sample.2)).unzip();
-        self.head
-            .apply(self.head.lock(&runs), &runs, &times, &values);
+        let (shards, columns) = (self.head.lock(&runs), (&times[..], &values[..]));
+        self.head.apply(shards, &runs, columns, &Extras::new());
     }
 
     pub(super) fn freeze(&mut self) {

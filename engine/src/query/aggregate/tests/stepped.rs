@@ -2,6 +2,7 @@
 //! not marked approximate is the same, and one over whole steps is not marked.
 
 use super::*;
+use crate::block::Part;
 use crate::compact::step::Stepper;
 
 const SECOND: i64 = 1_000_000_000;
@@ -26,11 +27,12 @@ fn stepped(samples: &[(i64, f64)], seconds: u32) -> Vec<Run> {
         level: 0,
         database: 7,
         step: seconds,
+        extended: false,
     };
     let mut writer = BlockWriter::create(&vfs, Path::new("block"), meta).unwrap();
     writer.begin_series(&Labels::empty()).unwrap();
     writer
-        .push(&rows.timestamps, &rows.values, &rows.stats)
+        .push(&Part::of(&rows.timestamps, &rows.values, &rows.stats))
         .unwrap();
     writer.end_series().unwrap();
     writer.finish().unwrap();
@@ -45,6 +47,7 @@ fn stepped(samples: &[(i64, f64)], seconds: u32) -> Vec<Run> {
             block: Arc::clone(&block),
             chunk,
         },
+        extras: None,
         holes: Holes::default(),
     };
     chunks.into_iter().map(run).collect()
