@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use treering_codec::Sample;
+use treering_codec::{Sample, is_stale};
 use treering_index::{Labels, Selector};
 
 use crate::db::bounds;
@@ -156,21 +156,21 @@ impl<'a> Query<'a> {
         self.newest(selector, range, None)
     }
 
-    /// As [`Query::latest`], if no sample is a histogram: it tells of a stale marker there.
+    /// As [`Query::latest`], if none of these samples may be a histogram.
     pub(crate) fn latest_floats(
         &self,
         selector: &Selector,
         range: impl RangeBounds<i64>,
     ) -> Result<Option<Vec<Latest>>> {
         let seen = AtomicBool::new(false);
-        let answer = self.newest(selector, range, Some(&seen));
+        let latest = self.newest(selector, range, Some(&seen));
         match seen.into_inner() {
             true => Ok(None),
-            false => answer.map(Some),
+            false => latest.map(Some),
         }
     }
 
-    /// The newest samples; with `seen` only until it meets a histogram, which it notes there.
+    /// The newest samples; with `seen` only until one may be a histogram, which is noted there.
     fn newest(
         &self,
         selector: &Selector,
@@ -191,8 +191,10 @@ impl<'a> Query<'a> {
             let mut newest = Newest::new(Buffers::new(&guard));
             let mut found = Vec::new();
             for runs in runs {
-                let SeriesRuns { labels, runs } = floats_only(runs?, seen)?;
-                if let Some(sample) = newest.of(&runs, first, last)? {
+                let runs = runs?;
+                if let Some(sample) = newest.of(&runs.runs, first, last)? {
+                    let seen = seen.filter(|_| is_stale(sample.value));
+                    let labels = floats_only(runs, seen)?.labels;
                     found.push(Latest { labels, sample });
                 }
             }

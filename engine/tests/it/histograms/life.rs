@@ -254,6 +254,16 @@ pub(super) fn check(db: &Db, model: &Model, first: i64, last: i64) {
             // What was deleted or lies outside may count too.
             None => assert!(model.contains_key(labels)),
         }
+        let newest = series.iter().next_back().unwrap();
+        match Source::latest(db, &selector, first, last) {
+            Some(latest) => {
+                assert!(newest.1.histogram.is_none(), "{labels}");
+                let (_, sample) = latest.unwrap().remove(0);
+                assert_eq!(sample.timestamp, *newest.0);
+                assert_eq!(sample.value.to_bits(), newest.1.bits);
+            }
+            None => assert!(is_stale(f64::from_bits(newest.1.bits))),
+        }
     }
 }
 
