@@ -176,6 +176,9 @@ pub(crate) struct Query {
     /// Draw the series over time
     #[arg(long, conflicts_with = "format")]
     pub(crate) plot: bool,
+    /// Do not answer: tell what would be read
+    #[arg(long, conflicts_with_all = ["format", "plot"])]
+    pub(crate) explain: bool,
     #[arg(long = "enable-feature", value_name = "LIST", help = FEATURES)]
     pub(crate) features: Vec<String>,
 }

@@ -15,6 +15,13 @@ pub const NAMES: &[&str] = &[
     "use-start-timestamps",
 ];
 
+/// Names of what Prometheus once had to be asked for and what is always on here.
+const ALWAYS: &[&str] = &[
+    "native-histograms",
+    "promql-at-modifier",
+    "promql-negative-offset",
+];
+
 /// The switches that a list of names turns on, beside those that are on by themselves.
 pub fn parse(list: &str) -> Result<Features, String> {
     let mut features = Features::default();
@@ -23,7 +30,7 @@ pub fn parse(list: &str) -> Result<Features, String> {
         .map(str::trim)
         .filter(|name| !name.is_empty())
     {
-        if !features.enable(name) {
+        if !features.enable(name) && !ALWAYS.contains(&name) {
             return Err(format!(
                 "there is no feature {name:?}; there are: all, {}",
                 NAMES.join(", ")
@@ -45,6 +52,7 @@ mod tests {
         for name in NAMES {
             assert!(parse(name).is_ok(), "{name}");
         }
+        assert_eq!(parse(&ALWAYS.join(",")), Ok(Features::default()));
         let wrong = parse("promql-experimental-functions,promql-magic").unwrap_err();
         assert!(
             wrong.contains("\"promql-magic\"") && wrong.contains(NAMES[0]),

@@ -236,9 +236,11 @@ fn push_stats(out: &mut String, stats: &QueryStats, took: &Took) {
     let _ = write!(
         out,
         "{{\"timings\":{{\"evalTotalTime\":{evaluated},\"resultSortTime\":0,\
-         \"queryPreparationTime\":0,\"innerEvalTime\":{evaluated},\"execQueueTime\":{queued},\
+         \"queryPreparationTime\":{},\"innerEvalTime\":{},\"execQueueTime\":{queued},\
          \"execTotalTime\":{}}},\"samples\":{{\"totalQueryableSamples\":{},\"peakSamples\":{},\
          \"samplesRead\":{}}}}}",
+        stats.select.as_secs_f64(),
+        stats.total.saturating_sub(stats.select).as_secs_f64(),
         evaluated + queued,
         stats.samples,
         stats.peak_samples,
@@ -344,9 +346,10 @@ mod tests {
     #[test]
     fn statistics_are_numbers() {
         let stats = QueryStats {
-            series: 1,
             samples: 7,
             peak_samples: 9,
+            select: Duration::from_millis(125),
+            total: Duration::from_millis(375),
             ..QueryStats::default()
         };
         let took = Took {
@@ -358,6 +361,9 @@ mod tests {
         let read: serde_json::Value = serde_json::from_str(&out).unwrap();
         assert_eq!(read["stats"]["samples"]["totalQueryableSamples"], 7);
         assert_eq!(read["stats"]["samples"]["peakSamples"], 9);
-        assert_eq!(read["stats"]["timings"]["execTotalTime"], 0.75);
+        let timings = &read["stats"]["timings"];
+        assert_eq!(timings["execTotalTime"], 0.75);
+        assert_eq!(timings["queryPreparationTime"], 0.125);
+        assert_eq!(timings["innerEvalTime"], 0.25);
     }
 }

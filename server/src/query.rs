@@ -19,42 +19,15 @@ use crate::outcome::{End, Ended, say, sentence};
 use crate::table;
 
 pub(crate) fn run(args: &Query) -> Ended {
-    let told = answer(args).and_then(|(question, answer)| {
-        let is_drawn = args.plot && !matches!(answer.value, Value::Matrix(_));
-        match is_drawn {
-            true => Err(Failure::bad_data(NOT_DRAWN)),
-            false => Ok((question, answer)),
+    told(args).or_else(|failure| {
+        if args.format == AnswerFormat::Json {
+            say(json::failed(&failure))?;
         }
-    });
-    let (question, answer) = match told {
-        Ok(told) => told,
-        Err(failure) => {
-            if args.format == AnswerFormat::Json {
-                say(json::failed(&failure))?;
-            }
-            return Err(failure.text);
-        }
-    };
-    let warnings = question.notes(&answer, Severity::Warning);
-    let infos = question.notes(&answer, Severity::Info);
-    if args.format == AnswerFormat::Json {
-        let data = |out: &mut String| json::push_result(out, &answer.value, None);
-        say(json::success(data, &warnings, &infos))?;
-        return Ok(End::Clean);
-    }
-    match (args.plot, args.format) {
-        (true, _) => print(&drawn(&answer.value, question.when))?,
-        (false, AnswerFormat::Csv) => print(&table::csv(&answer.value))?,
-        (false, _) => print(&table::aligned(&answer.value))?,
-    }
-    for note in warnings.iter().chain(&infos) {
-        // When nobody reads it there is nobody to tell.
-        let _ = writeln!(io::stderr(), "treering: {note}");
-    }
-    Ok(End::Clean)
+        Err(failure.text)
+    })
 }
 
-fn answer(args: &Query) -> Result<(Question, Answer), Failure> {
+fn told(args: &Query) -> Result<End, Failure> {
     let when = when(args)?;
     let features = features::parse(&args.features.join(",")).map_err(Failure::bad_data)?;
     let question = Question {
@@ -65,8 +38,33 @@ fn answer(args: &Query) -> Result<(Question, Answer), Failure> {
     // A failing disk is an error, not a signal.
     let db = Db::open_read_only(&args.db, Options::default().reads(Reads::Pread));
     let db = db.map_err(|error| Failure::new(Kind::Internal, sentence(&error)))?;
-    let answer = question.ask(&db, &expr)?;
-    Ok((question, answer))
+    let text = match args.explain {
+        true => format!("{}\n", question.explain(&db, &expr)?.to_string().trim_end()),
+        false => answered(args, &question, &question.ask(&db, &expr)?)?,
+    };
+    let wrote = io::stdout().write_all(text.as_bytes());
+    wrote.map_err(|error| Failure::new(Kind::Internal, format!("standard output: {error}")))?;
+    Ok(End::Clean)
+}
+
+/// The text of an answer; what its author should know goes to standard error, or into the JSON.
+fn answered(args: &Query, question: &Question, answer: &Answer) -> Result<String, Failure> {
+    let warnings = question.notes(answer, Severity::Warning);
+    let infos = question.notes(answer, Severity::Info);
+    if args.format == AnswerFormat::Json {
+        let data = |out: &mut String| json::push_result(out, &answer.value, None);
+        return Ok(json::success(data, &warnings, &infos) + "\n");
+    }
+    let text = match (args.plot, args.format) {
+        (true, _) => drawn(&answer.value, question.when)?,
+        (false, AnswerFormat::Csv) => table::csv(&answer.value),
+        (false, _) => table::aligned(&answer.value),
+    };
+    for note in warnings.iter().chain(&infos) {
+        // When nobody reads it there is nobody to tell.
+        let _ = writeln!(io::stderr(), "treering: {note}");
+    }
+    Ok(text)
 }
 
 fn when(args: &Query) -> Result<When, Failure> {
@@ -91,9 +89,11 @@ fn usual_step(span: i64) -> i64 {
     (span / 100 / SECOND + 1) * SECOND
 }
 
-fn drawn(value: &Value, when: When) -> String {
+fn drawn(value: &Value, when: When) -> Result<String, Failure> {
     let Value::Matrix(series) = value else {
-        return String::new();
+        return Err(Failure::bad_data(
+            "--plot draws series over time: give --start, or a range such as up[1h]",
+        ));
     };
     let step = match when {
         When::At(_) => None,
@@ -103,13 +103,5 @@ fn drawn(value: &Value, when: When) -> String {
     let columns = columns
         .and_then(|columns| columns.parse().ok())
         .unwrap_or(80);
-    chart::draw(series, step, Frame::of(columns, series.len()))
+    Ok(chart::draw(series, step, Frame::of(columns, series.len())))
 }
-
-/// Text that ends its lines itself.
-fn print(text: &str) -> Result<(), String> {
-    let wrote = io::stdout().write_all(text.as_bytes());
-    wrote.map_err(|error| format!("standard output: {error}"))
-}
-
-const NOT_DRAWN: &str = "--plot draws series over time: give --start, or a range such as up[1h]";

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use treering::{CancelToken, Db, QueryLimits};
 use treering_promql::syntax::ValueType;
-use treering_promql::{Answer, Evaluator, Expr, Features, Options, Severity, parse};
+use treering_promql::{Answer, Evaluator, Expr, Features, Options, Plan, Severity, parse};
 
 use crate::failure::Failure;
 
@@ -76,6 +76,25 @@ impl Question {
 
     /// The answer of a database to `expr`, which [`Question::parse`] gave.
     pub fn ask(&self, db: &Db, expr: &Expr) -> Result<Answer, Failure> {
+        self.evaluated(db, |evaluator| match self.when {
+            When::At(time) => evaluator.instant(expr, time),
+            When::Steps { start, end, step } => evaluator.range(expr, start, end, step),
+        })
+    }
+
+    /// How a database would answer `expr`, without reading a sample.
+    pub fn explain(&self, db: &Db, expr: &Expr) -> Result<Plan, Failure> {
+        self.evaluated(db, |evaluator| match self.when {
+            When::At(time) => evaluator.explain(expr, time, time, 0),
+            When::Steps { start, end, step } => evaluator.explain(expr, start, end, step),
+        })
+    }
+
+    fn evaluated<T>(
+        &self,
+        db: &Db,
+        evaluate: impl FnOnce(&Evaluator<'_>) -> treering_promql::Result<T>,
+    ) -> Result<T, Failure> {
         let mut limits = QueryLimits::default();
         limits.timeout = self.timeout;
         let source = db.query().limits(limits).cancel(&self.cancel);
@@ -88,12 +107,7 @@ impl Question {
         if let Some(lookback) = self.lookback {
             options.lookback = lookback;
         }
-        let evaluator = Evaluator::new(&source).options(options);
-        let answer = match self.when {
-            When::At(time) => evaluator.instant(expr, time),
-            When::Steps { start, end, step } => evaluator.range(expr, start, end, step),
-        };
-        Ok(answer?)
+        Ok(evaluate(&Evaluator::new(&source).options(options))?)
     }
 
     /// The warnings or infos of an answer, at most ten and how many more there are.

@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::serve::ListenerExt;
 use tokio::net::TcpListener as AsyncListener;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
@@ -132,7 +133,11 @@ pub fn signals() -> Result<Stop, String> {
 }
 
 async fn serve(listener: TcpListener, door: Door, stop: Stop) -> io::Result<()> {
-    let listener = AsyncListener::from_std(listener)?;
+    // The end of an answer must not wait for the acknowledgement of its beginning. A socket that
+    // refuses is as good as before.
+    let listener = AsyncListener::from_std(listener)?.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
     let (told, closing) = (stop.clone(), door.clone());
     let until = async move {
         told.told().await;

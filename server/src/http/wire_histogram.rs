@@ -46,7 +46,7 @@ pub(crate) fn histogram(wire: &WireHistogram) -> Result<Histogram, String> {
     if !(i32::from(MIN_SCHEMA)..=FINEST_SCHEMA).contains(&wire.schema) {
         return Err(format!("there is no schema {}", wire.schema));
     }
-    if !(wire.zero_threshold >= 0.0 && wire.zero_threshold.is_finite()) {
+    if wire.zero_threshold.is_nan() || wire.zero_threshold < 0.0 {
         return Err(format!("{} is no zero threshold", wire.zero_threshold));
     }
     let finer = wire.schema - i32::from(MAX_SCHEMA);

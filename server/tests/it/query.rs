@@ -116,6 +116,20 @@ fn a_chart_has_its_bounds_and_its_times() {
 }
 
 #[test]
+fn a_question_can_be_explained_in_place_of_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    let words = ["sum(rate(hits_total[1m]))", "--explain", "--time", "600"];
+    let plan = out(dir.path(), &words);
+    let lines: Vec<&str> = plan.lines().collect();
+    assert!(lines[0].starts_with("sum") && lines.len() >= 3, "{plan}");
+    assert!(plan.contains("hits_total[1m]"), "{plan}");
+    let range = ["--start", "0", "--end", "600", "--step", "60"];
+    let plan = out(dir.path(), &[&words[..2], &range].concat());
+    assert!(plan.contains("11 steps"), "{plan}");
+}
+
+#[test]
 fn warnings_go_to_standard_error_or_into_the_json() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path());
