@@ -86,7 +86,8 @@ pub trait Source: fmt::Debug + Sync {
     }
 
     /// As [`Source::select`], in parts that several threads can read at the same time, as many as
-    /// that is worth; each part is in the order of labels, and they follow each other.
+    /// that is worth; each part is in the order of labels, and they follow each other. Series that
+    /// turn out to have no samples in the range may be among them.
     fn select_parts<'a>(
         &'a self,
         selector: &Selector,
@@ -240,8 +241,14 @@ fn boxed<'a>(set: SeriesSet) -> Result<SourceSet<'a>> {
 impl<'a> Query<'a> {
     fn parts(self, selector: &Selector, first: i64, last: i64) -> Result<SourceParts<'a>> {
         let (sets, lent) = self.select_split(selector, (first, last))?;
-        let sets = sets.into_iter().map(boxed).collect::<Result<_>>()?;
-        Ok(SourceParts::lent(sets, lent))
+        let sets = sets.into_iter().map(|mut set| {
+            let next = move || {
+                let series = set.next_unread()?;
+                Some(series.map(|series| Box::new(series) as Box<dyn SourceSeries + 'a>))
+            };
+            Box::new(std::iter::from_fn(next)) as SourceSet<'a>
+        });
+        Ok(SourceParts::lent(sets.collect(), lent))
     }
 }
 

@@ -33,6 +33,8 @@
 #![forbid(unsafe_code)]
 
 mod annotation;
+#[cfg(feature = "arrow")]
+mod arrow;
 mod error;
 mod eval;
 mod functions;

@@ -104,6 +104,13 @@ impl SeriesSet {
         self.split_parts(parts).into_iter().map(runs).collect()
     }
 
+    /// The next series; whether it has samples in the range shows when they are read.
+    pub(crate) fn next_unread(&mut self) -> Option<Result<Series>> {
+        let found = self.next_runs()?;
+        let range = (self.first, self.last);
+        Some(found.map(|runs| Series::new(runs, range, self.guard())))
+    }
+
     /// The series in so many parts, or fewer, that follow each other.
     pub(crate) fn split_parts(self, parts: usize) -> Vec<Self> {
         match parts {

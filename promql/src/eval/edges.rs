@@ -14,6 +14,19 @@ pub(crate) struct Edges {
     timestamps: Vec<i64>,
     /// For each step the first place of its window and the one after the last.
     windows: Vec<(usize, usize)>,
+    /// What else the times of a window come to, at each step, where that was asked for.
+    pub(crate) reaches: Vec<Reach>,
+}
+
+/// How far the samples of a window reach, and how far what they tell is taken to reach; in seconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reach {
+    /// From the first sample to the last.
+    pub(crate) sampled: f64,
+    /// Before the first sample.
+    pub(crate) to_start: f64,
+    /// After the last one.
+    pub(crate) to_end: f64,
 }
 
 impl Edges {
@@ -28,6 +41,7 @@ impl Edges {
         if !is_known {
             self.timestamps.clear();
             self.timestamps.extend_from_slice(timestamps);
+            self.reaches.clear();
             let mut slide = Slide::default();
             self.windows.clear();
             self.windows.extend(grid.times().map(|time| {
@@ -35,6 +49,11 @@ impl Edges {
                 slide.to(timestamps, start, end)
             }));
         }
+        &self.windows
+    }
+
+    /// The windows that were asked for last.
+    pub(crate) fn windows(&self) -> &[(usize, usize)] {
         &self.windows
     }
 }

@@ -25,6 +25,7 @@ use treering::Source;
 
 pub(crate) use self::call::argument;
 pub(crate) use self::column::{ABSENT, Column, Point, Row, is_absent, quiet};
+pub(crate) use self::edges::{Edges, Reach};
 pub(crate) use self::grid::{Grid, seconds};
 pub(crate) use self::matrix::Frame;
 pub(crate) use self::meter::Amount;
@@ -191,8 +192,9 @@ fn result_series(run: &Run<'_>, row: Row, grid: &Grid) -> Result<ResultSeries> {
     let there = (0..grid.count()).filter(|&at| row.column.has(at)).count();
     let mut samples = Vec::with_capacity(there);
     for (at, time) in grid.times().enumerate() {
-        if let Some(value) = sample_value(row.column.get(at)) {
-            samples.push((time, value));
+        match row.column.float(at) {
+            Some(float) => samples.push((time, SampleValue::Float(float))),
+            None => samples.extend(sample_value(row.column.get(at)).map(|value| (time, value))),
         }
     }
     run.meter.release(row.column.amount());

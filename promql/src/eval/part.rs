@@ -84,6 +84,9 @@ impl<'a> Part<'a> {
         self.meter.check()?;
         let columns = series.read()?;
         let samples = columns.timestamps.len();
+        if samples == 0 {
+            return Ok(());
+        }
         self.meter.read(samples, series.size().unwrap_or_default());
         let amount = amount_of(&columns);
         self.meter.hold(amount)?;

@@ -11,8 +11,9 @@ use treering::{Labels, ReadSize, SampleColumns, Selector, is_stale};
 
 use super::column::{ABSENT, Column, Point, Row, quiet};
 use super::grid::{Grid, seconds};
+use super::matrix::Frame;
 use super::part::Part;
-use super::run::{Moved, Run};
+use super::run::Run;
 use super::samples::{Samples, Slide};
 use crate::annotation::Notice;
 use crate::error::Result;
@@ -34,8 +35,8 @@ pub(crate) enum Wanted {
 #[derive(Debug, Clone, Copy)]
 struct Look {
     grid: Grid,
-    moved: Moved,
-    lookback: i64,
+    /// A sample is current at the times in whose windows it is the last one.
+    frame: Frame,
     wanted: Wanted,
     /// Whether only count and sum of histograms will be looked at.
     stats_only: bool,
@@ -52,8 +53,12 @@ impl Run<'_> {
     ) -> Result<Vec<Row>> {
         let look = Look {
             grid: *grid,
-            moved: self.moved(&selector.shift)?,
-            lookback: self.lookback(),
+            frame: Frame {
+                range: self.lookback(),
+                moved: self.moved(&selector.shift)?,
+                extent: Extent::Plain,
+                margin: 0,
+            },
             wanted,
             stats_only: self.is_stats_only(),
         };
@@ -77,7 +82,8 @@ impl Run<'_> {
             (first, last),
             |part, labels, columns| {
                 part.spend(look.grid.count())?;
-                part.row(labels, look.current(columns))
+                let column = look.current(part, columns);
+                part.row(labels, column)
             },
         )
     }
@@ -123,37 +129,39 @@ impl Run<'_> {
 impl Look {
     /// The first and the last time of samples that matter.
     fn range(&self, is_smoothed: bool) -> (i64, i64) {
-        let first = self.moved.time(self.grid.start());
-        let last = self.moved.time(self.grid.end());
-        let since = first.saturating_sub(self.lookback).saturating_add(1);
+        let since = self.frame.window(self.grid.start()).0.saturating_add(1);
+        let (_, last) = self.frame.window(self.grid.end());
         match is_smoothed {
-            true => (since, last.saturating_add(self.lookback)),
+            true => (since, last.saturating_add(self.frame.range)),
             false => (since, last),
         }
     }
 
     /// The sample that is current at each time.
-    fn current(&self, mut columns: SampleColumns) -> Column {
+    fn current(&self, part: &mut Part<'_>, mut columns: SampleColumns) -> Column {
         if self.stats_only {
             detect_resets(&mut columns);
         }
-        let grid = &self.grid;
-        let mut column = Column::absent(grid.count());
-        let mut next = 0;
-        for (at, time) in grid.times().enumerate() {
-            let time = self.moved.time(time);
-            while columns.timestamps.get(next).is_some_and(|&one| one <= time) {
-                next += 1;
-            }
-            let Some(place) = next.checked_sub(1) else {
-                continue;
+        let windows = part
+            .edges
+            .over(&columns.timestamps, &self.frame, &self.grid);
+        let places = windows.iter().map(|&(from, to)| match from < to {
+            true => to - 1,
+            false => usize::MAX,
+        });
+        if self.wanted == Wanted::Value && columns.histograms.is_empty() {
+            let value = |place: usize| match columns.values.get(place) {
+                // A stale marker is what stands where there is nothing.
+                Some(&value) => value,
+                None => ABSENT,
             };
+            return Column::of_floats(places.map(value).collect());
+        }
+        let mut column = Column::absent(self.grid.count());
+        for (at, place) in places.enumerate() {
             let Some(&sampled) = columns.timestamps.get(place) else {
                 continue;
             };
-            if sampled <= time.saturating_sub(self.lookback) {
-                continue;
-            }
             let histogram = columns.histograms.get(place).and_then(Option::as_ref);
             let float = columns.values.get(place).copied().unwrap_or(ABSENT);
             let stale = histogram.map_or(float, |histogram| histogram.sum);
@@ -185,15 +193,15 @@ impl Look {
         let mut column = Column::absent(self.grid.count());
         let mut slide = Slide::default();
         for (at, time) in self.grid.times().enumerate() {
-            let time = self.moved.time(time);
-            let start = time.saturating_sub(self.lookback);
+            let time = self.frame.moved.time(time);
+            let start = time.saturating_sub(self.frame.range);
             let (from, to) = slide.to(&samples.timestamps, start, time);
             part.spend(1 + to - from)?;
             // What follows counts only where something went before.
             let Some(place) = to.checked_sub(1).filter(|_| from < to) else {
                 continue;
             };
-            let latest = time.saturating_add(self.lookback);
+            let latest = time.saturating_add(self.frame.range);
             if is_mixed(&samples, from, latest) {
                 part.notes.add(&Between::Floats.of(labels), span);
                 continue;

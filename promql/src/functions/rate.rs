@@ -13,7 +13,7 @@ use super::joins::{Sums, WORST};
 use super::sliding::is_small;
 use super::stacks::Stacks;
 use crate::annotation::Notice;
-use crate::eval::{ABSENT, Frame, Point, Window, quiet, seconds};
+use crate::eval::{ABSENT, Edges, Frame, Grid, Point, Reach, Window, quiet, seconds};
 use crate::histogram::{add, multiply};
 use crate::syntax::Extent;
 
@@ -89,7 +89,7 @@ fn rise(asked: &Asked<'_>, kind: Kind) -> Point {
     match window.histogram(0) {
         None => {
             let rise = float_rise(asked, kind) + since.map_or(0.0, |_| window.float(0));
-            let factor = Ends::of(asked).factor(kind, since, rise, window.float(0));
+            let factor = asked_factor(asked, kind, since, rise, window.float(0));
             Point::Float(rise * factor)
         }
         Some(first) => {
@@ -100,7 +100,7 @@ fn rise(asked: &Asked<'_>, kind: Kind) -> Point {
                 return Point::Absent;
             }
             rise.hint = crate::histogram::ResetHint::Gauge;
-            let factor = Ends::of(asked).factor(kind, since, rise.count, first.count);
+            let factor = asked_factor(asked, kind, since, rise.count, first.count);
             multiply(&mut rise, factor);
             Point::Histogram(Arc::new(rise))
         }
@@ -154,8 +154,6 @@ struct Ends {
     last: i64,
     /// How many steps there are from the first sample to the last.
     gaps: usize,
-    /// Its width in seconds.
-    range: f64,
 }
 
 impl Ends {
@@ -167,17 +165,15 @@ impl Ends {
             first: asked.window.timestamp(0),
             last: asked.window.timestamp(gaps),
             gaps,
-            range: seconds(asked.frame.range),
         }
     }
 
-    /// By what the rise between the samples is to be multiplied.
-    fn factor(&self, kind: Kind, since: Option<i64>, rise: f64, first: f64) -> f64 {
+    /// How far the samples are taken to reach; `since`: when their counter is known to have begun.
+    fn reach(&self, since: Option<i64>) -> Reach {
         let sampled = seconds(self.last.saturating_sub(since.unwrap_or(self.first)));
-        let between = match (self.gaps, since) {
-            (0, _) => 0.0,
-            (gaps, None) => sampled / gaps as f64,
-            (gaps, Some(_)) => seconds(self.last.saturating_sub(self.first)) / gaps as f64,
+        let between = match self.gaps {
+            0 => 0.0,
+            gaps => seconds(self.last.saturating_sub(self.first)) / gaps as f64,
         };
         let threshold = between * 1.1;
         let mut to_start = match since {
@@ -188,56 +184,95 @@ impl Ends {
         if since.is_none() && to_start >= threshold {
             to_start = between / 2.0;
         }
-        if kind.is_counter && since.is_none() && rise > 0.0 && first >= 0.0 {
-            let to_zero = sampled * (first / rise);
-            if to_zero < to_start {
-                to_start = to_zero;
-            }
-        }
         if to_end >= threshold {
             to_end = between / 2.0;
         }
-        let factor = (sampled + to_start + to_end) / sampled;
-        match kind.is_rate {
-            true => factor / self.range,
-            false => factor,
+        Reach {
+            sampled,
+            to_start,
+            to_end,
         }
     }
 }
 
+/// By what the rise of a window is to be multiplied, of which the first value is `first`.
+fn asked_factor(asked: &Asked<'_>, kind: Kind, since: Option<i64>, rise: f64, first: f64) -> f64 {
+    let (reach, range) = (Ends::of(asked).reach(since), seconds(asked.frame.range));
+    match since {
+        Some(_) => stretched(&reach, reach.to_start, kind, range),
+        None => factor(&reach, kind, rise, first, range),
+    }
+}
+
+/// By what the rise between the samples is to be multiplied, whose first value is `first`, if
+/// nobody knows when their counter began; `range`: the width of the window in seconds.
+fn factor(reach: &Reach, kind: Kind, rise: f64, first: f64, range: f64) -> f64 {
+    let Reach {
+        sampled, to_start, ..
+    } = *reach;
+    // Where it comes from zero it was there less long ago. Most do not by far, which is found out
+    // without dividing.
+    let may_begin = rise > 0.0 && first >= 0.0 && first * sampled <= 2.0 * to_start * rise;
+    if !(kind.is_counter && may_begin) {
+        return stretched(reach, to_start, kind, range);
+    }
+    let to_zero = sampled * (first / rise);
+    match to_zero < to_start {
+        true => stretched(reach, to_zero, kind, range),
+        false => stretched(reach, to_start, kind, range),
+    }
+}
+
+fn stretched(reach: &Reach, to_start: f64, kind: Kind, range: f64) -> f64 {
+    let factor = (reach.sampled + to_start + reach.to_end) / reach.sampled;
+    match kind.is_rate {
+        true => factor / range,
+        false => factor,
+    }
+}
+
+/// Works out how far the samples of each window reach, unless the series before had the same times.
+pub(super) fn reach(edges: &mut Edges, timestamps: &[i64], frame: &Frame, grid: &Grid) {
+    if edges.reaches.len() == edges.windows().len() {
+        return;
+    }
+    let reach = |(time, &(from, to)): (i64, &(usize, usize))| {
+        let times = timestamps.get(from..to).unwrap_or_default();
+        let (start, end) = frame.window(time);
+        let ends = Ends {
+            start,
+            end,
+            first: times.first().copied().unwrap_or(start),
+            last: times.last().copied().unwrap_or(start),
+            gaps: times.len().saturating_sub(1),
+        };
+        ends.reach(None)
+    };
+    edges.reaches = grid.times().zip(edges.windows()).map(reach).collect();
+}
+
 /// What each window of floats rose by, where no start is known: [`ABSENT`] where there are less than
 /// two samples.
-pub(super) fn rises(
-    kind: Kind,
-    timestamps: &[i64],
-    floats: &[f64],
-    frame: &Frame,
-    windows: impl Iterator<Item = (i64, (usize, usize))>,
-) -> Vec<f64> {
+pub(super) fn rises(kind: Kind, floats: &[f64], range: i64, edges: &Edges) -> Vec<f64> {
     let (places, lost) = match kind.is_counter {
         true => drops(floats),
         false => Default::default(),
     };
     let mut drops = Drops::new(&places, &lost, floats.len());
-    let range = seconds(frame.range);
-    let rise = |(time, (from, to)): (i64, (usize, usize))| {
-        let (times, values) = (timestamps.get(from..to), floats.get(from..to));
-        let (Some(&[first_time, .., last_time]), Some(&[first, .., last])) = (times, values) else {
+    let range = seconds(range);
+    let rise = |(&(from, to), reach): (&(usize, usize), &Reach)| {
+        let Some(&[first, .., last]) = floats.get(from..to) else {
             return ABSENT;
         };
         let rise = drops.add_to(last - first, from, to);
-        let (start, end) = frame.window(time);
-        let ends = Ends {
-            start,
-            end,
-            first: first_time,
-            last: last_time,
-            gaps: to - from - 1,
-            range,
-        };
-        quiet(rise * ends.factor(kind, None, rise, first))
+        quiet(rise * factor(reach, kind, rise, first, range))
     };
-    windows.map(rise).collect()
+    edges
+        .windows()
+        .iter()
+        .zip(&edges.reaches)
+        .map(rise)
+        .collect()
 }
 
 /// Where a counter falls: the places of samples that are less than the one before, and that one.

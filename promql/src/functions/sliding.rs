@@ -14,7 +14,9 @@ use super::rate::{self, Kind};
 use super::smoothing::Smoothed;
 use super::stacks::{Join, Stacks};
 use crate::error::Result;
-use crate::eval::{ABSENT, Column, Frame, Grid, Part, Point, SampleRow, metric_name, seconds};
+use crate::eval::{
+    ABSENT, Column, Edges, Frame, Grid, Part, Point, SampleRow, metric_name, seconds,
+};
 use crate::syntax::{Extent, Span};
 
 /// A range function over the windows of a grid.
@@ -36,6 +38,7 @@ struct Task<'t> {
     sliding: &'t Sliding<'t>,
     part: &'t Part<'t>,
     series: &'t SampleRow,
+    edges: &'t Edges,
     windows: &'t [(usize, usize)],
 }
 
@@ -45,11 +48,20 @@ impl Sliding<'_> {
         let mut edges = std::mem::take(&mut part.edges);
         let windows = edges.over(&series.samples.timestamps, &self.frame, self.grid);
         part.spend(windows.len())?;
+        if self.rise().is_some() && self.is_plain(series) {
+            rate::reach(
+                &mut edges,
+                &series.samples.timestamps,
+                &self.frame,
+                self.grid,
+            );
+        }
         let task = Task {
             sliding: self,
             part,
             series,
-            windows,
+            edges: &edges,
+            windows: edges.windows(),
         };
         let column = match self.is_plain(series) {
             true => task.floats()?,
@@ -74,6 +86,14 @@ impl Sliding<'_> {
     /// Whether windows overlap so much that it pays to keep what they have in common.
     fn overlaps(&self) -> bool {
         self.frame.moved.at.is_none() && overlap_much(&self.frame, self.grid)
+    }
+
+    /// What kind of rise is asked for, if any.
+    fn rise(&self) -> Option<Kind> {
+        matches!(self.name, "rate" | "increase" | "delta").then(|| Kind {
+            is_counter: self.name != "delta",
+            is_rate: self.name == "rate",
+        })
     }
 
     /// A scalar argument at a step.
@@ -128,8 +148,11 @@ impl<'t> Task<'t> {
     fn floats(&self) -> Result<Option<Vec<f64>>> {
         let numbers = self.numbers();
         let windows = self.windows.iter();
+        if let Some(kind) = self.sliding.rise() {
+            let range = self.sliding.frame.range;
+            return Ok(Some(rate::rises(kind, numbers, range, self.edges)));
+        }
         match self.sliding.name {
-            "rate" | "increase" | "delta" => return Ok(Some(self.rises())),
             "changes" => return Ok(Some(changes::counts(numbers, true, windows))),
             "resets" => return Ok(Some(changes::counts(numbers, false, windows))),
             _ if !self.sliding.overlaps() => return Ok(None),
@@ -158,17 +181,6 @@ impl<'t> Task<'t> {
             "double_exponential_smoothing" => return self.smoothed(),
             _ => return Ok(None),
         }))
-    }
-
-    fn rises(&self) -> Vec<f64> {
-        let samples = &self.series.samples;
-        let kind = Kind {
-            is_counter: self.sliding.name != "delta",
-            is_rate: self.sliding.name == "rate",
-        };
-        let windows = self.sliding.grid.times().zip(self.windows.iter().copied());
-        let frame = &self.sliding.frame;
-        rate::rises(kind, &samples.timestamps, &samples.floats, frame, windows)
     }
 
     /// What `finish` makes of each window and of how many samples are in it; what it makes nothing

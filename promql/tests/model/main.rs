@@ -1,5 +1,6 @@
 //! Random series, asked by the evaluator and by a plain model that looks at each step by itself.
 
+mod explain;
 mod limits;
 mod naive;
 mod plain;
