@@ -11,7 +11,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 
-use treering::{Batch, Db, labels};
+use treering::{Batch, Db, Histogram, labels};
 
 #[test]
 fn exported_chunks_hold_the_same_for_a_second_reader() {
@@ -41,6 +41,38 @@ fn exported_chunks_hold_the_same_for_a_second_reader() {
         .map(|(time, value)| format!("{time} {:016x}", value.to_bits()))
         .collect();
     assert_eq!(found, wanted);
+}
+
+#[test]
+fn what_is_beside_the_floats_is_the_same_for_a_second_reader() {
+    let db = Db::in_memory().unwrap();
+    let series = labels! { "__name__" => "m" };
+    let histogram = Histogram {
+        schema: 3,
+        count: 2.0,
+        positive: vec![(-1, 2.0)],
+        ..Histogram::default()
+    };
+    let batch = Batch::new()
+        .sample_since(&series, 1, 0.5, 7)
+        .histogram_since(&series, 2, &histogram, 7)
+        .sample(&series, 3, 1.5);
+    db.append(&batch).unwrap();
+    let chunk = db.export(.., ..).unwrap().next().unwrap().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chunk");
+    std::fs::write(&path, &chunk.bytes).unwrap();
+    let Some(lines) = read(&path) else { return };
+    let word = |value: f64| format!("{:016x}", value.to_bits());
+    let (zero, two) = (word(0.0), word(2.0));
+    let wanted = [
+        format!("1 {}", word(0.5)),
+        "2 7ff0000000000002".to_owned(),
+        format!("3 {}", word(1.5)),
+        format!("1 h3,0,{zero},{two},{zero},{zero},p-1={two}"),
+        "0-2 7".to_owned(),
+    ];
+    assert_eq!(lines, wanted);
 }
 
 /// The lines that the reader prints; `None` without Python.

@@ -77,12 +77,16 @@ fn main() -> std::io::Result<()> {
     write("index_open", "hundred", &index(100))
 }
 
-/// The golden value columns, one of each encoding: 40 values raw, 300 of the others.
+/// The golden value columns, one of each encoding (40 values raw, 300 of the others), and extras.
 fn write_golden() -> std::io::Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../codec/tests/golden");
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        if let Some(form) = name.strip_prefix("extras_") {
+            let seed = [&300u16.to_le_bytes()[..], &std::fs::read(&path)?].concat();
+            write("codec_extras", form, &seed)?;
+        }
         if let Some(encoding) = name.strip_prefix("values_") {
             let count: u16 = if encoding == "raw" { 40 } else { 300 };
             let seed = [&count.to_le_bytes()[..], &std::fs::read(&path)?].concat();
@@ -129,7 +133,10 @@ fn write_exported(name: &str, timestamps: &[i64], values: &[f64]) -> std::io::Re
         let body = &bytes[2..bytes.len() - 4];
         write("exported_chunk", &format!("{name}-body"), body)?;
     }
-    Ok(())
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/tests/golden");
+    let bytes = std::fs::read(folder.join("v1-beside.chunk"))?;
+    write("exported_chunk", "beside", &bytes)?;
+    write("exported_chunk", "beside-body", &bytes[2..bytes.len() - 4])
 }
 
 /// One column per encoding of the codec, most of them short.

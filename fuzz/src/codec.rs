@@ -5,10 +5,11 @@
 
 use treering_codec::varint::{Reader, put_i64, put_u64};
 use treering_codec::{
-    M3TimeUnit, MAX_CHUNK_SAMPLES, MAX_M3TSZ_SAMPLES_PER_BYTE, MAX_STREAM_SAMPLES_PER_BYTE, Stats,
-    StreamEncoder, StreamReader, decode_m3tsz, decode_stream, decode_timestamps,
-    decode_timestamps_range, decode_values, decode_values_range, encode_timestamps, encode_values,
-    encode_values_cold, is_stale, summarize_timestamps,
+    ExtrasForm, Histogram, M3TimeUnit, MAX_CHUNK_SAMPLES, MAX_HISTOGRAM_CELLS,
+    MAX_M3TSZ_SAMPLES_PER_BYTE, MAX_STREAM_SAMPLES_PER_BYTE, Stats, StreamEncoder, StreamReader,
+    decode_extras, decode_m3tsz, decode_stream, decode_timestamps, decode_timestamps_range,
+    decode_values, decode_values_range, encode_extras, encode_timestamps, encode_values,
+    encode_values_cold, has_histograms, is_stale, summarize_timestamps,
 };
 
 use crate::plain::{self, Read};
@@ -83,6 +84,57 @@ fn check_stats(stats: &Stats, values: &[f64]) {
     if let (Some(least), Some(most)) = (least, most) {
         assert_eq!(stats.min.to_bits(), least.to_bits());
         assert_eq!(stats.max.to_bits(), most.to_bits());
+    }
+}
+
+/// Sections of extras: bounded, of the samples that there are, and what is well-formed comes back
+/// from every form. The first two bytes are how many samples there are.
+pub fn codec_extras(data: &[u8]) {
+    let Some((head, section)) = data.split_first_chunk::<2>() else {
+        return;
+    };
+    let count = usize::from(u16::from_le_bytes(*head));
+    if let Ok(one) = Histogram::read(&mut Reader::new(section))
+        && one.fault().is_none()
+    {
+        let mut bytes = Vec::new();
+        one.put(&mut bytes);
+        let again = Histogram::read(&mut Reader::new(&bytes)).expect("just encoded");
+        let mut twice = Vec::new();
+        again.put(&mut twice);
+        assert_eq!(bytes, twice);
+    }
+    let Ok(extras) = decode_extras(section, count) else {
+        return;
+    };
+    assert!(!extras.is_empty());
+    assert_eq!(has_histograms(section), Ok(!extras.histograms.is_empty()));
+    let places = extras.histograms.iter().map(|one| one.0);
+    assert!(places.clone().is_sorted_by(|a, b| a < b));
+    let ends = extras.starts.iter().map(|run| run.0.end);
+    assert!(
+        places
+            .chain(ends.map(|end| end - 1))
+            .all(|place| (place as usize) < count)
+    );
+    let buckets = extras.histograms.iter();
+    let buckets = buckets.map(|one| one.1.positive.len() + one.1.negative.len());
+    assert!(buckets.sum::<usize>() <= data.len().max(MAX_HISTOGRAM_CELLS));
+    let sides = |one: &Histogram| {
+        one.positive
+            .iter()
+            .chain(&one.negative)
+            .all(|it| it.1.to_bits() != 0)
+    };
+    let mut all = extras.histograms.iter().map(|one| &*one.1);
+    if !all.all(|one| one.fault().is_none() && sides(one)) {
+        return;
+    }
+    for form in [ExtrasForm::Single, ExtrasForm::Columns, ExtrasForm::Cold] {
+        let mut bytes = Vec::new();
+        encode_extras(&extras, form, &mut bytes);
+        let again = decode_extras(&bytes, count).expect("just encoded");
+        assert!(again.is_identical(&extras), "{form:?}");
     }
 }
 

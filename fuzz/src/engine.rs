@@ -71,6 +71,22 @@ pub fn wal_change(data: &[u8]) {
 /// checksum.
 pub fn exported_chunk(data: &[u8]) {
     let check = |bytes: &[u8]| {
+        if let Ok(samples) = ExportedChunk::decode_samples(bytes) {
+            let count = samples.timestamps.len();
+            let columns = [samples.histograms.len(), samples.starts.len()];
+            assert!(columns.iter().all(|&len| len == 0 || len == count));
+            let series = labels! { "a" => "b" };
+            let db = Db::in_memory().expect("a store in memory");
+            // What is not well-formed is refused.
+            if db.append(&Batch::new().samples(series, &samples)).is_ok() {
+                let again = db.export(.., ..).expect("an open database");
+                let read = again.map(|chunk| {
+                    let chunk = ExportedChunk::decode_samples(&chunk.expect("a chunk").bytes);
+                    chunk.expect("what we wrote").values.len()
+                });
+                assert_eq!(read.sum::<usize>(), count);
+            }
+        }
         if let Ok(columns) = ExportedChunk::decode(bytes) {
             assert!((1..=8192).contains(&columns.values.len()));
             assert_eq!(columns.timestamps.len(), columns.values.len());
@@ -93,7 +109,7 @@ pub fn exported_chunk(data: &[u8]) {
         }
     };
     check(data);
-    for start in [&[][..], &[1, 1]] {
+    for start in [&[][..], &[1, 1], &[1, 2]] {
         let mut sealed = [start, data].concat();
         sealed.extend(treering_codec::crc32(0, &sealed).to_le_bytes());
         check(&sealed);

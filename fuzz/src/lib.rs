@@ -15,8 +15,8 @@ mod plain;
 mod promql;
 
 pub use codec::{
-    codec_plain, codec_roundtrip, codec_stats, codec_stream, codec_timestamps, codec_values, m3tsz,
-    varint,
+    codec_extras, codec_plain, codec_roundtrip, codec_stats, codec_stream, codec_timestamps,
+    codec_values, m3tsz, varint,
 };
 pub use engine::{
     block_open, block_patched, block_stepped, exported_chunk, manifest_open, manifest_records,
@@ -35,6 +35,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("block_open", block_open),
     ("block_patched", block_patched),
     ("block_stepped", block_stepped),
+    ("codec_extras", codec_extras),
     ("codec_plain", codec_plain),
     ("codec_roundtrip", codec_roundtrip),
     ("codec_stats", codec_stats),

@@ -12,6 +12,7 @@ use treering::time::ManualClock;
 use treering::vfs::{MemVfs, Vfs};
 use treering::{Aggregate, Batch, Db, Function, NamespaceOptions, Selector};
 
+use crate::beside::{bits_of, float_of};
 use crate::followed::follow;
 use crate::history::{Allowed, FACTS, History, Print, Row, SPACE_SERIES, labels_of};
 use crate::stage::Case;
@@ -138,14 +139,15 @@ fn read_space(db: &Db, space: u32, widely: bool, answer: &mut Answer) -> Result<
         if *series.labels() != labels_of(number) {
             return Err(format!("series {number} is named {}", series.labels()));
         }
-        let columns = series.columns().map_err(words)?;
+        let columns = series.sample_columns().map_err(words)?;
         if !columns.timestamps.is_sorted_by(|a, b| a < b) {
             return Err(format!("series {number} is not in order of time"));
         }
-        for (&at, value) in columns.timestamps.iter().zip(&columns.values) {
-            answer.add((space * SPACE_SERIES + number, at, value.to_bits()));
+        for (&at, bits) in columns.timestamps.iter().zip(bits_of(&columns)) {
+            answer.add((space * SPACE_SERIES + number, at, bits));
         }
-        newest.extend(answer.rows.last().map(|row| (row.1, row.2)));
+        let last = answer.rows.last();
+        newest.extend(last.map(|row| (row.1, float_of(row.2).to_bits())));
     }
     if widely {
         let count = Aggregate::new(Function::Count);

@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use treering::{Change, Db, Error, ExportedChunk, Frame, Labels, NamespaceOptions};
+use treering::{Change, Db, Error, ExportedChunk, Frame, Labels, NamespaceOptions, SampleColumns};
 
+use crate::beside::bits_of;
 use crate::check::{Answer, metadata_fact, space_fact};
 use crate::history::{FACTS, Print, Row, SPACE_SERIES, labels_of};
 
@@ -94,14 +95,21 @@ fn apply(copies: &mut BTreeMap<u32, Copy>, change: &Change) -> Result<(), String
             series,
             timestamps,
             values,
-            ..
+            histograms,
+            starts,
         } => {
+            let bits = bits_of(&SampleColumns {
+                timestamps: timestamps.clone(),
+                values: values.clone(),
+                histograms: histograms.clone(),
+                starts: starts.clone(),
+            });
             let copy = copies.get_mut(&namespace.number).ok_or_else(unknown)?;
             for (labels, samples) in series {
                 let number = number_of(labels)?;
                 for at in samples.clone() {
                     let key = (number, timestamps[at]);
-                    copy.samples.insert(key, values[at].to_bits());
+                    copy.samples.insert(key, bits[at]);
                 }
             }
         }
@@ -171,8 +179,8 @@ fn exported(db: &Db, answer: &Answer) -> Result<(), String> {
         for chunk in export {
             let chunk = chunk.map_err(words)?;
             let series = space * SPACE_SERIES + number_of(&chunk.labels)?;
-            let columns = ExportedChunk::decode(&chunk.bytes).map_err(words)?;
-            let bits = columns.values.iter().map(|value| value.to_bits());
+            let columns = ExportedChunk::decode_samples(&chunk.bytes).map_err(words)?;
+            let bits = bits_of(&columns);
             let samples = columns.timestamps.iter().copied().zip(bits);
             rows.extend(samples.map(|(at, bits)| (series, at, bits)));
         }

@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 
 use treering::{Labels, is_stale, labels};
 
+use crate::beside::float_of;
 use crate::mixed::mixed;
 
 /// One sample: number of the series, timestamp, bits of the value. Or a fact: a number from
@@ -60,7 +61,7 @@ impl Print {
             return;
         }
         self.samples += 1;
-        self.counted += u64::from(!is_stale(f64::from_bits(row.2)));
+        self.counted += u64::from(!is_stale(float_of(row.2)));
     }
 
     /// The answer when `changes`, no two of them at the same place, are made to `state`.
@@ -81,7 +82,7 @@ impl Print {
             return;
         }
         self.samples -= 1;
-        self.counted -= u64::from(!is_stale(f64::from_bits(row.2)));
+        self.counted -= u64::from(!is_stale(float_of(row.2)));
     }
 }
 

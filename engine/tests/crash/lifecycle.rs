@@ -35,6 +35,31 @@ pub(crate) fn delete_everywhere(stage: &mut Stage) {
     }
 }
 
+/// Histograms and starts, over floats and under them, in order and late; deleted, merged, and after
+/// a kill.
+pub(crate) fn keep_what_is_beside(stage: &mut Stage) {
+    stage.open();
+    for round in 0..3 {
+        let at = round * HOUR / 2;
+        stage.scrape(0..3, at, 4);
+        stage.wait(80);
+        stage.scrape_beside(1..4, at + 2 * SECOND, 40);
+        stage.wait(80);
+        stage.scrape(2..3, at + 5 * SECOND, 2);
+        stage.flush();
+        stage.scrape_beside(0..2, at + SECOND, 3);
+        stage.delete(0, 1..3, at + 3 * SECOND..=at + 9 * SECOND);
+        stage.wait(80);
+        if round == 1 {
+            stage.kill();
+            stage.open();
+        }
+    }
+    stage.flush();
+    stage.compact();
+    stage.scrape_beside(2..4, HOUR, 2);
+}
+
 /// Blocks of one hour merged into wider ones, late samples among them.
 pub(crate) fn compact_blocks(stage: &mut Stage) {
     stage.open();

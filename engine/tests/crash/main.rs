@@ -5,6 +5,7 @@
     reason = "the number of images checked belongs to the result"
 )]
 
+mod beside;
 mod check;
 mod copies;
 mod enumerate;

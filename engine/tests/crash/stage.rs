@@ -16,6 +16,7 @@ use treering::{
     SeriesRef, Sync,
 };
 
+use crate::beside;
 use crate::check::{metadata_fact, read, space_fact, space_name};
 use crate::copies::Copy;
 use crate::history::{FACTS, History, Random, Row, SPACE_SERIES, labels_of};
@@ -344,6 +345,18 @@ impl Stage {
         self.append(&rows);
     }
 
+    /// As [`Stage::scrape`], of histograms and of floats that know since when they count.
+    pub(crate) fn scrape_beside(&mut self, numbers: Range<u32>, at: i64, count: usize) {
+        let mut rows = Vec::new();
+        for step in 0..count {
+            for number in numbers.clone() {
+                let value = beside::value_of(self.random.below(1 << 40));
+                rows.push((number, at + step as i64 * 1_000_000_000, value));
+            }
+        }
+        self.append(&rows);
+    }
+
     pub(crate) fn sync(&mut self) {
         self.script.push(Step::Sync);
         self.db().sync().unwrap();
@@ -391,11 +404,11 @@ impl Stage {
         let by_labels = self.random.below(2) == 0;
         for &(number, at, value) in rows {
             if by_labels {
-                batch.push(labels_of(number), at, value);
+                beside::push(&mut batch, labels_of(number), at, value);
                 continue;
             }
             if number >= SPACE_SERIES {
-                batch.push(labels_of(number), at, value);
+                beside::push(&mut batch, labels_of(number), at, value);
                 continue;
             }
             let index = number as usize;
@@ -403,7 +416,7 @@ impl Stage {
             let known = self.refs[index];
             let series = known.unwrap_or_else(|| self.db().series(&labels_of(number)).unwrap());
             self.refs[index] = Some(series);
-            batch.push(series, at, value);
+            beside::push(&mut batch, series, at, value);
         }
         batch
     }

@@ -76,6 +76,7 @@ workloads! {
     namespaces: crate::lifecycle::make_and_drop_namespaces, "/db", super::hourly, 0;
     snapshots: crate::copies::take_snapshots, "/db", super::hourly, 0;
     manifest_rewrites: super::rewrite_the_manifest, "/db", |options| options, 0;
+    beside: crate::lifecycle::keep_what_is_beside, "/db", super::hourly, 0;
     followers: crate::lifecycle::keep_for_followers, "/db", super::hourly, 0, u64::MAX;
     left_behind: crate::lifecycle::keep_for_followers, "/db", super::hourly, 0, 1500;
 }

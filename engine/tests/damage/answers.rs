@@ -75,6 +75,14 @@ fn list_series(db: &Db, name: &str, answers: &mut Answers) -> Result<u64> {
             hashed(&(&columns.timestamps, bits.collect::<Vec<u64>>()))
         });
         answers.insert(format!("{name}: {labels}"), columns);
+        let samples = series.sample_columns().map(|samples| {
+            let mut bytes = Vec::new();
+            for histogram in samples.histograms.iter().flatten() {
+                histogram.put(&mut bytes);
+            }
+            hashed(&(&samples.timestamps, bytes, samples.starts))
+        });
+        answers.insert(format!("{name}: beside {labels}"), samples);
         list.push(labels);
     }
     Ok(hashed(&list))

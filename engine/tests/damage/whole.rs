@@ -11,8 +11,8 @@ use bytes::Bytes;
 use treering::time::ManualClock;
 use treering::vfs::MemVfs;
 use treering::{
-    Batch, Db, Labels, Maintenance, Metadata, MetricKind, NamespaceOptions, Options, Reads,
-    Selector, Sync, labels, stale_marker,
+    Batch, Db, Histogram, Labels, Maintenance, Metadata, MetricKind, NamespaceOptions, Options,
+    Reads, Selector, Sync, labels, stale_marker,
 };
 use treering_codec::Encoding;
 
@@ -86,15 +86,18 @@ impl Whole {
         let db = Db::open("/db", options(&self.store, Reads::Mmap)).unwrap();
         let cold = db.create_namespace("cold", NamespaceOptions::default());
         let cold = cold.unwrap();
+        let beside = db.create_namespace("beside", coarse.clone()).unwrap();
         let coarse = db.create_namespace("coarse", coarse).unwrap();
         for part in 0..2 {
             cold.append(&dice(part)).unwrap();
             coarse.append(&steps(part)).unwrap();
+            cold.append(&latency(part as i64 * 120, 120)).unwrap();
+            beside.append(&latency(part as i64 * 90, 120)).unwrap();
             db.flush().unwrap();
             self.step();
         }
         db.close().unwrap();
-        drop((cold, coarse, db));
+        drop((cold, coarse, beside, db));
         let options = options(&self.store, Reads::Mmap).entropy_coding(true);
         let db = Db::open("/db", options).unwrap();
         db.compact().unwrap();
@@ -132,6 +135,7 @@ impl Whole {
                 11 => db
                     .set_metadata("up", &Metadata::new(MetricKind::Counter).unit("1"))
                     .unwrap(),
+                14 => db.append(&latency(6000, 40)).unwrap(),
                 number if number % 5 == 3 && number > 7 => {
                     let late = db.namespace("late").unwrap();
                     late.append(&scrape(number, 5)).unwrap();
@@ -262,6 +266,29 @@ fn steps(part: u64) -> Batch {
     let mut batch = Batch::new();
     for number in 0..3 {
         batch.push_column(named("load", number), &times, &values);
+    }
+    batch
+}
+
+/// Histograms of a service with a float now and then; they know since when they count.
+fn latency(first: i64, count: i64) -> Batch {
+    let (mut batch, labels) = (Batch::new(), named("latency", 0));
+    for step in first..first + count {
+        let at = START + step * 15 * SECOND;
+        if step % 17 == 0 {
+            batch.push_since(&labels, at, step as f64, START);
+            continue;
+        }
+        let bucket = |at: i32| (at, (step * 10 + i64::from(at)) as f64);
+        let histogram = Histogram {
+            schema: if step % 50 < 40 { 3 } else { 2 },
+            count: (step * 80 + 28) as f64,
+            sum: mixed(step as u64) as f64 * 1e-15,
+            zero_threshold: 1e-9,
+            positive: (0..8).map(bucket).collect(),
+            ..Histogram::default()
+        };
+        batch.push_histogram_since(&labels, at, &histogram, START + step / 100);
     }
     batch
 }

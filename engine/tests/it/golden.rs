@@ -1,7 +1,8 @@
 //! Files as earlier releases wrote them: every later one reads them, byte for byte as they are.
 //!
 //! `engine/tests/golden/` holds WAL files, a manifest and a whole database (flushed blocks and a
-//! WAL behind them) of version 1, which nobody writes any more, and a database of version 2. With
+//! WAL behind them) of version 1, which nobody writes any more, a database of version 2, and one
+//! with histograms. With
 //! `TREERING_REGENERATE_GOLDEN=1` the tests write anew what is still written, which is right only
 //! together with a change of the pages in `docs/format/`.
 
@@ -14,8 +15,8 @@ use treering::testing::{
     wal_payload_of,
 };
 use treering::{
-    Batch, Db, ExportedChunk, Maintenance, Metadata, MetricKind, NamespaceOptions, Options,
-    Selector, labels, stale_marker,
+    Batch, CUSTOM_SCHEMA, Db, ExportedChunk, Histogram, Maintenance, Metadata, MetricKind,
+    NamespaceOptions, Options, SampleColumns, Selector, labels, stale_marker,
 };
 
 use crate::support::{all, cpu};
@@ -288,4 +289,108 @@ fn a_database_with_namespaces_deletes_and_merged_blocks() {
     assert_eq!(stats.tombstones, 2, "{stats:?}");
     assert!(db.recovery().frames >= 6 && stats.blocks >= 3, "{stats:?}");
     assert!(db.verify().unwrap().is_clean());
+}
+
+/// Histograms of two shapes, floats between them, with starts: `count` samples, a minute apart.
+fn beside(first: i64, count: i64) -> Batch {
+    let mut batch = Batch::new();
+    for step in first..first + count {
+        let at = FIRST + step * 60_000_000_000;
+        let exponential = Histogram {
+            schema: 2,
+            count: (step * 9 + 3) as f64,
+            sum: step as f64 / 7.0,
+            zero_threshold: 0.001,
+            zero_count: 3.0,
+            positive: vec![(-4, step as f64), (9, (step * 8) as f64)],
+            ..Histogram::default()
+        };
+        let custom = Histogram {
+            schema: CUSTOM_SCHEMA,
+            count: 2.5,
+            sum: -1.25,
+            positive: vec![(1, 2.5)],
+            bounds: vec![0.5, 1.0].into(),
+            ..Histogram::default()
+        };
+        match step % 10 {
+            0 => batch.push(cpu("h"), at, step as f64),
+            1 => batch.push_since(cpu("h"), at, step as f64, FIRST),
+            2..5 => batch.push_histogram(cpu("h"), at, &custom),
+            _ => batch.push_histogram_since(cpu("h"), at, &exponential, FIRST - 1),
+        }
+    }
+    batch
+}
+
+/// Blocks with histograms as they came and with steps, and frames with them.
+fn fill_beside(db: &Db) {
+    let day = Duration::from_secs(86_400);
+    let options = NamespaceOptions::default().downsample(day, Duration::from_secs(300));
+    let coarse = db.create_namespace("coarse", options).unwrap();
+    for part in 0..3 {
+        for space in [db, &coarse] {
+            space.append(&beside(part * 100, 130)).unwrap();
+        }
+        if part < 2 {
+            db.flush().unwrap();
+            db.compact().unwrap();
+        }
+    }
+}
+
+fn samples_of(db: &Db) -> SampleColumns {
+    let mut found = db.select(&Selector::all(), ..).unwrap();
+    found.next().unwrap().unwrap().sample_columns().unwrap()
+}
+
+#[test]
+fn a_database_with_histograms() {
+    let home = golden("beside.db");
+    let manual = || {
+        Options::default()
+            .maintenance(Maintenance::Manual)
+            .reserve_bytes(0)
+    };
+    if regenerate() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(dir.path(), manual()).unwrap();
+        fill_beside(&db);
+        db.close().unwrap();
+        let _ = fs::remove_dir_all(&home);
+        copy(dir.path(), &home);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    copy(&home, dir.path());
+    let db = Db::open(dir.path(), manual().create(false)).unwrap();
+    let model = Db::in_memory_with(manual()).unwrap();
+    fill_beside(&model);
+    for name in ["default", "coarse"] {
+        let (db, model) = (db.namespace(name).unwrap(), model.namespace(name).unwrap());
+        let found = samples_of(&db);
+        assert_eq!(
+            format!("{found:?}"),
+            format!("{:?}", samples_of(&model)),
+            "{name}"
+        );
+        assert!(found.histograms.iter().flatten().count() > 80, "{name}");
+        assert!(found.starts.contains(&(FIRST - 1)), "{name}");
+    }
+    assert!(db.recovery().frames >= 2 && db.verify().unwrap().is_clean());
+    let blocks = fs::read_dir(home.join("blocks")).unwrap();
+    let versions = blocks.map(|entry| fs::read(entry.unwrap().path()).unwrap()[8]);
+    assert_eq!(
+        versions.collect::<std::collections::BTreeSet<u8>>(),
+        [5, 6].into()
+    );
+}
+
+#[test]
+fn an_exported_chunk_with_histograms() {
+    let db = Db::in_memory().unwrap();
+    db.append(&beside(0, 100)).unwrap();
+    let chunks: Vec<_> = db.export(.., ..).unwrap().map(Result::unwrap).collect();
+    let kept = held("v1-beside.chunk", &chunks[0].bytes);
+    let samples = ExportedChunk::decode_samples(&kept).unwrap();
+    assert_eq!(format!("{samples:?}"), format!("{:?}", samples_of(&db)));
 }

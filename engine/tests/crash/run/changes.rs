@@ -10,6 +10,7 @@ use std::time::Duration;
 use treering::{Batch, Db, Error, Metadata, NamespaceOptions, Selector};
 
 use super::Run;
+use crate::beside;
 use crate::check::{metadata_fact, space_fact, space_name};
 use crate::history::{Change, FACTS, SPACE_SERIES, labels_of};
 
@@ -30,7 +31,7 @@ impl Run<'_> {
         let mut places = BTreeMap::new();
         let mut batch = Batch::new();
         for &(series, at, value) in rows {
-            batch.push(labels_of(series), at, value);
+            beside::push(&mut batch, labels_of(series), at, value);
             places.insert((series, at), Some(value.to_bits()));
         }
         let rows: Vec<Change> = places.into_iter().collect();
