@@ -18,12 +18,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("treering-index", &["treering-codec"]),
     ("treering", &["treering-codec", "treering-index"]),
     ("treering-promql", &["treering"]),
-<<<<<<< HEAD
     ("treering-server", &["treering", "treering-promql"]),
-=======
-    ("treering-server", &["treering"]),
     ("treering-ffi", &["treering", "treering-promql"]),
->>>>>>> 6aa5d17 (Give the database to C: handles, errors, columns, Arrow streams)
     (
         "treering-benches",
         &[
