@@ -19,6 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("treering", &["treering-codec", "treering-index"]),
     ("treering-promql", &["treering"]),
     ("treering-server", &["treering", "treering-promql"]),
+    ("treering-ffi", &["treering", "treering-promql"]),
     (
         "treering-benches",
         &[

@@ -14,6 +14,7 @@
 
 mod args;
 mod bench;
+mod c;
 mod capture;
 mod ci;
 mod data;
@@ -21,6 +22,8 @@ mod deny;
 mod edges;
 mod fuzz;
 mod hang;
+mod header;
+mod install;
 mod log;
 mod mutants;
 mod rivals;
@@ -68,6 +71,10 @@ cargo xtask NAME, where NAME is one of
   mutants [NAME]...             planted bugs: each must be caught by the ordinary tests
   sanitize address|thread       tests under a sanitizer, built for it (half an hour each)
   sbom [FILE]                   what a release is made of, as CycloneDX
+  c                             the C library from C, C++ and pyarrow, under sanitizers; in test too
+  header                        write treering.h and the list of exports, from ffi/src/abi
+  install --prefix DIR [--debug]
+                                libtreering, treering.h and its pkg-config file, into DIR
   capture                       make the quickstart's data file from the corpora again
   help                          this text
 
@@ -96,6 +103,9 @@ fn dispatch(name: &str, args: Args) -> Outcome {
         "tidy" => args.done().and_then(|()| tidy::run()),
         "deny" => args.done().and_then(|()| deny::run()),
         "capture" => args.done().and_then(|()| capture::run()),
+        "c" => args.done().and_then(|()| c::run()),
+        "header" => args.done().and_then(|()| header::run()),
+        "install" => install::run(args),
         "bench" => bench::run(args),
         "fuzz" => fuzz::run(args),
         "soak" => soak::run(args),
