@@ -33,9 +33,30 @@ pub fn upper_bound(schema: i8, index: i32) -> f64 {
     if part == 0 && exponent == 1024 {
         return f64::MAX;
     }
-    let fraction = (f64::from(part) / f64::from(1u32 << shift)).exp2();
-    fraction * two_to(exponent.min(1024))
+    fraction(part, shift) * two_to(exponent.min(1024))
 }
+
+/// 2 to `part / 2^shift`, with the last bit that Prometheus' bounds have: those of a schema are
+/// those of the next coarser one, and each of them times the base of the schema.
+fn fraction(part: i32, shift: u32) -> f64 {
+    let bits = (0..shift).rev().map(|bit| part >> bit & 1 == 1);
+    let bases = bits.zip(BASES).filter(|(is_set, _)| *is_set);
+    bases.fold(1.0, |product, (_, base)| product * base)
+}
+
+/// The bases of schemas 1 to 8: the root of 2, its root, and so on. The first is one bit below
+/// the nearest number, as it is in Prometheus.
+#[allow(clippy::approx_constant, reason = "it is not that constant")]
+const BASES: [f64; 8] = [
+    1.414213562373095,
+    1.189207115002721,
+    1.0905077326652577,
+    1.0442737824274138,
+    1.0218971486541166,
+    1.0108892860517005,
+    1.0054299011128027,
+    1.0027112750502025,
+];
 
 /// The bounds of a bucket of positive observations.
 pub(super) fn positive_bounds(histogram: &Histogram, index: i32) -> (f64, f64) {
@@ -78,10 +99,31 @@ mod tests {
         assert_eq!(upper_bound(-4, 64), f64::MAX);
         assert_eq!(upper_bound(0, 1024), f64::MAX);
         assert_eq!(upper_bound(0, 1025), f64::INFINITY);
-        assert_eq!(upper_bound(1, 1), 2f64.sqrt());
         assert_eq!(upper_bound(8, 256), 2.0);
         assert_eq!(upper_bound(3, -8), 0.5);
         assert_eq!(upper_bound(0, -1074), 5e-324);
+    }
+
+    /// As Prometheus 2.42 printed them.
+    #[test]
+    #[allow(clippy::approx_constant, reason = "they are not those constants")]
+    fn bounds_are_those_of_prometheus_to_the_last_bit() {
+        for (schema, index, bound) in [
+            (1, -1, 0.7071067811865475),
+            (1, 1, 1.414213562373095),
+            (2, 1, 1.189207115002721),
+            (3, -7, 0.5452538663326288),
+            (3, -5, 0.6484197773255048),
+            (4, -9, 0.6771277734684463),
+            (5, -29, 0.5335702003384117),
+            (6, -61, 0.5165124395106142),
+            (7, -123, 0.5137229745593818),
+            (8, -255, 0.5013556375251013),
+            (8, -123, 0.7167447066838943),
+            (8, -1, 0.9972960560854698),
+        ] {
+            assert_eq!(upper_bound(schema, index), bound, "{schema} {index}");
+        }
     }
 
     #[test]

@@ -28,9 +28,9 @@ pub(crate) const BODY_BYTES_MAX: usize = 32 << 20;
 /// How long a body may take to arrive.
 const BODY_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Samples and bytes of labels after which a batch is appended.
+/// Samples, and bytes of labels and histograms, after which a batch is appended.
 const BATCH_SAMPLES: usize = 200_000;
-const BATCH_LABEL_BYTES: usize = 16 << 20;
+const BATCH_BYTES: usize = 16 << 20;
 
 /// Bytes of labels that a reason shows.
 const SHOWN_BYTES: usize = 1 << 10;
@@ -127,7 +127,8 @@ struct Intake<'a> {
     batch: Batch,
     /// For each series in the batch its first row.
     rows: Vec<(usize, Labels)>,
-    label_bytes: usize,
+    /// What its labels and histograms take.
+    bytes: usize,
     stored: u64,
     refused: u64,
     /// Why the first one was refused.
@@ -140,7 +141,7 @@ impl<'a> Intake<'a> {
             db,
             batch: Batch::new(),
             rows: Vec::new(),
-            label_bytes: 0,
+            bytes: 0,
             stored: 0,
             refused: 0,
             first: None,
@@ -156,37 +157,50 @@ impl<'a> Intake<'a> {
                 return Ok(());
             }
         };
-        self.rows.push((self.batch.len(), labels.clone()));
-        self.label_bytes += labels.as_canonical().len();
+        self.row(&labels);
         let (mut times, mut values) = (Vec::new(), Vec::new());
         for sample in series.samples() {
             let pushed = match sample.map_err(malformed)? {
-                WireSample::Float(millis, value) => match nanos(millis) {
-                    Some(time) => {
-                        times.push(time);
-                        values.push(value);
-                        Ok(())
+                WireSample::Float(millis, value) => time(millis).map(|time| {
+                    times.push(time);
+                    values.push(value);
+                }),
+                WireSample::Histogram(millis, wire) => {
+                    match time(millis).and_then(|time| Ok((time, histogram(&wire)?))) {
+                        Ok((time, one)) => Ok(self.histogram(&labels, time, &one)?),
+                        Err(why) => Err(why),
                     }
-                    None => Err(out_of_range(millis)),
-                },
-                WireSample::Histogram(millis, wire) => nanos(millis)
-                    .ok_or_else(|| out_of_range(millis))
-                    .and_then(|time| Ok((time, histogram(&wire)?)))
-                    .and_then(|(time, one)| self.histogram(&labels, time, &one)),
+                }
             };
             if let Err(why) = pushed {
                 self.refuse(1, || of_series(&labels, &why));
             }
         }
         self.batch.push_column(&labels, &times, &values);
-        match self.batch.len() >= BATCH_SAMPLES || self.label_bytes >= BATCH_LABEL_BYTES {
+        self.append_if_full()
+    }
+
+    /// From here on the batch is about a series.
+    fn row(&mut self, labels: &Labels) {
+        self.rows.push((self.batch.len(), labels.clone()));
+        self.bytes += labels.as_canonical().len();
+    }
+
+    fn histogram(&mut self, labels: &Labels, time: i64, one: &Histogram) -> Result<(), Failure> {
+        self.batch.push_histogram(labels, time, one);
+        self.bytes += size_of::<Histogram>() + one.heap_bytes();
+        self.append_if_full()?;
+        if self.rows.is_empty() {
+            self.row(labels);
+        }
+        Ok(())
+    }
+
+    fn append_if_full(&mut self) -> Result<(), Failure> {
+        match self.batch.len() >= BATCH_SAMPLES || self.bytes >= BATCH_BYTES {
             true => self.append(),
             false => Ok(()),
         }
-    }
-
-    fn histogram(&mut self, _: &Labels, _: i64, _: &Histogram) -> Result<(), String> {
-        Err("native histograms are not stored yet".to_owned())
     }
 
     fn refuse(&mut self, samples: u64, why: impl FnOnce() -> String) {
@@ -209,7 +223,7 @@ impl<'a> Intake<'a> {
             });
         }
         self.batch.clear();
-        self.label_bytes = 0;
+        self.bytes = 0;
         Ok(())
     }
 
@@ -245,8 +259,8 @@ fn labels(series: &WireSeries<'_>) -> Result<Labels, String> {
     }
 }
 
-fn out_of_range(millis: i64) -> String {
-    format!("the time {millis} ms is out of range")
+fn time(millis: i64) -> Result<i64, String> {
+    nanos(millis).ok_or_else(|| format!("the time {millis} ms is out of range"))
 }
 
 fn of_series(labels: &Labels, why: &str) -> String {

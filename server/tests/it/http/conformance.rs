@@ -124,10 +124,6 @@ impl World {
         let reply = self.client.write(&request);
         match reply.status {
             204 => Ok(()),
-            400 if reply.body.contains("not stored yet") => {
-                self.lacks = true;
-                Ok(())
-            }
             status => Err(format!("load: {status} {}", reply.body.trim_end())),
         }
     }

@@ -6,7 +6,10 @@ use treering::{STALE_MARKER_BITS, Selector};
 use treering_promql::Features;
 
 use super::client::{Served, compressed};
-use super::messages::{Exemplar, Label, Metadata, TimeSeries, labels, request, series};
+use super::messages::{
+    Count, Exemplar, Histogram, Label, Metadata, Span, TimeSeries, ZeroCount, labels, request,
+    series,
+};
 
 const UP: &[(&str, &str)] = &[("__name__", "up"), ("job", "a")];
 
@@ -225,4 +228,162 @@ fn a_body_that_is_too_long_is_refused_by_its_length() {
     let served = Served::new(Features::default());
     let reply = served.client().write_bytes(&vec![0; (32 << 20) + 1]);
     assert_eq!(reply.status, 413, "{reply:?}");
+}
+
+/// `1, 2, 1` above one, at 1 s.
+fn whole() -> Histogram {
+    Histogram {
+        count: Some(Count::Whole(6)),
+        sum: 12.5,
+        zero_threshold: 0.25,
+        zero_count: Some(ZeroCount::Whole(2)),
+        positive_spans: vec![
+            Span {
+                offset: 1,
+                length: 2,
+            },
+            Span {
+                offset: 1,
+                length: 1,
+            },
+        ],
+        positive_deltas: vec![1, 1, -1],
+        timestamp: 1000,
+        ..Histogram::default()
+    }
+}
+
+#[test]
+fn native_histograms_of_every_form_are_taken_and_answered() {
+    let served = Served::new(Features::default());
+    let mut client = served.client();
+    let float = Histogram {
+        count: Some(Count::Float(1.5)),
+        sum: -3.0,
+        schema: 1,
+        negative_spans: vec![Span {
+            offset: 0,
+            length: 1,
+        }],
+        negative_counts: vec![1.5],
+        reset_hint: 3,
+        timestamp: 2000,
+        ..Histogram::default()
+    };
+    let custom = Histogram {
+        count: Some(Count::Whole(3)),
+        schema: -53,
+        positive_spans: vec![
+            Span {
+                offset: 0,
+                length: 1,
+            },
+            Span {
+                offset: 1,
+                length: 1,
+            },
+        ],
+        positive_deltas: vec![1, 1],
+        custom_values: vec![0.5, 10.0],
+        timestamp: 3000,
+        ..Histogram::default()
+    };
+    let stale = Histogram {
+        sum: f64::from_bits(STALE_MARKER_BITS),
+        timestamp: 4000,
+        ..Histogram::default()
+    };
+    let sent = TimeSeries {
+        histograms: vec![custom, whole(), stale, float],
+        ..series(&[("__name__", "took")], &[(3500, 7.0)])
+    };
+    assert_eq!(client.write(&request(vec![sent])).status, 204);
+    let reply = client.get("/api/v1/query", &[("query", "took[1m]"), ("time", "5")]);
+    let wanted = json!([{
+        "metric": { "__name__": "took" },
+        "values": [[3.5, "7"]],
+        "histograms": [
+            [1, { "count": "6", "sum": "12.5", "buckets": [
+                [3, "-0.25", "0.25", "2"], [0, "1", "2", "1"], [0, "2", "4", "2"],
+                [0, "8", "16", "1"],
+            ] }],
+            [2, { "count": "1.5", "sum": "-3", "buckets": [
+                [1, "-1", "-0.7071067811865475", "1.5"],
+            ] }],
+            [3, { "count": "3", "sum": "0", "buckets": [
+                [3, "-Inf", "0.5", "1"], [0, "10", "+Inf", "2"],
+            ] }],
+        ],
+    }]);
+    assert_eq!(reply.json()["data"]["result"], wanted);
+    // The stale marker ends the series.
+    for (time, found) in [("3.9", 1), ("4", 0)] {
+        let reply = client.get("/api/v1/query", &[("query", "took"), ("time", time)]);
+        assert_eq!(
+            reply.json()["data"]["result"].as_array().unwrap().len(),
+            found,
+            "{time}"
+        );
+    }
+}
+
+#[test]
+fn a_histogram_that_is_none_is_named_and_the_others_are_stored() {
+    let served = Served::new(Features::default());
+    let mut client = served.client();
+    let wrong = Histogram {
+        count: Some(Count::Whole(7)),
+        timestamp: 2000,
+        ..whole()
+    };
+    let sent = TimeSeries {
+        histograms: vec![whole(), wrong],
+        ..series(UP, &[])
+    };
+    let reply = client.write(&request(vec![sent]));
+    assert_eq!(reply.status, 400);
+    let why = "1 of 2 samples are refused, the others stored; the first: up{job=\"a\"}: 6 \
+               observations found in buckets, but the count field is 7\n";
+    assert_eq!(reply.body, why);
+    let reply = client.get(
+        "/api/v1/query",
+        &[("query", "histogram_count(up)"), ("time", "1")],
+    );
+    assert_eq!(reply.json()["data"]["result"][0]["value"], json!([1, "6"]));
+}
+
+#[test]
+fn large_histograms_are_stored_in_pieces_and_seen_whole() {
+    let served = Served::new(Features::default());
+    let mut client = served.client();
+    // 32 bytes of memory for each byte on the way: several batches within one series.
+    let large = |at: i64| Histogram {
+        count: Some(Count::Whole(4000)),
+        positive_spans: vec![Span {
+            offset: 1,
+            length: 1000,
+        }],
+        positive_deltas: [&[4][..], &[0; 999]].concat(),
+        zero_count: None,
+        timestamp: at * 1000,
+        schema: 8,
+        ..Histogram::default()
+    };
+    let sent = TimeSeries {
+        histograms: (0..3000).map(large).collect(),
+        ..series(UP, &[])
+    };
+    assert_eq!(client.write(&request(vec![sent])).status, 204);
+    let asked = [("query", "count_over_time(up[1h])"), ("time", "3000")];
+    let reply = client.get("/api/v1/query", &asked);
+    assert_eq!(
+        reply.json()["data"]["result"][0]["value"],
+        json!([3000, "3000"])
+    );
+    let asked = [("query", "histogram_count(up)"), ("time", "2999")];
+    let reply = client.get("/api/v1/query", &asked);
+    assert_eq!(
+        reply.json()["data"]["result"][0]["value"],
+        json!([2999, "4000"])
+    );
 }
