@@ -87,13 +87,17 @@ fn append(db: &Db, labels: &[(&str, String)], times: &[i64], values: &[f64]) {
 fn recent() -> Db {
     let db = Db::in_memory().expect("a database in memory needs nothing");
     let times: Vec<i64> = (0..=240).map(|at| at * 15 * SECOND).collect();
+    let mut values = vec![0.0; 241];
     for series in 0..1000 {
-        let mut count = 0.0;
-        let next = |at: u64| {
-            count += (noise(series, at) * 50.0).floor() * (series % 10 + 1) as f64;
-            count
-        };
-        let values: Vec<f64> = (0..=240).map(next).collect();
+        // Each bucket holds what those below it hold, and something of its own.
+        if series % 10 == 0 {
+            values.fill(0.0);
+        }
+        let mut own = 0.0;
+        for (at, value) in values.iter_mut().enumerate() {
+            own += (noise(series, at as u64) * 50.0).floor();
+            *value += own;
+        }
         let le = match series % 10 {
             9 => "+Inf".to_owned(),
             power => (1u64 << power).to_string(),

@@ -141,6 +141,9 @@ impl Annotations {
     }
 
     pub(crate) fn add(&mut self, notice: &Notice<'_>, span: Span) {
+        if self.list.len() == MAX_ANNOTATIONS {
+            return;
+        }
         self.push(Annotation {
             severity: notice.severity(),
             message: notice.to_string(),

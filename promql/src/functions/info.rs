@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use treering::{Labels, MatchOp, Matcher, SampleColumns, is_stale};
 
 use crate::error::{Error, Result};
-use crate::eval::{Amount, Column, Grid, Moved, Row, Run, argument, metric_name};
+use crate::eval::{Amount, Column, Grid, Moved, Row, Run, WORK_OF_LABELS, argument, metric_name};
 use crate::syntax::{Call, Expr, ExprKind};
 
 /// Labels that say of what a series tells.
@@ -38,11 +38,13 @@ impl Run<'_> {
         let infos = self.info_rows(&wanted, &moves, grid)?;
         let mut by_identity: HashMap<Labels, Vec<&InfoRow>> = HashMap::new();
         for info in &infos {
+            self.spend(WORK_OF_LABELS)?;
             let identity = info.labels.keep(&IDENTIFYING);
             by_identity.entry(identity).or_default().push(info);
         }
         let mut results = Vec::new();
         for row in rows {
+            self.spend(WORK_OF_LABELS)?;
             if wanted.is_info(&row.labels) {
                 results.push(row);
                 continue;

@@ -7,7 +7,10 @@
 //! rank asked for. The tree is after P. M. Fenwick, "A new data structure for cumulative frequency
 //! tables" (1994).
 
+use std::cmp::Ordering;
+
 use super::quantile::{by_rank, interpolated};
+use crate::error::Result;
 
 /// A window over numbers, in order.
 #[derive(Debug)]
@@ -25,12 +28,18 @@ pub(super) struct Ranks {
 }
 
 impl Ranks {
-    /// Over no more than `u32::MAX` numbers; `None` where there are more.
-    pub(super) fn new(numbers: &[f64]) -> Option<Self> {
-        let count = u32::try_from(numbers.len()).ok()?;
-        let mut places: Vec<u32> = (0..count).collect();
+    /// Over no more than `u32::MAX` numbers; `None` where there are more. `spend` is told what is
+    /// done, and may end it.
+    pub(super) fn new(
+        numbers: &[f64],
+        spend: impl Fn(usize) -> Result<()>,
+    ) -> Result<Option<Self>> {
+        let Ok(count) = u32::try_from(numbers.len()) else {
+            return Ok(None);
+        };
         let number = |place: u32| numbers.get(place as usize).copied().unwrap_or(f64::NAN);
-        places.sort_unstable_by(|&a, &b| by_rank(&number(a), &number(b)).then(a.cmp(&b)));
+        let order = |a: &u32, b: &u32| by_rank(&number(*a), &number(*b)).then(a.cmp(b));
+        let places = in_order((0..count).collect(), order, spend)?;
         let sorted = places.iter().map(|&place| number(place)).collect();
         let mut rank_of = vec![0; numbers.len()];
         for (rank, &place) in (0..count).zip(&places) {
@@ -38,14 +47,14 @@ impl Ranks {
                 *known = rank;
             }
         }
-        Some(Self {
+        Ok(Some(Self {
             sorted,
             rank_of,
             tree: vec![0; numbers.len()],
             top: (count as usize + 1).next_power_of_two() / 2,
             from: 0,
             to: 0,
-        })
+        }))
     }
 
     /// Moves the window to the places `from..to`; neither may go back.
@@ -113,6 +122,45 @@ impl Ranks {
     }
 }
 
+/// Sorts stretches, then merges them, so that `spend` is told all along.
+fn in_order(
+    mut places: Vec<u32>,
+    order: impl Fn(&u32, &u32) -> Ordering,
+    spend: impl Fn(usize) -> Result<()>,
+) -> Result<Vec<u32>> {
+    for stretch in places.chunks_mut(STRETCH) {
+        spend(16 * stretch.len())?;
+        stretch.sort_unstable_by(&order);
+    }
+    let (mut width, mut merged) = (STRETCH, Vec::new());
+    while width < places.len() {
+        merged.clear();
+        for pair in places.chunks(2 * width) {
+            let (mut left, mut right) = pair.split_at(width.min(pair.len()));
+            while let (Some((a, after_a)), Some((b, after_b))) =
+                (left.split_first(), right.split_first())
+            {
+                spend(1)?;
+                if order(a, b) == Ordering::Greater {
+                    merged.push(*b);
+                    right = after_b;
+                } else {
+                    merged.push(*a);
+                    left = after_a;
+                }
+            }
+            merged.extend_from_slice(left);
+            merged.extend_from_slice(right);
+        }
+        std::mem::swap(&mut places, &mut merged);
+        width *= 2;
+    }
+    Ok(places)
+}
+
+/// Numbers that are sorted at a time.
+const STRETCH: usize = 1 << 14;
+
 /// The number of a rank in two rising sequences, as if they were one: each its length and its
 /// numbers.
 fn nth_of_two(
@@ -141,6 +189,7 @@ fn nth_of_two(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
     use crate::functions::quantile::quantile_of;
     use proptest::prelude::*;
 
@@ -153,6 +202,19 @@ mod tests {
         ]
     }
 
+    #[test]
+    fn stretches_are_merged_in_order_and_can_be_ended() {
+        let many = 5 * STRETCH as u32 + 7;
+        let shuffled = |at: u32| at.wrapping_mul(2_654_435_761);
+        let order = |a: &u32, b: &u32| shuffled(*a).cmp(&shuffled(*b));
+        let mut expected: Vec<u32> = (0..many).collect();
+        expected.sort_by(order);
+        let found = in_order((0..many).collect(), order, |_| Ok(()));
+        assert!(found.unwrap() == expected);
+        let ended = in_order((0..many).collect(), order, |_| Err(Error::Cancelled));
+        assert!(matches!(ended, Err(Error::Cancelled)));
+    }
+
     proptest! {
         #[test]
         fn ranks_of_a_sliding_window_are_those_of_the_window_alone(
@@ -160,7 +222,7 @@ mod tests {
             moves in proptest::collection::vec((0..5usize, 0..5usize), 0..40),
             q in 0.0..1.0f64,
         ) {
-            let mut ranks = Ranks::new(&numbers).unwrap();
+            let mut ranks = Ranks::new(&numbers, |_| Ok(())).unwrap().unwrap();
             let (mut from, mut to) = (0, 0);
             for (first, last) in moves {
                 to = (to + last).min(numbers.len());

@@ -7,7 +7,7 @@
 
 use super::asked::Asked;
 use super::changes;
-use super::joins::{Extremes, Lines, Moments, Places, Sums};
+use super::joins::{Cloud, Extremes, Lines, Moments, Places, Sums};
 use super::range::RangeFunction;
 use super::ranks::Ranks;
 use super::rate::{self, Kind};
@@ -15,7 +15,7 @@ use super::smoothing::Smoothed;
 use super::stacks::{Join, Stacks};
 use crate::error::Result;
 use crate::eval::{
-    ABSENT, Column, Edges, Frame, Grid, Part, Point, SampleRow, metric_name, seconds,
+    ABSENT, Amount, Column, Edges, Frame, Grid, Part, Point, Reach, SampleRow, metric_name, seconds,
 };
 use crate::syntax::{Extent, Span};
 
@@ -63,6 +63,8 @@ impl Sliding<'_> {
             edges: &edges,
             windows: edges.windows(),
         };
+        let working = task.working();
+        part.meter.hold(working)?;
         let column = match self.is_plain(series) {
             true => task.floats()?,
             false => None,
@@ -71,6 +73,7 @@ impl Sliding<'_> {
             Some(floats) => Column::of_floats(floats),
             None => task.scan()?,
         };
+        part.meter.release(working);
         part.edges = edges;
         Ok(column)
     }
@@ -94,6 +97,11 @@ impl Sliding<'_> {
             is_counter: self.name != "delta",
             is_rate: self.name == "rate",
         })
+    }
+
+    /// In how many windows a sample is.
+    fn overlap(&self) -> i64 {
+        self.frame.range / self.grid.step().max(1)
     }
 
     /// A scalar argument at a step.
@@ -134,6 +142,9 @@ pub(super) fn overlap_much(frame: &Frame, grid: &Grid) -> bool {
 /// In how many windows a sample must be for that.
 const WORTH_SLIDING: i64 = 8;
 
+/// In how many for ranks, which cost a logarithm for each sample.
+const WORTH_RANKING: i64 = 32;
+
 /// Whether sums of such numbers, and of their squares, are finite.
 pub(super) fn is_small(value: f64) -> bool {
     value.abs() < 1e140
@@ -142,6 +153,21 @@ pub(super) fn is_small(value: f64) -> bool {
 impl<'t> Task<'t> {
     fn numbers(&self) -> &'t [f64] {
         &self.series.samples.floats
+    }
+
+    /// The memory that it takes at most until the column is there: ranks or drops of all samples,
+    /// the sums of the longest window, where windows lie.
+    fn working(&self) -> Amount {
+        let longest = self.windows.iter().map(|(from, to)| to - from).max();
+        let of_sums = match self.sliding.overlaps() {
+            true => longest.unwrap_or(0) * size_of::<Cloud>(),
+            false => 0,
+        };
+        let of_steps = size_of::<(usize, usize)>() + size_of::<Reach>();
+        Amount {
+            samples: 0,
+            bytes: self.numbers().len() * 32 + of_sums + self.windows.len() * of_steps,
+        }
     }
 
     /// What functions of floats come to at each step, where there is a way to slide.
@@ -176,7 +202,10 @@ impl<'t> Task<'t> {
             "stddev_over_time" => self.stacked(Moments(numbers), |spread, _| {
                 spread.variance().map(f64::sqrt)
             })?,
-            "quantile_over_time" | "mad_over_time" => return self.ranked(),
+            "quantile_over_time" | "mad_over_time" => match self.sliding.overlap() {
+                WORTH_RANKING.. => return self.ranked(),
+                _ => return Ok(None),
+            },
             "deriv" | "predict_linear" => self.lines()?,
             "double_exponential_smoothing" => return self.smoothed(),
             _ => return Ok(None),
@@ -205,7 +234,8 @@ impl<'t> Task<'t> {
     }
 
     fn ranked(&self) -> Result<Option<Vec<f64>>> {
-        let Some(mut ranks) = Ranks::new(self.numbers()) else {
+        let ranks = Ranks::new(self.numbers(), |work| self.part.spend(work))?;
+        let Some(mut ranks) = ranks else {
             return Ok(None);
         };
         let is_quantile = self.sliding.name == "quantile_over_time";

@@ -96,7 +96,7 @@ proptest! {
     #[test]
     fn windows_that_overlap_are_those_that_stand_alone(
         columns in series(),
-        range in 120..1500i64,
+        range in 120..2500i64,
         step in 5..15i64,
     ) {
         let labels = Labels::from_pairs([("__name__", "m")]).unwrap();

@@ -14,7 +14,6 @@ use super::group::Group;
 use crate::annotation::Notice;
 use crate::error::Result;
 use crate::eval::column::{Column, Row};
-use crate::eval::meter::Amount;
 use crate::syntax::AggregateOp;
 
 impl Task<'_> {
@@ -31,14 +30,8 @@ impl Task<'_> {
             let notice = Notice::HistogramIgnoredInAggregation { operator };
             self.run.note(&notice, self.span);
         }
-        let places = members.len().saturating_mul(self.steps);
-        self.run.spend(places)?;
-        self.run.meter.hold(Amount {
-            samples: places,
-            bytes: places.saturating_mul(8),
-        })?;
-        let mut picked: Vec<Column> = Vec::new();
-        picked.resize(members.len(), Column::absent(self.steps));
+        let mut picked: Vec<Option<Column>> = Vec::new();
+        picked.resize(members.len(), None);
         let mut order: Vec<usize> = (0..members.len()).collect();
         for at in 0..self.steps {
             self.run.spend(4 * members.len())?;
@@ -49,7 +42,16 @@ impl Task<'_> {
                 _ => self.ranked(&members, at, param),
             };
             for &which in &chosen {
-                if let (Some(column), Some(row)) = (picked.get_mut(which), members.get(which)) {
+                let (Some(picked), Some(row)) = (picked.get_mut(which), members.get(which)) else {
+                    continue;
+                };
+                if picked.is_none() {
+                    let column = Column::absent(self.steps);
+                    self.run.spend(self.steps)?;
+                    self.run.meter.hold(column.amount())?;
+                    *picked = Some(column);
+                }
+                if let Some(column) = picked {
                     column.set(at, row.column.get(at));
                 }
             }
@@ -59,11 +61,8 @@ impl Task<'_> {
             }
         }
         for which in order {
-            let (Some(row), Some(column)) = (members.get(which), picked.get_mut(which)) else {
-                continue;
-            };
-            let column = std::mem::replace(column, Column::absent(0));
-            if !column.is_empty() {
+            let column = picked.get_mut(which).and_then(Option::take);
+            if let (Some(row), Some(column)) = (members.get(which), column) {
                 results.push(Row {
                     labels: row.labels.clone(),
                     drop_name: row.drop_name,

@@ -4,7 +4,7 @@
 //! series of the "one" side meets those of the "many" side, else there is an error. After
 //! `VectorBinop` of Prometheus.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use treering::Labels;
 
@@ -104,6 +104,14 @@ impl Run<'_> {
             && let Some(row) = fast_pair(sides, many, one)
         {
             results.extend(Some(row).filter(|row| !row.column.is_empty()));
+            return Ok(());
+        }
+        if let [one] = one.as_slice()
+            && filler_many.is_none()
+            && filler_one.is_none()
+            && let Some(rows) = fast_group(sides, &many, one)
+        {
+            results.extend(rows);
             return Ok(());
         }
         let which = self.which_one(sides, &one, &many, count)?;
@@ -305,6 +313,20 @@ impl Sides<'_> {
 
 fn picked<'a>(rows: &'a [Row], places: &[usize]) -> Vec<&'a Row> {
     places.iter().filter_map(|&place| rows.get(place)).collect()
+}
+
+/// The whole columns of series that meet the same one, where `group_left` or `group_right` lets
+/// them, all are floats and no two results have the same labels.
+fn fast_group(sides: &Sides<'_>, many: &[&Row], one: &Row) -> Option<Vec<Row>> {
+    if sides.matching.cardinality == Cardinality::OneToOne {
+        return None;
+    }
+    let rows = many.iter().map(|many| fast_pair(sides, many, one));
+    let rows: Vec<Row> = rows.collect::<Option<_>>()?;
+    let mut seen = HashSet::with_capacity(rows.len());
+    let are_distinct = rows.iter().all(|row| seen.insert(&row.labels));
+    let is_there = |row: &Row| !row.column.is_empty();
+    are_distinct.then(|| rows.into_iter().filter(is_there).collect())
 }
 
 /// The whole columns of the only two series of a signature at once, where both are floats.
