@@ -54,7 +54,7 @@ impl Run<'_> {
 
     /// What a function without arguments says of the whole query.
     fn query_number(&self, name: &str) -> Option<f64> {
-        let (start, end) = (self.query.start(), self.query.end());
+        let (start, end) = (self.query.start(), self.query.limit());
         Some(match name {
             "pi" => std::f64::consts::PI,
             "start" => seconds(start),

@@ -9,6 +9,7 @@ pub(crate) struct Grid {
     start: i64,
     step: i64,
     count: usize,
+    limit: i64,
 }
 
 impl Grid {
@@ -18,6 +19,7 @@ impl Grid {
             start: time,
             step: 0,
             count: 1,
+            limit: time,
         }
     }
 
@@ -33,6 +35,7 @@ impl Grid {
             count: usize::try_from(more)
                 .unwrap_or(usize::MAX)
                 .saturating_add(1),
+            limit: end,
         }
     }
 
@@ -50,6 +53,11 @@ impl Grid {
 
     pub(crate) fn end(&self) -> i64 {
         self.time(self.count.saturating_sub(1))
+    }
+
+    /// What was given as the end: the last time is this or, where no step meets it, earlier.
+    pub(crate) fn limit(&self) -> i64 {
+        self.limit
     }
 
     pub(crate) fn time(&self, at: usize) -> i64 {
@@ -78,6 +86,7 @@ mod tests {
     fn the_last_time_is_at_most_the_end() {
         let grid = Grid::range(10, 35, 10);
         assert_eq!(grid.times().collect::<Vec<_>>(), [10, 20, 30]);
+        assert_eq!((grid.end(), grid.limit()), (30, 35));
         assert_eq!(Grid::range(5, 5, 1).count(), 1);
         assert_eq!(Grid::range(5, 5, 0).end(), 5);
         assert_eq!(seconds(1_136_239_445_123_000_000), 1_136_239_445.123);

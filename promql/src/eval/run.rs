@@ -97,7 +97,7 @@ impl<'a> Run<'a> {
 
     /// The length of a duration.
     pub(crate) fn duration(&self, duration: &DurationExpr) -> Result<i64> {
-        let range = self.query.end().saturating_sub(self.query.start());
+        let range = self.query.limit().saturating_sub(self.query.start());
         duration
             .fold(self.query.step(), range)
             .map_err(|text| Error::Execution(text.to_owned()))
@@ -105,7 +105,7 @@ impl<'a> Run<'a> {
 
     /// The length of a duration that must be above zero.
     pub(crate) fn positive(&self, duration: &DurationExpr) -> Result<i64> {
-        let range = self.query.end().saturating_sub(self.query.start());
+        let range = self.query.limit().saturating_sub(self.query.start());
         duration
             .fold_positive(self.query.step(), range)
             .map_err(|text| Error::Execution(text.to_owned()))
@@ -116,7 +116,7 @@ impl<'a> Run<'a> {
         let at = shift.at.map(|at| match at {
             At::Time(time) => time,
             At::Start => self.query.start(),
-            At::End => self.query.end(),
+            At::End => self.query.limit(),
         });
         let offset = match &shift.offset {
             Some(offset) => self.duration(offset)?,

@@ -62,7 +62,8 @@ fn absence(arg: &Expr, there: Vec<bool>) -> Vec<Row> {
     }
 }
 
-/// The labels that a selector asks for by `=`; those of which anything else is asked are left out.
+/// The labels that a selector asks for by `=`. One of which something else is asked afterwards is left
+/// out, as in Prometheus: before it, it does no harm.
 fn asked_labels(arg: &Expr) -> Labels {
     let matchers: &[Matcher] = match &arg.unparen().kind {
         ExprKind::Vector(selector) => &selector.matchers,
@@ -70,16 +71,15 @@ fn asked_labels(arg: &Expr) -> Labels {
         _ => &[],
     };
     let mut wanted: Vec<(&str, &str)> = Vec::new();
-    let mut unclear: Vec<&str> = vec!["__name__"];
+    let mut known: Vec<&str> = vec!["__name__"];
     for matcher in matchers {
         let name = matcher.name();
-        let is_known = wanted.iter().any(|pair| pair.0 == name);
-        if matcher.op() == MatchOp::Equal && !is_known {
+        if matcher.op() == MatchOp::Equal && !known.contains(&name) {
             wanted.push((name, matcher.value()));
+            known.push(name);
         } else {
-            unclear.push(name);
+            wanted.retain(|pair| pair.0 != name);
         }
     }
-    wanted.retain(|pair| !unclear.contains(&pair.0));
     Labels::from_pairs(wanted).unwrap_or_default()
 }

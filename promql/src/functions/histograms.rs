@@ -287,7 +287,8 @@ impl Family {
 /// The number of an `le` label.
 fn parse_bound(text: &str) -> Option<f64> {
     let bound: f64 = text.parse().ok()?;
-    Some(bound).filter(|bound| !bound.is_nan())
+    // NaN is a bound, above all others, and has no sign.
+    Some(bound).filter(|bound| !bound.is_nan() || text.eq_ignore_ascii_case("nan"))
 }
 
 /// A number as labels of OpenMetrics have it: whole ones with `.0`.

@@ -39,18 +39,20 @@ pub(crate) fn of_one_float(name: &str) -> Option<fn(f64) -> f64> {
     })
 }
 
-/// The smaller of two numbers; NaN where either is.
+/// The smaller of two numbers, as Go has it: -Inf beside NaN is -Inf, anything else beside it NaN.
 pub(crate) fn min(a: f64, b: f64) -> f64 {
-    match a.is_nan() || b.is_nan() {
-        true => f64::NAN,
+    match (a == f64::NEG_INFINITY) || (b == f64::NEG_INFINITY) {
+        true => f64::NEG_INFINITY,
+        false if a.is_nan() || b.is_nan() => f64::NAN,
         false => a.min(b),
     }
 }
 
-/// The larger of two numbers; NaN where either is.
+/// The larger of two numbers, as Go has it: +Inf beside NaN is +Inf, anything else beside it NaN.
 pub(crate) fn max(a: f64, b: f64) -> f64 {
-    match a.is_nan() || b.is_nan() {
-        true => f64::NAN,
+    match (a == f64::INFINITY) || (b == f64::INFINITY) {
+        true => f64::INFINITY,
+        false if a.is_nan() || b.is_nan() => f64::NAN,
         false => a.max(b),
     }
 }

@@ -127,7 +127,7 @@ pub enum At {
     Time(i64),
     /// `start()`: the first step of the whole query.
     Start,
-    /// `end()`: the last step of the whole query.
+    /// `end()`: the end of the whole query, which need not be a step.
     End,
 }
 

@@ -115,7 +115,6 @@ impl Run<'_> {
             return Ok(());
         }
         let which = self.which_one(sides, &one, &many, count)?;
-        let is_one_to_one = sides.matching.cardinality == Cardinality::OneToOne;
         let mut matched = vec![false; count];
         for many in &many {
             self.spend(4 * count)?;
@@ -129,12 +128,6 @@ impl Run<'_> {
                     continue;
                 };
                 if let Some(matched) = matched.get_mut(at) {
-                    if *matched && is_one_to_one {
-                        return Error::execution(
-                            "multiple matches for labels: many-to-one matching must be explicit \
-                             (group_left/group_right)",
-                        );
-                    }
                     *matched = true;
                 }
                 self.pair_at(sides, many, one, at, &mut produced)?;
@@ -180,6 +173,14 @@ impl Run<'_> {
         if matches!(point, Point::Absent) {
             return Ok(());
         }
+        // What a comparison leaves out meets nobody.
+        let is_one_to_one = sides.matching.cardinality == Cardinality::OneToOne;
+        if is_one_to_one && produced.is_second(at, many.column.len()) {
+            return Error::execution(
+                "multiple matches for labels: many-to-one matching must be explicit \
+                 (group_left/group_right)",
+            );
+        }
         let row = produced.row(self, sides, many, one)?;
         if row.column.has(at) {
             return Error::execution(
@@ -196,11 +197,22 @@ impl Run<'_> {
 struct Produced {
     rows: Vec<Row>,
     by_labels: HashMap<Labels, usize>,
+    /// At which steps there is a result.
+    given: Vec<bool>,
     /// The row of the last pair: steps of the same pair follow each other.
     last: Option<(Labels, Labels, usize)>,
 }
 
 impl Produced {
+    /// Whether there was a result at this step already.
+    fn is_second(&mut self, at: usize, count: usize) -> bool {
+        self.given.resize(count, false);
+        match self.given.get_mut(at) {
+            Some(given) => std::mem::replace(given, true),
+            None => false,
+        }
+    }
+
     fn row(&mut self, run: &Run<'_>, sides: &Sides<'_>, many: &Row, one: &Row) -> Result<&mut Row> {
         let place = match &self.last {
             Some((of_many, of_one, place)) if *of_many == many.labels && *of_one == one.labels => {

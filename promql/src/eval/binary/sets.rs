@@ -44,7 +44,20 @@ impl Run<'_> {
             result.append(&mut right);
         }
         result.retain(|row| !row.column.is_empty());
-        Ok(result)
+        if op != BinaryOp::Or {
+            return Ok(result);
+        }
+        // A series may come from the left at one step and from the right at another. Whether its name
+        // goes in the end is part of which series it is.
+        let (unnamed, mut named): (Vec<Row>, Vec<Row>) =
+            result.into_iter().partition(|row| row.drop_name);
+        if !unnamed.is_empty() {
+            let unnamed = self.merge_equal(unnamed)?;
+            named = self.merge_equal(named)?;
+            named.extend(unnamed);
+            return Ok(named);
+        }
+        self.merge_equal(named)
     }
 }
 
