@@ -285,7 +285,7 @@ typedef struct treering_query_options {
   uint64_t max_series;
   // Most samples that may be read (PromQL: that may be held). 0: 4,000,000,000 (50,000,000).
   uint64_t max_samples;
-  // Most bytes of working memory. 0: 4 GiB.
+  // Most bytes of working memory (PromQL: and of the answer). 0: 4 GiB (1 GiB).
   uint64_t max_bytes;
   // Longest run time. 0: 300 s (PromQL: 120 s).
   uint64_t timeout_ns;

@@ -236,6 +236,7 @@ impl Bounds {
         }
         if given.max_bytes != 0 {
             limits.bytes = given.max_bytes;
+            promql.max_bytes = usize::try_from(given.max_bytes).unwrap_or(usize::MAX);
         }
         if given.timeout_ns != 0 {
             limits.timeout = Duration::from_nanos(given.timeout_ns);

@@ -192,7 +192,7 @@ pub struct treering_query_options {
     pub max_series: u64,
     /// Most samples that may be read (PromQL: that may be held). 0: 4,000,000,000 (50,000,000).
     pub max_samples: u64,
-    /// Most bytes of working memory. 0: 4 GiB.
+    /// Most bytes of working memory (PromQL: and of the answer). 0: 4 GiB (1 GiB).
     pub max_bytes: u64,
     /// Longest run time. 0: 300 s (PromQL: 120 s).
     pub timeout_ns: u64,
