@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
 
-use treering_codec::Extras;
+use treering_codec::{Extras, Histogram};
 use treering_index::Selector;
 
 use super::{Erasing, Head, PAGE_SERIES, Page};
@@ -17,6 +17,16 @@ use crate::tombstone::Tombstone;
 
 /// Two neighbours, one on another page, one on another shard, one far away.
 const IDS: [u32; 5] = [0, 1, 70, 1024, 9000];
+
+/// What a sample of this value has beside it.
+fn beside(value: f64) -> (Option<Histogram>, i64) {
+    let histogram = (value % 3.0 == 0.0).then(|| Histogram {
+        sum: value,
+        positive: vec![(value as i32 % 9, 1.0), (9, value)],
+        ..Histogram::default()
+    });
+    (histogram, value as i64 / 7 % 2)
+}
 
 type Model = BTreeMap<u32, BTreeMap<i64, u64>>;
 
@@ -79,11 +89,13 @@ impl Pair {
     }
 
     fn append(&mut self, samples: &[(u32, i64)]) {
-        let (mut runs, mut values) = (Vec::new(), Vec::new());
+        let (mut runs, mut values, mut extras) = (Vec::new(), Vec::new(), Extras::new());
         for &(id, at) in samples {
             // No two values are alike, so that it shows which one won.
             self.value += 1.0;
             push_run(&mut runs, id, 1);
+            let (histogram, start) = beside(self.value);
+            extras.push(values.len() as u32, histogram.map(Arc::new), start);
             values.push(self.value);
             let series = self.model.entry(id).or_default();
             series.insert(at, self.value.to_bits());
@@ -91,7 +103,7 @@ impl Pair {
         let times: Vec<i64> = samples.iter().map(|sample| sample.1).collect();
         let shards = self.head.lock(&runs);
         let columns = (&times[..], &values[..]);
-        self.head.apply(shards, &runs, columns, &Extras::new());
+        self.head.apply(shards, &runs, columns, &extras);
     }
 
     fn delete(&mut self, ids: &[u32], first: i64, last: i64) {
@@ -140,6 +152,12 @@ impl Pair {
         self.head.runs(id, first, last, &mut runs);
         let mut merged = Merged::default();
         merge_columns(&runs, first, last, &mut merged).unwrap();
+        let extras = merged.extras.placed(&merged.timestamps);
+        for (place, &value) in (0..).zip(&merged.values) {
+            let (histogram, start) = beside(value);
+            let found = extras.histogram(place).map(|one| (**one).clone());
+            assert_eq!((found, extras.start(place)), (histogram, start));
+        }
         let values = merged.values.into_iter().map(f64::to_bits);
         merged.timestamps.into_iter().zip(values).collect()
     }

@@ -20,6 +20,8 @@ mod values;
 
 use std::path::{Path, PathBuf};
 
+use store::Store;
+
 /// The scripts of a folder, sorted by name.
 fn scripts(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder)
@@ -36,12 +38,15 @@ fn scripts(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
+/// Maps, and a database.
+const STORES: [run::Make; 2] = [Store::default, Store::database];
+
 /// Runs every script of a folder; fails with all that came out wrong.
-fn run_all(folder: &Path) {
+fn run_all(folder: &Path, make: run::Make) {
     let mut asked = 0;
     let mut misses = vec![];
     for path in scripts(folder) {
-        let report = run::script(&path);
+        let report = run::script(&path, make);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         println!(
             "{name}: {} of {} right",
@@ -61,7 +66,9 @@ fn run_all(folder: &Path) {
 #[test]
 fn scripts_of_prometheus() {
     match std::env::var_os("TREERING_PROMQLTEST") {
-        Some(folder) => run_all(Path::new(&folder)),
+        Some(folder) => STORES
+            .into_iter()
+            .for_each(|make| run_all(Path::new(&folder), make)),
         None => println!(
             "SKIPPED: Prometheus' own cases; TREERING_PROMQLTEST names the folder of its \
              promql/promqltest/testdata"
@@ -71,7 +78,8 @@ fn scripts_of_prometheus() {
 
 #[test]
 fn scripts_of_ours() {
-    run_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases"));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    STORES.into_iter().for_each(|make| run_all(&folder, make));
 }
 
 /// A runner that finds nothing wrong would make every script look right.
@@ -114,7 +122,7 @@ fn wrong_expectations_are_misses() {
         "eval instant at 2m \"a\"\n  expect string \"b\"",
     ];
     let misses = |evals: &[&str]| {
-        let report = run::run(&format!("{load}{}", evals.join("\n\n"))).unwrap();
+        let report = run::run(&format!("{load}{}", evals.join("\n\n")), Store::default).unwrap();
         assert_eq!(report.asked, evals.len());
         report.misses
     };

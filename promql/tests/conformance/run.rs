@@ -27,23 +27,29 @@ pub(crate) struct Report {
     pub(crate) misses: Vec<(usize, String, String)>,
 }
 
+/// Makes a store without samples.
+pub(crate) type Make = fn() -> Store;
+
 /// Runs a whole script from a file.
-pub(crate) fn script(path: &Path) -> Report {
+pub(crate) fn script(path: &Path, make: Make) -> Report {
     let text = std::fs::read_to_string(path);
     let text = text.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    run(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    run(&text, make).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Runs a whole script.
-pub(crate) fn run(text: &str) -> Result<Report, String> {
+pub(crate) fn run(text: &str, make: Make) -> Result<Report, String> {
     let commands = script::read(text)?;
     let mut report = Report::default();
-    let mut store = Store::default();
+    let mut store = make();
     for command in commands {
         match command.kind {
-            CommandKind::Clear => store = Store::default(),
+            CommandKind::Clear => store = make(),
             CommandKind::Load(load) => store.load(&load),
-            CommandKind::Eval(eval) => {
+            CommandKind::Eval(mut eval) => {
+                if !store.compares_histograms() {
+                    eval.expect_no_comparison();
+                }
                 report.asked += 1;
                 let asked = catch_unwind(AssertUnwindSafe(|| ask(&store, &eval)));
                 let wrong = match asked {

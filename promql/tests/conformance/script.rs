@@ -3,7 +3,7 @@
 //! Input: the text of a `.test` file. Output: its commands with their lines. Invariant: every line
 //! is understood or is an error; nothing is passed over.
 
-use treering::Labels;
+use treering::{Labels, ResetHint};
 use treering_promql::syntax::{ExprKind, UnaryOp};
 use treering_promql::{Features, parse};
 
@@ -47,6 +47,17 @@ pub(crate) struct Eval {
     pub(crate) string: Option<String>,
     /// The result of an instant query is a matrix with these steps.
     pub(crate) matrix: Option<Steps>,
+}
+
+impl Eval {
+    /// Takes any hint for right where a histogram is expected to be known not to follow a reset.
+    pub(crate) fn expect_no_comparison(&mut self) {
+        for slot in self.series.iter_mut().flat_map(|series| &mut series.1) {
+            if let Slot::Histogram(wanted, is_hinted) = slot {
+                *is_hinted &= wanted.hint != ResetHint::NotReset;
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

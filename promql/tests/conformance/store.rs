@@ -1,13 +1,16 @@
 //! Store: what loads have added, as a source for the evaluator.
 //!
-//! Input: loads. Output: a [`Source`] of floats, histograms and start timestamps. Invariant: a
-//! series has each timestamp once, in rising order.
+//! Input: loads. Output: a [`Source`] of floats, histograms and start timestamps: plain maps, or a
+//! database that keeps some of them in blocks and some in its head. Invariant: a series has each
+//! timestamp once, in rising order.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use treering::{
-    Histogram, Labels, Result, SampleColumns, Selector, Source, SourceSeries, SourceSet,
+    Aggregate, AggregatedSeries, Batch, CancelToken, Db, Histogram, Labels, Result, SampleColumns,
+    Selector, Source, SourceParts, SourceSeries, SourceSet,
 };
 
 use super::classic;
@@ -18,6 +21,9 @@ use super::values::Slot;
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     series: BTreeMap<Labels, BTreeMap<i64, Sample>>,
+    /// Has the same samples, and answers in their place.
+    db: Option<Db>,
+    loads: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -34,6 +40,20 @@ struct StoredSeries {
 }
 
 impl Store {
+    /// A store that is a database.
+    pub(crate) fn database() -> Self {
+        Self {
+            db: Some(Db::in_memory().unwrap()),
+            ..Self::default()
+        }
+    }
+
+    /// Whether it knows that a counter was not reset. A database has the hints that were written;
+    /// who computes with them looks for resets by itself.
+    pub(crate) fn compares_histograms(&self) -> bool {
+        self.db.is_none()
+    }
+
     /// Adds the samples of a load; the first one stands at time 0.
     pub(crate) fn load(&mut self, load: &Load) {
         for line in &load.series {
@@ -59,11 +79,31 @@ impl Store {
                 self.series.entry(labels).or_default().extend(samples);
             }
         }
+        if let Some(db) = &self.db {
+            // Samples that were there already are written over by the same ones.
+            let mut batch = Batch::new();
+            for (labels, samples) in &self.series {
+                for (&at, sample) in samples {
+                    match &sample.histogram {
+                        Some(one) => batch.push_histogram_since(labels, at, one, sample.start),
+                        None => batch.push_since(labels, at, sample.value, sample.start),
+                    }
+                }
+            }
+            db.append(&batch).unwrap();
+            self.loads += 1;
+            if self.loads % 2 == 1 {
+                db.flush().unwrap();
+            }
+        }
     }
 }
 
 impl Source for Store {
     fn select<'a>(&'a self, selector: &Selector, first: i64, last: i64) -> Result<SourceSet<'a>> {
+        if let Some(db) = &self.db {
+            return Source::select(db, selector, first, last);
+        }
         let mut found: Vec<Result<Box<dyn SourceSeries + 'a>>> = vec![];
         for (labels, samples) in &self.series {
             if !selector.matches(labels) {
@@ -76,6 +116,45 @@ impl Source for Store {
             }
         }
         Ok(Box::new(found.into_iter()))
+    }
+
+    fn aggregate(
+        &self,
+        selector: &Selector,
+        first: i64,
+        last: i64,
+        what: &Aggregate,
+    ) -> Option<Result<Vec<AggregatedSeries>>> {
+        Source::aggregate(self.db.as_ref()?, selector, first, last, what)
+    }
+
+    fn select_parts<'a>(
+        &'a self,
+        selector: &Selector,
+        first: i64,
+        last: i64,
+    ) -> Result<SourceParts<'a>> {
+        match &self.db {
+            Some(db) => db.select_parts(selector, first, last),
+            None => Ok(SourceParts::one(self.select(selector, first, last)?)),
+        }
+    }
+
+    fn latest(
+        &self,
+        selector: &Selector,
+        first: i64,
+        last: i64,
+    ) -> Option<Result<Vec<(Labels, treering::Sample)>>> {
+        Source::latest(self.db.as_ref()?, selector, first, last)
+    }
+
+    fn bounded<'a>(
+        &'a self,
+        cancel: &CancelToken,
+        timeout: Duration,
+    ) -> Option<Box<dyn Source + 'a>> {
+        self.db.as_ref()?.bounded(cancel, timeout)
     }
 }
 
