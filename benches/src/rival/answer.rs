@@ -189,7 +189,9 @@ fn point(pair: &Json) -> Result<(i64, f64)> {
 /// Whether two values count as one.
 pub fn is_near(a: f64, b: f64) -> bool {
     let is_nan = a.is_nan() && b.is_nan();
-    is_nan || a == b || (a - b).abs() <= TOLERANCE * a.abs().max(b.abs())
+    // Everything is within a part of infinity.
+    let is_finite = a.is_finite() && b.is_finite();
+    is_nan || a == b || (is_finite && (a - b).abs() <= TOLERANCE * a.abs().max(b.abs()))
 }
 
 /// What differs; `None` when nothing does. `is_sorted`: the order of a vector counts.
