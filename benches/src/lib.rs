@@ -2,7 +2,7 @@
 //!
 //! Input: data folders and seeds. Output: series of samples that are the same on every machine,
 //! and RESULT lines held against the committed targets. Nothing here touches the engine but
-//! `questions`; the binaries do.
+//! `questions`; the binaries do. `rival` starts other people's servers.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::print_stdout,
@@ -18,6 +18,7 @@ pub mod process;
 pub mod questions;
 pub mod random;
 pub mod report;
+pub mod rival;
 
 /// What fails in a bench ends it; the text says what and where.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;

@@ -23,6 +23,7 @@ mod fuzz;
 mod hang;
 mod log;
 mod mutants;
+mod promql_diff;
 mod rivals;
 mod runs;
 mod sanitize;
@@ -64,6 +65,9 @@ cargo xtask NAME, where NAME is one of
                                 KIND is crash, damage, faults, kill, power, full, model, readers or
                                 endurance;
                                 rounds of new seeds (10 minutes)
+  promql-diff [--queries N] [--seed N]
+                                random queries (100,000), answered by our PromQL as by Debian's
+                                Prometheus, which is fetched for this only
   runs                          what long runs came to, into docs/testing.md
   mutants [NAME]...             planted bugs: each must be caught by the ordinary tests
   sanitize address|thread       tests under a sanitizer, built for it (half an hour each)
@@ -99,6 +103,7 @@ fn dispatch(name: &str, args: Args) -> Outcome {
         "bench" => bench::run(args),
         "fuzz" => fuzz::run(args),
         "soak" => soak::run(args),
+        "promql-diff" => promql_diff::run(args),
         "runs" => args.done().and_then(|()| runs::run()),
         "mutants" => mutants::run(args),
         "sanitize" => sanitize::run(args),

@@ -19,14 +19,29 @@ const PACKAGES: [&str; 2] = ["prometheus", "victoria-metrics"];
 
 /// The folder, with all that could be had.
 pub(crate) fn prepare() -> Outcome<PathBuf> {
-    let folder = shell::target().join("rivals");
-    let made = std::fs::create_dir_all(&folder);
-    made.map_err(|error| format!("{}: {error}", folder.display()))?;
+    let folder = folder()?;
     for what in [python(&folder), debian(&folder)] {
         if let Err(why) = what {
             println!("left out: {why}");
         }
     }
+    Ok(folder)
+}
+
+/// Prometheus: on the path, or fetched.
+pub(crate) fn prometheus() -> Outcome<PathBuf> {
+    if shell::succeeds(Command::new("prometheus").arg("--version")) {
+        return Ok("prometheus".into());
+    }
+    let folder = folder()?;
+    debian(&folder)?;
+    Ok(folder.join("debian/usr/bin/prometheus"))
+}
+
+fn folder() -> Outcome<PathBuf> {
+    let folder = shell::target().join("rivals");
+    let made = std::fs::create_dir_all(&folder);
+    made.map_err(|error| format!("{}: {error}", folder.display()))?;
     Ok(folder)
 }
 

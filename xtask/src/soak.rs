@@ -171,7 +171,7 @@ pub(crate) fn run(mut args: Args) -> Outcome {
 }
 
 /// The number that stands behind `prefix` in a line.
-fn counted(line: &str, prefix: &str) -> u64 {
+pub(crate) fn counted(line: &str, prefix: &str) -> u64 {
     let Some(at) = line.find(prefix) else {
         return 0;
     };
@@ -216,7 +216,7 @@ fn round(kind: &Kind, seed: u64) -> Outcome<Command> {
 }
 
 /// Printed at the end and in every failure, so that it need not be chosen well.
-fn seed_of_now() -> u64 {
+pub(crate) fn seed_of_now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |elapsed| elapsed.as_secs())

@@ -168,6 +168,17 @@ pub struct Question {
 }
 
 impl Question {
+    /// Names of the metrics that it is about.
+    pub fn metric_names(&self) -> &'static [&'static str] {
+        &METRICS[..METRICS.len().min(self.metrics as usize)]
+    }
+
+    /// Names of the hosts that it names; none when it is about all of them.
+    pub fn host_names(&self) -> Vec<String> {
+        let hosts = self.hosts.iter().flatten();
+        hosts.map(|host| format!("host_{host}")).collect()
+    }
+
     /// Asks the engine; the answer as it comes, nothing computed afterwards but names.
     ///
     /// Fails as the engine does.

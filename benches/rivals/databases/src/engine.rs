@@ -8,7 +8,6 @@ use std::path::Path;
 
 use treering_benches::Result;
 use treering_benches::child::Measured;
-use treering_benches::generator::METRICS;
 use treering_benches::questions::{Points, Question};
 
 use crate::workload::Rows;
@@ -62,17 +61,6 @@ pub(crate) fn found(points: Points) -> Found {
             )
         })
         .collect()
-}
-
-/// Names of the metrics that a question is about.
-pub(crate) fn metrics(question: &Question) -> &'static [&'static str] {
-    &METRICS[..METRICS.len().min(question.metrics as usize)]
-}
-
-/// Names of the hosts that a question names; none when it is about all of them.
-pub(crate) fn hosts(question: &Question) -> Vec<String> {
-    let hosts = question.hosts.iter().flatten();
-    hosts.map(|host| format!("host_{host}")).collect()
 }
 
 /// Fails unless `found` is what a plain scan found: series and times exactly, values to a relative

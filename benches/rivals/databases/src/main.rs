@@ -11,11 +11,9 @@
 mod chart;
 mod engine;
 mod figures;
-mod http;
 mod ours;
 mod promql;
 mod python;
-mod remote_write;
 mod roster;
 mod server;
 mod tsink_db;

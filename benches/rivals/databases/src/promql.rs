@@ -1,108 +1,37 @@
-//! The questions in PromQL and in VictoriaMetrics' dialect, and their answers in JSON.
+//! The questions as requests of Prometheus' HTTP API, and its answers in JSON.
 //!
 //! Input: a question. Output: the path of a request; points by metric and host of a reply.
-//! Prometheus 2.42 takes both ends of a range: ranges are a millisecond shorter, so that windows
-//! are left-open. It drops names of metrics before it groups: each metric is asked for by itself,
-//! named again by a label, and all are joined by `or` in one request. VictoriaMetrics keeps names
-//! and takes left-open ranges; `nocache=1` keeps it from moving the windows to multiples of the step.
+//! `nocache=1` keeps VictoriaMetrics from moving the windows to multiples of the step.
 
 use serde_json::Value;
 use treering_benches::Result;
-use treering_benches::generator::{METRICS, START};
-use treering_benches::questions::{Question, Task};
+use treering_benches::generator::METRICS;
+use treering_benches::questions::Question;
+use treering_benches::rival::asked::{Asked, seconds};
+use treering_benches::rival::http::escape;
+use treering_benches::rival::server::Dialect;
+use treering_benches::rival::words;
 
-use crate::engine::{Found, hosts, metrics};
-use crate::http::escape;
-
-/// Who is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dialect {
-    Prometheus,
-    VictoriaMetrics,
-}
+use crate::engine::Found;
 
 const MILLISECOND: i64 = 1_000_000;
 
 /// The path and parameters of a question about data of one sample each `step`, which end at `end`.
 pub(crate) fn request(dialect: Dialect, question: &Question, step: i64, end: i64) -> String {
-    let text = escape(&text(dialect, question));
-    let first = question.first - 1;
-    let (start, last, step) = match question.task {
-        Task::MaxByMetric(step) | Task::MeanBySeries(step) => (first + step, question.last, step),
-        Task::High => (
-            START + (first - START + step) / step * step,
-            question.last,
-            step,
-        ),
-        Task::Newest => {
-            let time = seconds(end);
-            return format!("/api/v1/query?query={text}&time={time}{}", suffix(dialect));
-        }
-    };
-    let (start, last, step) = (seconds(start), seconds(last), seconds(step));
-    let range = format!("start={start}&end={last}&step={step}");
-    format!(
-        "/api/v1/query_range?query={text}&{range}{}",
-        suffix(dialect)
-    )
-}
-
-fn suffix(dialect: Dialect) -> &'static str {
-    match dialect {
+    let text = escape(&words::text(Some(dialect), question));
+    let suffix = match dialect {
         Dialect::Prometheus => "",
         Dialect::VictoriaMetrics => "&nocache=1",
-    }
-}
-
-fn seconds(nanoseconds: i64) -> String {
-    let milliseconds = nanoseconds / MILLISECOND;
-    format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000)
-}
-
-fn text(dialect: Dialect, question: &Question) -> String {
-    let named = metrics(question);
-    let names = hosts(question);
-    let hosts = match &names[..] {
-        [] => String::new(),
-        [one] => format!("hostname=\"{one}\""),
-        some => format!("hostname=~\"{}\"", some.join("|")),
     };
-    let all = match (named, hosts.as_str()) {
-        ([one], "") => (*one).to_owned(),
-        ([one], hosts) => format!("{one}{{{hosts}}}"),
-        (some, "") => format!("{{__name__=~\"{}\"}}", some.join("|")),
-        (some, hosts) => format!("{{__name__=~\"{}\",{hosts}}}", some.join("|")),
-    };
-    let each = |one: &dyn Fn(&str) -> String| {
-        let texts = named.iter().map(|metric| {
-            let selector = format!("{metric}{{{hosts}}}");
-            let text = one(&selector);
-            match named.len() {
-                1 => text,
-                _ => format!("label_replace({text},\"metric\",\"{metric}\",\"\",\"\")"),
-            }
-        });
-        texts.collect::<Vec<String>>().join(" or ")
-    };
-    let range = |step: i64| match dialect {
-        Dialect::Prometheus => format!("{}ms", step / MILLISECOND - 1),
-        Dialect::VictoriaMetrics => format!("{}s", step / MILLISECOND / 1000),
-    };
-    match (question.task, dialect) {
-        (Task::MaxByMetric(step), Dialect::Prometheus) => {
-            each(&|selector| format!("max(max_over_time({selector}[{}]))", range(step)))
+    match words::asked(question, step, end) {
+        Asked::Instant(time) => {
+            format!("/api/v1/query?query={text}&time={}{suffix}", seconds(time))
         }
-        (Task::MaxByMetric(step), Dialect::VictoriaMetrics) => {
-            format!("max by (__name__) (max_over_time({all}[{}]))", range(step))
+        Asked::Range { start, end, step } => {
+            let (start, end, step) = (seconds(start), seconds(end), seconds(step));
+            let range = format!("start={start}&end={end}&step={step}");
+            format!("/api/v1/query_range?query={text}&{range}{suffix}")
         }
-        (Task::MeanBySeries(step), Dialect::Prometheus) => {
-            each(&|selector| format!("avg_over_time({selector}[{}])", range(step)))
-        }
-        (Task::MeanBySeries(step), Dialect::VictoriaMetrics) => {
-            format!("avg_over_time({all}[{}])", range(step))
-        }
-        (Task::High, _) => format!("{all} > 90"),
-        (Task::Newest, _) => all,
     }
 }
 
@@ -145,6 +74,7 @@ fn point(pair: &Value) -> Result<(i64, f64)> {
 mod tests {
     use super::*;
     use crate::workload::{SEED, shape};
+    use treering_benches::generator::START;
     use treering_benches::questions::KINDS;
 
     fn question(name: &str) -> Question {
@@ -155,25 +85,25 @@ mod tests {
     #[test]
     fn questions_are_asked_in_the_words_of_each() {
         let one = question("single_groupby_1_1_1");
-        let host = hosts(&one).remove(0);
+        let host = one.host_names().remove(0);
         assert_eq!(
-            text(Dialect::Prometheus, &one),
+            words::text(Some(Dialect::Prometheus), &one),
             format!("max(max_over_time(cpu_usage_user{{hostname=\"{host}\"}}[59999ms]))")
         );
         assert_eq!(
-            text(Dialect::VictoriaMetrics, &one),
+            words::text(Some(Dialect::VictoriaMetrics), &one),
             format!(
                 "max by (__name__) (max_over_time(cpu_usage_user{{hostname=\"{host}\"}}[60s]))"
             )
         );
         let all = question("double_groupby_all");
-        let prometheus = text(Dialect::Prometheus, &all);
+        let prometheus = words::text(Some(Dialect::Prometheus), &all);
         assert_eq!(prometheus.matches(" or ").count(), 9);
         assert!(prometheus.contains(
             "label_replace(avg_over_time(cpu_usage_irq{}[3599999ms]),\"metric\",\"cpu_usage_irq\""
         ));
         assert_eq!(
-            text(Dialect::Prometheus, &question("high_cpu_all")),
+            words::text(Some(Dialect::Prometheus), &question("high_cpu_all")),
             "cpu_usage_user > 90"
         );
     }

@@ -4,11 +4,11 @@
 //! Output: engines in the order in which they take turns, ours first.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+
+use treering_benches::rival::server::{Dialect, runs};
 
 use crate::engine::Engine;
 use crate::ours::Treering;
-use crate::promql::Dialect;
 use crate::python::Python;
 use crate::server::Server;
 use crate::tsink_db::Tsink;
@@ -40,12 +40,9 @@ pub(crate) fn roster(tools: Option<&Path>, is_quick: bool) -> Vec<Box<dyn Engine
         ),
     }
     engines.push(Box::new(Tsink::new(is_quick)));
-    for (dialect, name) in [
-        (Dialect::Prometheus, "prometheus"),
-        (Dialect::VictoriaMetrics, "victoria-metrics"),
-    ] {
-        let mut programs = programs(tools, &format!("debian/usr/bin/{name}"), name).into_iter();
-        match programs.find(|program| runs(program, &["--version"])) {
+    for dialect in [Dialect::Prometheus, Dialect::VictoriaMetrics] {
+        let name = dialect.program();
+        match dialect.find(tools) {
             Some(program) => engines.push(Box::new(Server::new(dialect, program))),
             None => println!("SKIPPED: {name}, which is not there: apt-get install {name}"),
         }
@@ -55,24 +52,9 @@ pub(crate) fn roster(tools: Option<&Path>, is_quick: bool) -> Vec<Box<dyn Engine
 
 /// The first Python that has these modules.
 fn python(tools: Option<&Path>, import: &str) -> Option<PathBuf> {
-    let mut programs = programs(tools, "python/bin/python3", "python3").into_iter();
+    let kept = tools.map(|folder| folder.join("python/bin/python3"));
+    let mut programs = kept.into_iter().chain([PathBuf::from("python3")]);
     programs.find(|python| runs(python, &["-c", import]))
-}
-
-/// Where a program may be: in the folder, on the path.
-fn programs(tools: Option<&Path>, below: &str, name: &str) -> Vec<PathBuf> {
-    let kept = tools.map(|folder| folder.join(below));
-    kept.into_iter().chain([PathBuf::from(name)]).collect()
-}
-
-fn runs(program: &Path, words: &[&str]) -> bool {
-    let mut command = Command::new(program);
-    command
-        .args(words)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use tsink::{
     TimestampPrecision, WalSyncMode,
 };
 
-use crate::engine::{Engine, Found, hosts, metrics};
+use crate::engine::{Engine, Found};
 use crate::workload::Rows;
 
 /// See the head of this file.
@@ -162,14 +162,14 @@ impl Answer {
 
 fn answer(storage: &dyn Storage, question: &Question, end: i64) -> Result<Answer> {
     let mut answer = Answer::default();
-    let names = hosts(question);
+    let names = question.host_names();
     // The end of a range is not in it. The newest sample has no call of its own: who asks is told
     // where the data end.
     let (first, end) = match question.task {
         Task::Newest => (end - NEWEST_WITHIN, end + 1),
         _ => (question.first, question.last + 1),
     };
-    for &metric in metrics(question) {
+    for &metric in question.metric_names() {
         let mut selection = SeriesSelection::new()
             .with_metric(metric)
             .with_time_range(first, end);

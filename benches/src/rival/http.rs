@@ -1,4 +1,4 @@
-//! As much of HTTP/1.1 as the servers of this bench speak (RFC 9112).
+//! As much of HTTP/1.1 as the servers beside ours speak (RFC 9112).
 //!
 //! Input: requests to an address of this machine. Output: status and body, by one connection that is
 //! kept open and made anew when the server has closed it.
@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use treering_benches::Result;
+use crate::Result;
 
 /// An answer that takes longer is none.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -16,18 +16,19 @@ const BODY_MAX: u64 = 1 << 30;
 
 /// A client of one server.
 #[derive(Debug)]
-pub(crate) struct Client {
+pub struct Client {
     address: SocketAddr,
     connection: Option<BufReader<TcpStream>>,
 }
 
 /// A port of this machine that nobody listened on a moment ago.
-pub(crate) fn free_port() -> Result<SocketAddr> {
+pub fn free_port() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
 impl Client {
-    pub(crate) fn new(address: SocketAddr) -> Self {
+    /// A client that connects when it is first asked.
+    pub fn new(address: SocketAddr) -> Self {
         Self {
             address,
             connection: None,
@@ -35,27 +36,41 @@ impl Client {
     }
 
     /// The body of the answer to GET; a status other than 2xx is an error.
-    pub(crate) fn get(&mut self, path: &str) -> Result<Vec<u8>> {
-        self.send("GET", path, &[], &[])
+    pub fn get(&mut self, path: &str) -> Result<Vec<u8>> {
+        self.successful("GET", path, &[], &[])
     }
 
     /// The body of the answer to POST; a status other than 2xx is an error.
-    pub(crate) fn post(
-        &mut self,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> Result<Vec<u8>> {
-        self.send("POST", path, headers, body)
+    pub fn post(&mut self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Vec<u8>> {
+        self.successful("POST", path, headers, body)
     }
 
-    fn send(
+    fn successful(
         &mut self,
         method: &str,
         path: &str,
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Vec<u8>> {
+        let answer = self.send(method, path, headers, body)?;
+        match answer.status {
+            200..=299 => Ok(answer.body),
+            status => {
+                let text = String::from_utf8_lossy(&answer.body);
+                let text: String = text.chars().take(500).collect();
+                Err(format!("{method} {path}: status {status}: {text}").into())
+            }
+        }
+    }
+
+    /// The whole answer, whatever its status.
+    pub fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer> {
         let address = self.address;
         let length = body.len();
         let mut head =
@@ -66,24 +81,16 @@ impl Client {
         head.push_str("\r\n");
         let mut request = head.into_bytes();
         request.extend_from_slice(body);
-        let connection = match self.connection.take() {
+        let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => connect(address)?,
         };
-        let connection = self.connection.insert(connection);
         connection.get_mut().write_all(&request)?;
-        let answer = Answer::read(connection)?;
-        if answer.is_last {
-            self.connection = None;
+        let answer = Answer::read(&mut connection)?;
+        if !answer.is_last {
+            self.connection = Some(connection);
         }
-        match answer.status {
-            200..=299 => Ok(answer.body),
-            status => {
-                let text = String::from_utf8_lossy(&answer.body);
-                let text: String = text.chars().take(500).collect();
-                Err(format!("{method} {path}: status {status}: {text}").into())
-            }
-        }
+        Ok(answer)
     }
 }
 
@@ -95,7 +102,7 @@ fn connect(address: SocketAddr) -> Result<BufReader<TcpStream>> {
 }
 
 /// Bytes of a parameter of a query, all but letters and digits escaped.
-pub(crate) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let bytes = text.bytes();
     let escaped = bytes.map(|byte| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
@@ -104,10 +111,13 @@ pub(crate) fn escape(text: &str) -> String {
     escaped.collect()
 }
 
-#[derive(Debug, PartialEq)]
-struct Answer {
-    status: u16,
-    body: Vec<u8>,
+/// Status and body.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// 200 and so on.
+    pub status: u16,
+    /// Without what HTTP put around it.
+    pub body: Vec<u8>,
     /// Whether the server closes the connection.
     is_last: bool,
 }

@@ -4,18 +4,18 @@
 //! Prometheus' `prompb/remote.proto` and `types.proto`: a request holds series (1), a series labels
 //! (1: name 1, value 2) and samples (2: value 1 as a double, milliseconds 2 as a varint).
 
-use treering_benches::Result;
+use crate::Result;
 
 /// Series with their labels encoded once.
 #[derive(Debug)]
-pub(crate) struct Encoder {
+pub struct Encoder {
     series: Vec<Vec<u8>>,
     snappy: snap::raw::Encoder,
 }
 
 impl Encoder {
     /// Labels of each series, sorted by name.
-    pub(crate) fn new<'a>(series: impl Iterator<Item = Vec<(&'a str, String)>>) -> Self {
+    pub fn new<'a>(series: impl Iterator<Item = Vec<(&'a str, String)>>) -> Self {
         let encoded = series.map(|labels| {
             let mut bytes = Vec::new();
             for (name, value) in labels {
@@ -34,12 +34,35 @@ impl Encoder {
 
     /// One request: at each of the times, nanoseconds, a value of every series. `values` holds those
     /// of the first time in the order of the series, then those of the next.
-    pub(crate) fn request(&mut self, times: &[i64], values: &[f64]) -> Result<Vec<u8>> {
+    pub fn request(&mut self, times: &[i64], values: &[f64]) -> Result<Vec<u8>> {
+        let width = self.series.len();
+        self.compressed(|index| {
+            let values = values.iter().skip(index).step_by(width);
+            times.iter().copied().zip(values.copied())
+        })
+    }
+
+    /// One request: of each series its own times, nanoseconds, and values.
+    pub fn request_of(&mut self, samples: &[&[(i64, f64)]]) -> Result<Vec<u8>> {
+        self.compressed(|index| {
+            samples
+                .get(index)
+                .copied()
+                .unwrap_or_default()
+                .iter()
+                .copied()
+        })
+    }
+
+    /// Series of which there is nothing to write are left out.
+    fn compressed<I: Iterator<Item = (i64, f64)>>(
+        &mut self,
+        samples_of: impl Fn(usize) -> I,
+    ) -> Result<Vec<u8>> {
         let mut request = Vec::new();
         for (index, labels) in self.series.iter().enumerate() {
             let mut series = labels.clone();
-            let values = values.iter().skip(index).step_by(self.series.len());
-            for (time, value) in times.iter().zip(values) {
+            for (time, value) in samples_of(index) {
                 let mut sample = Vec::with_capacity(20);
                 sample.push(1 << 3 | 1);
                 sample.extend_from_slice(&value.to_le_bytes());
@@ -47,7 +70,9 @@ impl Encoder {
                 varint(&mut sample, (time / 1_000_000) as u64);
                 field(&mut series, 2, &sample);
             }
-            field(&mut request, 1, &series);
+            if series.len() > labels.len() {
+                field(&mut request, 1, &series);
+            }
         }
         Ok(self.snappy.compress_vec(&request)?)
     }
@@ -92,5 +117,15 @@ mod tests {
             0x12, 11, 0x09, 0, 0, 0, 0, 0, 0, 0x00, 0x80, 0x10, 1,
         ];
         assert_eq!(plain, wanted);
+        let ragged: [&[(i64, f64)]; 2] = [
+            &[(300_000_000, 1.0), (1_000_000, 3.0)],
+            &[(300_000_000, 2.0), (1_000_000, -0.0)],
+        ];
+        let request = encoder.request_of(&ragged).unwrap();
+        let plain = snap::raw::Decoder::new().decompress_vec(&request).unwrap();
+        assert_eq!(plain, wanted);
+        let request = encoder.request_of(&[&[], ragged[1]]).unwrap();
+        let plain = snap::raw::Decoder::new().decompress_vec(&request).unwrap();
+        assert_eq!(plain, wanted[37..]);
     }
 }
