@@ -281,7 +281,12 @@ impl<'a> Grammar<'a> {
         self.nested += 1;
         let inner = self.vector(depth - 1);
         self.nested -= 1;
-        let shift = self.shift();
+        let mut shift = self.shift();
+        if self.world.on_grid && shift.contains(" offset -") {
+            // Where the first step of a subquery is the time of the query, 2.42 forgets how far off
+            // an `@` below it is.
+            shift = String::new();
+        }
         let range = Self::duration(range * 1000 + more);
         format!("({inner})[{range}:{step}]{shift}")
     }

@@ -177,10 +177,19 @@ pub(crate) fn explains(ours: &[Answer], theirs: &[Answer], key: &Key, millis: i6
         return true;
     }
     let (Some(a), Some(b)) = (spread(&ours), spread(&theirs)) else {
-        return false;
+        // Whether it is there, and a number, hangs on the last digits.
+        return changes_kind(&ours) || changes_kind(&theirs);
     };
     let reach = 16.0 * (a.1 - a.0).max(b.1 - b.0);
     a.0 - reach <= b.1 && b.0 - reach <= a.1
+}
+
+/// Whether the variants are of another kind than the answer: absent, NaN, infinite, a number.
+fn changes_kind(values: &[Option<f64>]) -> bool {
+    let kind = |value: &Option<f64>| value.map(|value| (value.is_nan(), value.is_finite()));
+    let mut kinds = values.iter().map(kind);
+    let first = kinds.next();
+    kinds.any(|kind| Some(kind) != first)
 }
 
 /// The least and the largest of the values that are there and finite, as the first must be.

@@ -474,14 +474,13 @@ const SUMMED: &[&str] = &[
 
 /// Whether a tree says something that 2.42 has no words for.
 fn is_newer(expr: &Expr, text: &str) -> bool {
-    if has_parted_number(text) {
+    if has_parted_number(text) || has_no_offset(text) {
         return true;
     }
-    // A length without a unit, or computed, or none.
+    // A length without a unit, or computed.
     let is_old_length = |length: &DurationExpr| {
         let written = length.span.of(text);
         matches!(length.kind, DurationKind::Literal { .. })
-            && length.literal_nanos() != Some(0)
             && !written.starts_with('+')
             && written.ends_with(|last: char| last.is_ascii_alphabetic())
     };
@@ -530,6 +529,15 @@ fn has_parted_number(text: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':');
     let mut words = text.split(|c| !is_part(c));
     words.any(|word| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('_'))
+}
+
+/// Whether an offset is zero.
+fn has_no_offset(text: &str) -> bool {
+    text.split("offset").skip(1).any(|after| {
+        let after = after.trim_start().trim_start_matches('-');
+        let digits = after.trim_start_matches('0');
+        digits.len() < after.len() && digits.starts_with(|c: char| c.is_ascii_alphabetic())
+    })
 }
 
 /// A tree whose `@ start()` and `@ end()` are times.
