@@ -311,6 +311,7 @@ mod tests {
             "cardinality",
             "ingest",
             "lifecycle",
+            "promql",
             "rivals",
         ] {
             assert!(!Report::new(bench).unwrap().wanted.is_empty());

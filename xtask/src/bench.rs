@@ -24,6 +24,9 @@ const CODEC_MANIFEST: &str = "benches/rivals/Cargo.toml";
 const RIVALS: &str = "rivals";
 const RIVALS_MANIFEST: &str = "benches/rivals/databases/Cargo.toml";
 
+/// PromQL beside other servers', of the ordinary workspace.
+const PROMQL: &str = "promql";
+
 /// The engine by itself: its benches one after the other, under one name.
 const ENGINE: &str = "engine";
 const OF_ENGINE: [&str; 4] = ["ingest", "lifecycle", "scaling", "cardinality"];
@@ -71,6 +74,11 @@ pub(crate) fn run(mut args: Args) -> Outcome {
     let mut command = match name.as_str() {
         CODEC => codec(&own)?,
         RIVALS => rivals(&own)?,
+        PROMQL => {
+            let mut command = own_bench(PROMQL);
+            command.arg("--tools").arg(rivals::servers()?);
+            command
+        }
         name if names.iter().any(|known| known == name) => own_bench(name),
         name => return Err(format!("no bench {name:?}; there are {all}")),
     };

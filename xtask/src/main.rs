@@ -61,6 +61,9 @@ cargo xtask NAME, where NAME is one of
   bench rivals [--quick] [--json FILE] [--chart FILE]
                                 the engine beside SQLite, DuckDB, tsink, VictoriaMetrics and
                                 Prometheus, which are fetched for this only; a chart as SVG
+  bench promql [--quick] [--json FILE]
+                                PromQL in process beside Prometheus and VictoriaMetrics, which are
+                                fetched for this only
   fuzz [TARGET] [--minutes N] [--plain]
                                 cargo-fuzz on one target or on each in turn (1 minute each);
                                 --plain: more runs, without AddressSanitizer

@@ -28,6 +28,15 @@ pub(crate) fn prepare() -> Outcome<PathBuf> {
     Ok(folder)
 }
 
+/// The folder, with the servers that could be had.
+pub(crate) fn servers() -> Outcome<PathBuf> {
+    let folder = folder()?;
+    if let Err(why) = debian(&folder) {
+        println!("left out: {why}");
+    }
+    Ok(folder)
+}
+
 /// Prometheus: on the path, or fetched.
 pub(crate) fn prometheus() -> Outcome<PathBuf> {
     if shell::succeeds(Command::new("prometheus").arg("--version")) {
