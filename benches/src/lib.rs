@@ -19,6 +19,7 @@ pub mod questions;
 pub mod random;
 pub mod report;
 pub mod rival;
+pub mod workload;
 
 /// What fails in a bench ends it; the text says what and where.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;

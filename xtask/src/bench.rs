@@ -29,7 +29,14 @@ const PROMQL: &str = "promql";
 
 /// The engine by itself: its benches one after the other, under one name.
 const ENGINE: &str = "engine";
-const OF_ENGINE: [&str; 4] = ["ingest", "lifecycle", "scaling", "cardinality"];
+const OF_ENGINE: [&str; 6] = [
+    "ingest",
+    "size",
+    "open",
+    "lifecycle",
+    "scaling",
+    "cardinality",
+];
 
 /// Flags of single benches.
 struct Own {
@@ -66,6 +73,11 @@ pub(crate) fn run(mut args: Args) -> Outcome {
         return Ok(());
     };
     if name == KERNELS {
+        if quick || json.is_some() {
+            return Err(format!(
+                "{KERNELS} (criterion) takes neither --quick nor --json"
+            ));
+        }
         return shell::run(&mut cargo(&["bench", "--locked", "-p", "treering-benches"]));
     }
     if name == ENGINE {

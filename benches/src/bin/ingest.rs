@@ -1,6 +1,7 @@
 //! Appending, one way after another: rows, columns, single samples, by reference and by labels.
 //!
-//! Input: workload S with two decimals (M where it says so), drawn before the clock starts. Output:
+//! Input: workload S with two decimals (M, or the shape that meets no edge and another seed, where it
+//! says so), drawn before the clock starts. Output:
 //! samples a second and CPU seconds per million, of the whole process, until the last append is
 //! acknowledged and synced (`columns`: until all is in blocks). Each way runs in a process of its
 //! own, in turn with the others, several rounds; medians count. The database must then hold exactly
@@ -29,8 +30,17 @@ const THREADS: usize = 64;
 const THREAD_SAMPLES: usize = 400;
 
 /// Every way, in the order of a round.
-const WAYS: [&str; 8] = [
-    "refs", "labels", "always", "columns", "single", "writers", "m", "threads",
+const WAYS: [&str; 10] = [
+    "refs",
+    "odd",
+    "labels",
+    "always",
+    "columns",
+    "odd_columns",
+    "single",
+    "writers",
+    "m",
+    "threads",
 ];
 
 fn main() -> Result<()> {
@@ -62,11 +72,17 @@ fn main() -> Result<()> {
             report.tell(&format!("ingest.{way}.{what}"), *value)?;
         }
     }
-    // Of neighbours in time, so that what else the machine does hits both.
-    let pairs = runs["writers"].iter().zip(&runs["refs"]);
-    let ratios = pairs.map(|(two, one)| Ok(figure(two, "rate")? / figure(one, "rate")?));
-    let ratios: Vec<f64> = ratios.collect::<Result<_>>()?;
-    report.tell("ingest.writers_to_one", child::median(ratios))?;
+    for (name, of, to) in [
+        ("writers_to_one", "writers", "refs"),
+        ("odd_to_s", "odd", "refs"),
+        ("odd_columns_to_s", "odd_columns", "columns"),
+    ] {
+        // Of neighbours in time, so that what else the machine does hits both.
+        let pairs = runs[of].iter().zip(&runs[to]);
+        let ratios = pairs.map(|(of, to)| Ok(figure(of, "rate")? / figure(to, "rate")?));
+        let ratios: Vec<f64> = ratios.collect::<Result<_>>()?;
+        report.tell(&format!("ingest.{name}"), child::median(ratios))?;
+    }
     report.finish(&wish)
 }
 
@@ -78,8 +94,8 @@ struct Drawn {
 }
 
 impl Drawn {
-    fn of(shape: Shape) -> Self {
-        let mut generator = Generator::new(shape, SEED);
+    fn of(shape: Shape, seed: u64) -> Self {
+        let mut generator = Generator::new(shape, seed);
         let (mut times, mut rows, mut row) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(time) = generator.next_row(&mut row) {
             times.push(time);
@@ -146,13 +162,16 @@ impl Drawn {
 /// One way, in the process that was started for it.
 fn run(way: &str, quick: bool) -> Result<Measured> {
     let mut shape = Shape::s(Values::Dec2);
-    if way == "m" {
-        shape = Shape::m(Values::Dec2);
+    let mut seed = SEED;
+    match way {
+        "m" => shape = Shape::m(Values::Dec2),
+        "odd" | "odd_columns" => (shape, seed) = (Shape::odd(Values::Dec2), SEED + 1),
+        _ => {}
     }
     if quick || way == "threads" || way == "single" {
         shape.samples /= 8;
     }
-    let drawn = Drawn::of(shape);
+    let drawn = Drawn::of(shape, seed);
     let sync = match way {
         "always" | "threads" => Sync::Always,
         _ => Sync::Interval(Duration::from_millis(200)),
@@ -168,15 +187,15 @@ fn run(way: &str, quick: bool) -> Result<Measured> {
             .collect::<std::result::Result<_, _>>()?,
     };
     let turned = match way {
-        "columns" => drawn.columns(),
+        "columns" | "odd_columns" => drawn.columns(),
         _ => Vec::new(),
     };
     let (mut series, mut samples) = (labels.len(), drawn.times.len());
     let (cpu, at) = (process::cpu_seconds()?, Instant::now());
     match way {
-        "refs" | "always" | "m" => rows(&db, &drawn, &references, 0)?,
+        "refs" | "odd" | "always" | "m" => rows(&db, &drawn, &references, 0)?,
         "labels" => rows_by_labels(&db, &drawn, &labels)?,
-        "columns" => columns(&db, &drawn, &references, &turned)?,
+        "columns" | "odd_columns" => columns(&db, &drawn, &references, &turned)?,
         "single" => singles(&db, &drawn, &references)?,
         "writers" => writers(&db, &drawn, &references)?,
         "threads" => {
@@ -185,7 +204,7 @@ fn run(way: &str, quick: bool) -> Result<Measured> {
         }
         _ => return Err(format!("no way {way:?}").into()),
     }
-    if way == "columns" {
+    if way.ends_with("columns") {
         db.flush()?;
     }
     db.sync()?;

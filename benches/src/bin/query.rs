@@ -15,17 +15,15 @@
 use std::path::Path;
 use std::time::Instant;
 
-use treering::{Batch, Db, Labels, Options, SeriesRef};
+use treering::{Db, Options};
 use treering_benches::child::median;
-use treering_benches::generator::{Generator, Shape, Values};
+use treering_benches::generator::{Shape, Values};
 use treering_benches::questions::{KINDS, Plain, Question};
 use treering_benches::report::{Report, Wish};
-use treering_benches::{Result, process};
+use treering_benches::{Result, process, workload};
 
 /// Seed of the workloads and of the questions.
 const SEED: u64 = 1;
-/// Samples of a batch.
-const BATCH: usize = 10_000;
 
 fn main() -> Result<()> {
     let wish = Wish::of_process()?;
@@ -71,24 +69,10 @@ const WORKLOADS: [(&str, Shape); 3] = [
 /// Writes a workload by time and leaves it compacted.
 fn write(shape: Shape, folder: &Path) -> Result<()> {
     let db = Db::open(folder, Options::default())?;
-    let mut generator = Generator::new(shape, SEED);
-    let refs: Vec<SeriesRef> = (0..shape.series())
-        .map(|series| Ok(db.series(&Labels::from_pairs(generator.labels(series))?)?))
-        .collect::<Result<_>>()?;
-    let mut row = Vec::new();
-    while let Some(timestamp) = generator.next_row(&mut row) {
-        for (refs, values) in refs.chunks(BATCH).zip(row.chunks(BATCH)) {
-            let mut batch = Batch::new();
-            for (&series, &value) in refs.iter().zip(values) {
-                batch.push(series, timestamp, value);
-            }
-            db.append(&batch)?;
-        }
-    }
+    workload::write_rows(&db, shape, SEED)?;
     db.flush()?;
     db.compact()?;
-    db.close()?;
-    Ok(())
+    Ok(db.close()?)
 }
 
 /// Milliseconds of `question` in a database that was asked `other` only, and of the same again.

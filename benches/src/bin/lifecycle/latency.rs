@@ -15,7 +15,7 @@ use treering_benches::random::Random;
 use treering_benches::{Result, process};
 
 use crate::SEED;
-use crate::write::references;
+use treering_benches::workload::references;
 
 /// Appends of each pace: more than the 20,000 that a 99.9th percentile wants.
 const APPENDS: u32 = 40_000;

@@ -10,17 +10,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use treering::{Batch, Db, DbStats, Labels, Options, SeriesRef};
+use treering::{Batch, Db, DbStats, Options};
 use treering_benches::Result;
 use treering_benches::child::Measured;
 use treering_benches::generator::{Generator, Shape};
 use treering_benches::process::{self, OwnWork};
+use treering_benches::workload::{BATCH, references};
 
 use crate::SEED;
 use crate::plain::Plain;
-
-/// Samples of a batch.
-const BATCH: usize = 10_000;
 
 /// The order in which the samples come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,13 +119,6 @@ fn describe(order: Order, written: &DbStats, compacted: &DbStats) {
         compacted.blocks,
         compacted.compactions
     );
-}
-
-/// Every series of a shape by reference.
-pub(crate) fn references(db: &Db, generator: &Generator) -> Result<Vec<SeriesRef>> {
-    (0..generator.shape().series())
-        .map(|series| Ok(db.series(&Labels::from_pairs(generator.labels(series))?)?))
-        .collect()
 }
 
 /// Rows of all series, as many as make a batch.
