@@ -1,6 +1,6 @@
-//! `cargo xtask sanitize address|thread`: tests of the shipped crates under a sanitizer.
+//! `cargo xtask sanitize address|thread [PART]`: tests of the shipped crates under a sanitizer.
 //!
-//! Input: a kind. Output: rows of the log with how many tests passed; failure with the report of the
+//! Input: a kind, and one of its parts or none for all. Output: rows of the log with how many tests passed; failure with the report of the
 //! sanitizer. Both need unstable flags, so the nightly compiler, or the stable one told so. std is not
 //! instrumented: its own locks look like none to ThreadSanitizer, and `xtask/sanitize/thread.supp`
 //! names the frames of std that it is not asked about.
@@ -77,7 +77,7 @@ const SIZES: [(&str, &str); 4] = [
 
 /// Runs the tests of one sanitizer.
 pub(crate) fn run(mut args: Args) -> Outcome {
-    let wanted = args.positional();
+    let (wanted, part) = (args.positional(), args.positional());
     args.done()?;
     let is_wanted = |kind: &&Kind| Some(kind.name) == wanted.as_deref();
     let Some(kind) = KINDS.iter().find(is_wanted) else {
@@ -87,7 +87,13 @@ pub(crate) fn run(mut args: Args) -> Outcome {
         let known: Vec<_> = known.collect();
         return Err(format!("name a sanitizer: {}", known.join(", ")));
     };
-    for (what, words) in kind.runs {
+    let is_part = |(what, _): &&(&str, &str)| part.as_deref().is_none_or(|part| part == *what);
+    let runs: Vec<_> = kind.runs.iter().filter(is_part).collect();
+    if runs.is_empty() {
+        let parts: Vec<_> = kind.runs.iter().map(|(what, _)| *what).collect();
+        return Err(format!("parts of {}: {}", kind.name, parts.join(", ")));
+    }
+    for (what, words) in runs {
         let (started, mut passed) = (Instant::now(), 0);
         let mut read = |line: &str| passed += passed_in(line);
         let ended = shell::run_showing(&mut test(kind, words), &mut read);
