@@ -76,7 +76,8 @@ cargo xtask NAME, where NAME is one of
                                 Prometheus, which is fetched for this only
   runs                          what long runs came to, into docs/testing.md
   mutants [NAME]...             planted bugs: each must be caught by the ordinary tests
-  sanitize address|thread [PART]  tests under a sanitizer, built for it (half an hour each)
+  sanitize address|thread [PART]
+                                tests under a sanitizer, built for it (half an hour each)
   sbom [FILE]                   what a release is made of, as CycloneDX
   c                             the C library from C, C++ and pyarrow, under sanitizers; in test too
   header                        write treering.h and the list of exports, from ffi/src/abi
