@@ -69,8 +69,8 @@ const KINDS: [Kind; 2] = [
 
 /// Sizes of what is random: a sanitizer looks at each kind of access, not at how often it happens.
 const SIZES: [(&str, &str); 4] = [
-    ("TREERING_CRASH_IMAGES", "4000"),
-    ("TREERING_FAULT_RUNS", "60"),
+    ("TREERING_CRASH_IMAGES", "1000"),
+    ("TREERING_FAULT_RUNS", "15"),
     ("TREERING_CASES", "300"),
     ("TREERING_KILLS", "5"),
 ];
