@@ -199,6 +199,62 @@ fn results_that_grow_are_refused_while_they_grow() {
     assert!(matches!(error, Error::TooManyBytes { .. }), "{error}");
 }
 
+/// A label may be far longer than the query: a text, or the join of others. Labels once counted for
+/// as much as short ones do, so a query of a kilobyte could hold gigabytes of them.
+#[test]
+fn long_labels_count_for_what_they_are() {
+    let source = Plain::many(100, 1, |_, _| 1.0);
+    let long = "x".repeat(50_000);
+    let replaced = format!("label_replace(m, \"x\", \"{long}\", \"\", \"\")");
+    let one = format!("label_replace(vector(1), \"x\", \"{long}\", \"\", \"\")");
+    let joined = (0..3).fold("m".to_owned(), |below, _| {
+        format!(
+            "label_join({below}, \"i\", \"{}\", \"i\", \"i\", \"i\")",
+            "y".repeat(2000)
+        )
+    });
+    let time = 10 * SECOND;
+    for text in [
+        replaced.clone(),
+        joined,
+        format!("m * on () group_left (x) {one}"),
+        format!("m * on () group_left (x) {one} unless vector(1)"),
+        format!("count_values by (i) (\"{long}\", m)"),
+    ] {
+        let ask = |max_bytes: usize| {
+            let options = Options {
+                max_bytes,
+                ..Options::default()
+            };
+            let expr = parse(&text, &Features::all()).unwrap();
+            Evaluator::new(&source)
+                .options(options)
+                .instant(&expr, time)
+        };
+        let shown = &text[..40];
+        let error = ask(1 << 20).expect_err(shown);
+        assert!(
+            matches!(error, Error::TooManyBytes { .. }),
+            "{shown}: {error}"
+        );
+        let peak = ask(1 << 30).expect(shown).stats.peak_bytes;
+        assert!((3 << 20..20 << 20).contains(&peak), "{shown}: {peak}");
+    }
+}
+
+/// Where the windows of each step lie is held too, by each thread for itself.
+#[test]
+fn windows_of_many_steps_are_counted() {
+    let source = Plain::many(1, 300, |_, at| at as f64);
+    for text in ["count_over_time(m[100s:1ms])", "absent_over_time(m[100s])"] {
+        let expr = parse(text, &Features::all()).unwrap();
+        let evaluator = Evaluator::new(&source);
+        let answer = evaluator.range(&expr, 100 * SECOND, 200 * SECOND, SECOND / 1000);
+        let peak = answer.unwrap().stats.peak_bytes;
+        assert!(peak > 100_000 * 16, "{text}: {peak}");
+    }
+}
+
 #[test]
 fn statistics_tell_what_was_read() {
     let source = Plain::many(10, 300, |_, at| at as f64);
