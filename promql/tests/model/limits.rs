@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use treering::{Batch, CancelToken, Db, Labels};
-use treering_promql::{Answer, Error, Evaluator, Features, Options, Result, Value, parse};
+use treering_promql::{Answer, Error, Evaluator, Features, Options, Pool, Result, Value, parse};
 
 use crate::SECOND;
 use crate::plain::Plain;
@@ -240,6 +240,50 @@ fn long_labels_count_for_what_they_are() {
         let peak = ask(1 << 30).expect(shown).stats.peak_bytes;
         assert!((3 << 20..20 << 20).contains(&peak), "{shown}: {peak}");
     }
+}
+
+/// One that holds little must wait for one that holds much, and finds all of it there afterwards.
+#[test]
+fn queries_of_a_pool_share_what_it_has() {
+    let pool = Pool::new(4 << 20);
+    let options = || Options {
+        pool: Some(pool.clone()),
+        ..Options::default()
+    };
+    let mut source = Plain::many(10, 300, |_, at| at as f64);
+    let texts = [
+        "sum by (le) (rate(m[1m]))",
+        "m + m",
+        "label_replace(m, \"x\", \"y\", \"\", \"\") or m",
+        "quantile_over_time(0.5, m[1m:1s])",
+        "histogram_quantile(0.9, m) or absent(m)",
+    ];
+    for text in texts {
+        ask(&source, text, options()).expect(text);
+        assert_eq!(pool.held(), 0, "{text}");
+    }
+    let error = ask(&source, "sum_over_time(vector(1)[1h:1ms])", options()).unwrap_err();
+    assert!(matches!(error, Error::PoolEmpty { .. }) && error.is_limit());
+    assert!(
+        error.to_string().contains("more than 4194304 bytes"),
+        "{error}"
+    );
+    assert_eq!(pool.held(), 0);
+    // While a query reads, it holds something of what is there for others.
+    let (seen, inner) = (pool.clone(), Plain::many(1, 300, |_, at| at as f64));
+    let most = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let held = std::sync::Arc::clone(&most);
+    source.on_read = Box::new(move |_| {
+        held.fetch_max(seen.held(), std::sync::atomic::Ordering::Relaxed);
+        let options = Options {
+            pool: Some(seen.clone()),
+            ..Options::default()
+        };
+        ask(&inner, "m", options).unwrap();
+    });
+    ask(&source, "m + m", options()).unwrap();
+    assert!(most.load(std::sync::atomic::Ordering::Relaxed) > 9 * 201 * 8);
+    assert_eq!(pool.held(), 0);
 }
 
 /// Where the windows of each step lie is held too, by each thread for itself.

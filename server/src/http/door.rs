@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
-use treering::{CancelToken, Db};
-use treering_promql::Features;
+use treering::{CancelToken, Db, Options};
+use treering_promql::{Features, Pool};
 
 use crate::failure::{Failure, Kind};
 
@@ -39,6 +39,8 @@ pub(crate) struct Door {
 struct Inner {
     db: Db,
     features: Features,
+    /// The memory of all queries.
+    pool: Pool,
     queries: Arc<Semaphore>,
     writes: Arc<Semaphore>,
     /// In KiB.
@@ -68,6 +70,7 @@ impl Door {
             inner: Arc::new(Inner {
                 db,
                 features,
+                pool: Pool::new(usize::try_from(Options::default().memory()).unwrap_or(usize::MAX)),
                 queries: Arc::new(Semaphore::new(MOST_QUERIES)),
                 writes: Arc::new(Semaphore::new(MOST_WRITES)),
                 room: Arc::new(Semaphore::new(BODY_ROOM_KIB)),
@@ -83,6 +86,10 @@ impl Door {
 
     pub(crate) fn features(&self) -> Features {
         self.inner.features
+    }
+
+    pub(crate) fn pool(&self) -> Pool {
+        self.inner.pool.clone()
     }
 
     pub(crate) fn is_closing(&self) -> bool {
