@@ -182,6 +182,11 @@ impl Options {
         self
     }
 
+    /// What [`Options::memory_bytes`] set, or its default on this machine.
+    pub fn memory(&self) -> u64 {
+        self.memory_bytes
+    }
+
     /// Most series in memory at once. Default 10,000,000; at most 2^32 - 2.
     #[must_use]
     pub fn max_series(mut self, series: u64) -> Self {

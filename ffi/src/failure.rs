@@ -78,7 +78,9 @@ impl From<treering_promql::Error> for Failure {
         use treering_promql::Error;
         let status = match &error {
             Error::Execution(_) => TREERING_ERROR_QUERY,
-            Error::TooManySamples { .. } | Error::TooManyBytes { .. } => TREERING_ERROR_LIMIT,
+            Error::TooManySamples { .. } | Error::TooManyBytes { .. } | Error::PoolEmpty { .. } => {
+                TREERING_ERROR_LIMIT
+            }
             Error::Cancelled => TREERING_ERROR_CANCELLED,
             Error::Timeout => TREERING_ERROR_TIMEOUT,
             Error::Source(error) => status_of(error),

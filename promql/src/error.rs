@@ -23,6 +23,11 @@ pub enum Error {
         /// The limit, [`Options::max_bytes`](crate::Options::max_bytes).
         limit: usize,
     },
+    /// It and the other queries of its pool would hold more bytes in memory than they may.
+    PoolEmpty {
+        /// The limit, that of [`Options::pool`](crate::Options::pool).
+        limit: usize,
+    },
     /// It was cancelled.
     Cancelled,
     /// It took longer than it may.
@@ -39,7 +44,9 @@ impl Error {
     /// Whether a limit was reached.
     pub fn is_limit(&self) -> bool {
         match self {
-            Error::TooManySamples { .. } | Error::TooManyBytes { .. } => true,
+            Error::TooManySamples { .. } | Error::TooManyBytes { .. } | Error::PoolEmpty { .. } => {
+                true
+            }
             Error::Source(error) => error.is_limit(),
             _ => false,
         }
@@ -57,6 +64,11 @@ impl fmt::Display for Error {
                 f,
                 "query processing would hold more than {limit} bytes in memory in query execution; \
                  ask for fewer series or steps, or raise Options::max_bytes"
+            ),
+            Error::PoolEmpty { limit } => write!(
+                f,
+                "the queries under way would hold more than {limit} bytes in memory together; ask \
+                 again later, or for fewer series or steps"
             ),
             Error::Cancelled => f.write_str("query was canceled in expression evaluation"),
             Error::Timeout => f.write_str("query timed out in expression evaluation"),

@@ -41,6 +41,7 @@ mod functions;
 pub mod histogram;
 mod options;
 mod plan;
+mod pool;
 pub mod syntax;
 mod value;
 
@@ -49,5 +50,6 @@ pub use error::{Error, Result};
 pub use eval::Evaluator;
 pub use options::Options;
 pub use plan::{Plan, Reads};
+pub use pool::Pool;
 pub use syntax::{Expr, Features, ParseError, parse};
 pub use value::{Answer, QueryStats, ResultSeries, SampleValue, Value, VectorSample};

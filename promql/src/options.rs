@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use treering::CancelToken;
 
+use crate::pool::Pool;
 use crate::syntax::Features;
 
 /// How queries are evaluated, and how much they may take.
@@ -22,6 +23,10 @@ pub struct Options {
     /// The most bytes that a query may hold in memory, its answer included. What the source holds
     /// while it decodes has a limit there.
     pub max_bytes: usize,
+    /// What all queries that are given this pool may hold in memory together, in bytes; one that
+    /// would hold more ends with [`Error::PoolEmpty`](crate::Error::PoolEmpty). `None`: nothing is
+    /// shared.
+    pub pool: Option<Pool>,
     /// The longest that a query may take; it ends with [`Error::Timeout`](crate::Error::Timeout).
     pub timeout: Duration,
     /// Ends the query from another thread, with [`Error::Cancelled`](crate::Error::Cancelled).
@@ -38,6 +43,7 @@ impl Default for Options {
             default_step: Duration::from_secs(60),
             max_samples: 50_000_000,
             max_bytes: 1 << 30,
+            pool: None,
             timeout: Duration::from_secs(120),
             cancel: CancelToken::new(),
             features: Features::default(),

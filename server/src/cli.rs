@@ -239,8 +239,12 @@ fn batch_size(text: &str) -> Result<usize, String> {
 
 /// Nanoseconds since the Unix epoch.
 fn time(text: &str) -> Result<i64, String> {
-    let millis = parse_time(text)?;
-    nanos(millis).ok_or_else(|| "it is out of range".to_owned())
+    let millis = parse_time(text).map_err(|why| {
+        format!("{why}: say seconds since the Unix epoch, or such as 2026-11-01T12:00:00Z")
+    })?;
+    nanos(millis).ok_or_else(|| {
+        "it is out of range: seconds since the Unix epoch, in the years 1678 to 2261".to_owned()
+    })
 }
 
 /// Nanoseconds, a whole number of milliseconds.

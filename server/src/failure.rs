@@ -17,7 +17,7 @@ pub enum Kind {
     Canceled,
     /// It took longer than it may.
     Timeout,
-    /// The server is going down.
+    /// The server is going down, or has too much to do.
     Unavailable,
     /// The server is at fault.
     Internal,
@@ -92,6 +92,7 @@ impl From<treering_promql::Error> for Failure {
         let kind = match &error {
             Error::Cancelled => Kind::Canceled,
             Error::Timeout => Kind::Timeout,
+            Error::PoolEmpty { .. } => Kind::Unavailable,
             Error::Source(error) => return error.into(),
             _ => Kind::Execution,
         };
@@ -133,6 +134,11 @@ mod tests {
                 treering_promql::Error::TooManySamples { limit: 1 },
                 "execution",
                 422,
+            ),
+            (
+                treering_promql::Error::PoolEmpty { limit: 1 },
+                "unavailable",
+                503,
             ),
             (
                 treering_promql::Error::Source(treering::Error::Closed),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use treering::{CancelToken, Db, QueryLimits};
 use treering_promql::syntax::ValueType;
-use treering_promql::{Answer, Evaluator, Expr, Features, Options, Plan, Severity, parse};
+use treering_promql::{Answer, Evaluator, Expr, Features, Options, Plan, Pool, Severity, parse};
 
 use crate::failure::Failure;
 
@@ -40,6 +40,8 @@ pub struct Question {
     pub lookback: Option<Duration>,
     /// How long it may take.
     pub timeout: Duration,
+    /// Memory that it shares with others.
+    pub pool: Option<Pool>,
     /// Ends it from another thread.
     pub cancel: CancelToken,
 }
@@ -56,6 +58,7 @@ impl Question {
             features: Features::default(),
             lookback: None,
             timeout: DEFAULT_TIMEOUT,
+            pool: None,
             cancel: CancelToken::new(),
         }
     }
@@ -100,6 +103,7 @@ impl Question {
         let source = db.query().limits(limits).cancel(&self.cancel);
         let mut options = Options {
             timeout: self.timeout,
+            pool: self.pool.clone(),
             cancel: self.cancel.clone(),
             features: self.features,
             ..Options::default()

@@ -57,8 +57,13 @@ pub(crate) fn quiet(value: f64) -> f64 {
     }
 }
 
-/// Bytes of a row beside its column: itself, and labels of its own.
-const ROW_BYTES: usize = size_of::<Row>() + 128;
+/// Bytes of a row beside its column and the text of its labels.
+const ROW_BYTES: usize = size_of::<Row>() + 32;
+
+/// The memory of labels, as if no row shared them with another one.
+pub(crate) fn label_bytes(labels: &Labels) -> usize {
+    labels.as_canonical().len()
+}
 
 impl Row {
     /// The memory that it counts for.
@@ -66,7 +71,7 @@ impl Row {
         let Amount { samples, bytes } = self.column.amount();
         Amount {
             samples,
-            bytes: bytes + ROW_BYTES,
+            bytes: bytes + ROW_BYTES + label_bytes(&self.labels),
         }
     }
 }

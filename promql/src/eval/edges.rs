@@ -6,7 +6,9 @@
 
 use super::grid::Grid;
 use super::matrix::Frame;
+use super::meter::{Amount, Meter};
 use super::samples::Slide;
+use crate::error::Result;
 
 /// The windows over the timestamps of the last series; of one frame and grid.
 #[derive(Debug, Default)]
@@ -33,12 +35,21 @@ impl Edges {
     /// For each step of `grid` the places of what a function over its window is given.
     pub(crate) fn over(
         &mut self,
+        meter: &Meter<'_>,
         timestamps: &[i64],
         frame: &Frame,
         grid: &Grid,
-    ) -> &[(usize, usize)] {
+    ) -> Result<&[(usize, usize)]> {
         let is_known = self.windows.len() == grid.count() && self.timestamps == timestamps;
         if !is_known {
+            if self.windows.capacity() < grid.count() {
+                // Each thread has its own, as long as the node is computed.
+                meter.hold(Amount {
+                    samples: 0,
+                    bytes: grid.count().saturating_mul(size_of::<(usize, usize)>()),
+                })?;
+                self.windows = Vec::with_capacity(grid.count());
+            }
             self.timestamps.clear();
             self.timestamps.extend_from_slice(timestamps);
             self.reaches.clear();
@@ -49,7 +60,7 @@ impl Edges {
                 slide.to(timestamps, start, end)
             }));
         }
-        &self.windows
+        Ok(&self.windows)
     }
 
     /// The windows that were asked for last.

@@ -25,8 +25,8 @@ impl Grid {
 
     /// `start`, `start + step` and so on up to `end`; one time where `step` is not above zero.
     pub(crate) fn range(start: i64, end: i64, step: i64) -> Self {
-        let more = match step > 0 {
-            true => end.saturating_sub(start).max(0) / step,
+        let more = match step > 0 && end > start {
+            true => end.abs_diff(start) / step.unsigned_abs(),
             false => 0,
         };
         Self {
@@ -61,8 +61,9 @@ impl Grid {
     }
 
     pub(crate) fn time(&self, at: usize) -> i64 {
-        let more = self.step.saturating_mul(at as i64);
-        self.start.saturating_add(more)
+        // The distance may be more than an i64 holds; the time itself is between start and limit.
+        let more = self.step.wrapping_mul(at as i64);
+        self.start.wrapping_add(more)
     }
 
     pub(crate) fn times(&self) -> impl Iterator<Item = i64> + '_ {
@@ -89,6 +90,11 @@ mod tests {
         assert_eq!((grid.end(), grid.limit()), (30, 35));
         assert_eq!(Grid::range(5, 5, 1).count(), 1);
         assert_eq!(Grid::range(5, 5, 0).end(), 5);
+        let all = Grid::range(i64::MIN, i64::MAX, i64::MAX);
+        assert_eq!(
+            all.times().collect::<Vec<_>>(),
+            [i64::MIN, -1, i64::MAX - 1]
+        );
         assert_eq!(seconds(1_136_239_445_123_000_000), 1_136_239_445.123);
     }
 }

@@ -6,6 +6,7 @@
 
 use super::column::{Point, Row};
 use super::grid::Grid;
+use super::meter::Amount;
 use super::part::Part;
 use super::run::{Moved, Run};
 use super::samples::{SampleRow, Samples};
@@ -80,17 +81,21 @@ impl Run<'_> {
             ExprKind::Matrix(matrix) => self.fold_selected(matrix, frame, grid, begin, work),
             ExprKind::Subquery(subquery) => {
                 let (mut part, mut state) = (Part::new(&self.meter), begin());
-                let inner = self.inner_grid(subquery, frame, grid)?;
-                let rows = match &inner {
-                    Some(inner) => self
-                        .with_stats_only(false, || self.vector(&subquery.expr, inner))
-                        .map(|rows| rows.into_iter().map(|row| sampled(row, inner)))?,
-                    None => return Ok(vec![state]),
+                let Some(inner) = self.inner_grid(subquery, frame, grid)? else {
+                    return Ok(vec![state]);
                 };
+                let rows = self.with_stats_only(false, || self.vector(&subquery.expr, &inner))?;
                 for row in rows {
                     self.meter.check()?;
+                    let amount = Amount {
+                        samples: 0,
+                        bytes: row.column.len() * size_of::<(i64, f64)>(),
+                    };
+                    self.meter.hold(amount)?;
+                    let row = sampled(row, &inner);
                     part.spend(row.samples.len())?;
                     work(&mut part, &mut state, row)?;
+                    self.meter.release(amount);
                 }
                 self.notes.absorb(part.notes.into_inner());
                 Ok(vec![state])

@@ -102,13 +102,24 @@ impl<'a> Meter<'a> {
         };
         let samples = add(&self.held_samples, &self.peak_samples, more.samples);
         let bytes = add(&self.held_bytes, &self.peak_bytes, more.bytes);
-        self.within(Amount { samples, bytes })
+        let pool = self.options.pool.as_ref();
+        let too_much = pool.filter(|pool| !pool.take(more.bytes));
+        self.within(Amount { samples, bytes })?;
+        match too_much {
+            Some(pool) => Err(Error::PoolEmpty {
+                limit: pool.limit(),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Counts what is not held any more.
     pub(crate) fn release(&self, less: Amount) {
         self.held_samples.fetch_sub(less.samples, RELAXED);
         self.held_bytes.fetch_sub(less.bytes, RELAXED);
+        if let Some(pool) = &self.options.pool {
+            pool.give(less.bytes);
+        }
     }
 
     pub(crate) fn held(&self) -> Amount {
@@ -121,7 +132,10 @@ impl<'a> Meter<'a> {
     /// What was held since `before` is gone; no other thread works for the query now.
     pub(crate) fn release_to(&self, before: Amount) {
         self.held_samples.store(before.samples, RELAXED);
-        self.held_bytes.store(before.bytes, RELAXED);
+        let held = self.held_bytes.swap(before.bytes, RELAXED);
+        if let Some(pool) = &self.options.pool {
+            pool.give(held.wrapping_sub(before.bytes));
+        }
     }
 
     /// Refuses to hold so much.
@@ -150,6 +164,12 @@ impl<'a> Meter<'a> {
             read,
             total: self.elapsed(),
         }
+    }
+}
+
+impl Drop for Meter<'_> {
+    fn drop(&mut self) {
+        self.release_to(Amount::default());
     }
 }
 

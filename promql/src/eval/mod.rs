@@ -24,7 +24,7 @@ mod select;
 use treering::Source;
 
 pub(crate) use self::call::argument;
-pub(crate) use self::column::{ABSENT, Column, Point, Row, is_absent, quiet};
+pub(crate) use self::column::{ABSENT, Column, Point, Row, is_absent, label_bytes, quiet};
 pub(crate) use self::edges::{Edges, Reach};
 pub(crate) use self::grid::{Grid, seconds};
 pub(crate) use self::matrix::Frame;

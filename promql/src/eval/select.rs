@@ -82,7 +82,7 @@ impl Run<'_> {
             (first, last),
             |part, labels, columns| {
                 part.spend(look.grid.count())?;
-                let column = look.current(part, columns);
+                let column = look.current(part, columns)?;
                 part.row(labels, column)
             },
         )
@@ -138,13 +138,13 @@ impl Look {
     }
 
     /// The sample that is current at each time.
-    fn current(&self, part: &mut Part<'_>, mut columns: SampleColumns) -> Column {
+    fn current(&self, part: &mut Part<'_>, mut columns: SampleColumns) -> Result<Column> {
         if self.stats_only {
             detect_resets(&mut columns);
         }
         let windows = part
             .edges
-            .over(&columns.timestamps, &self.frame, &self.grid);
+            .over(part.meter, &columns.timestamps, &self.frame, &self.grid)?;
         let places = windows.iter().map(|&(from, to)| match from < to {
             true => to - 1,
             false => usize::MAX,
@@ -155,7 +155,7 @@ impl Look {
                 Some(&value) => value,
                 None => ABSENT,
             };
-            return Column::of_floats(places.map(value).collect());
+            return Ok(Column::of_floats(places.map(value).collect()));
         }
         let mut column = Column::absent(self.grid.count());
         for (at, place) in places.enumerate() {
@@ -178,7 +178,7 @@ impl Look {
                 }
             }
         }
-        column
+        Ok(column)
     }
 
     /// The value at each time that lies between the samples before and after it.

@@ -29,7 +29,8 @@ impl Run<'_> {
         let nowhere = || vec![false; grid.count()];
         let parts = self.fold_matrix(arg, &frame, grid, nowhere, |part, there, series| {
             part.spend(grid.count())?;
-            let windows = part.edges.over(&series.samples.timestamps, &frame, grid);
+            let timestamps = &series.samples.timestamps;
+            let windows = part.edges.over(part.meter, timestamps, &frame, grid)?;
             for (there, (from, to)) in there.iter_mut().zip(windows) {
                 *there |= from < to;
             }

@@ -216,11 +216,13 @@ impl Run<'_> {
                 },
                 Question::Fraction(..) => family.labels.clone(),
             };
-            results.push(Row {
+            let row = Row {
                 labels,
                 drop_name: family.drop_name,
                 column,
-            });
+            };
+            self.meter.hold(row.amount())?;
+            results.push(row);
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 use treering::{Labels, Rewrite};
 
 use crate::error::{Error, Result};
-use crate::eval::{Grid, Row, Run, WORK_OF_LABELS, argument};
+use crate::eval::{Amount, Grid, Row, Run, WORK_OF_LABELS, argument, label_bytes};
 use crate::syntax::{Call, Expr, ExprKind};
 
 impl Run<'_> {
@@ -25,6 +25,7 @@ impl Run<'_> {
             let value = row.labels.get(&source).unwrap_or_default();
             if let Some(value) = rewrite.apply(value) {
                 row.set_label(&target, &value)?;
+                self.hold_labels(row)?;
             }
         }
         self.merge_equal(rows)
@@ -45,8 +46,17 @@ impl Run<'_> {
                 .map(|name| row.labels.get(name).unwrap_or_default());
             let value = values.collect::<Vec<_>>().join(&separator);
             row.set_label(&target, &value)?;
+            self.hold_labels(row)?;
         }
         self.merge_equal(rows)
+    }
+
+    /// Counts labels that were just made: their values may be long, and those of all rows the same.
+    fn hold_labels(&self, row: &Row) -> Result<()> {
+        self.meter.hold(Amount {
+            samples: 0,
+            bytes: label_bytes(&row.labels),
+        })
     }
 }
 

@@ -72,10 +72,14 @@ impl Run<'_> {
             params: &params,
             span: matrix.span,
         };
+        self.check_factors(&sliding, matrix)?;
         let rows = match self.summarized(name, matrix, &frame, grid)? {
             Some(rows) => rows,
             None => self.slid(&sliding, matrix)?,
         };
+        if let ("quantile_over_time", [ranks, ..]) = (name, params.as_slice()) {
+            self.note_ranks(call, ranks, &rows)?;
+        }
         match name {
             "last_over_time" | "first_over_time" => Ok(rows),
             _ => self.forget_names(rows),
@@ -103,36 +107,55 @@ impl Run<'_> {
 
     /// The scalar arguments of a call at each time.
     fn params(&self, call: &Call, grid: &Grid) -> Result<Vec<Vec<f64>>> {
-        let mut params = Vec::new();
-        for arg in &call.args {
-            if arg.value_type() == ValueType::Scalar {
-                let numbers = self.scalar(arg, grid)?;
-                self.check_params(call.function.name, params.len(), arg, &numbers)?;
-                params.push(numbers);
-            }
-        }
-        Ok(params)
+        let scalars = call.args.iter();
+        let scalars = scalars.filter(|arg| arg.value_type() == ValueType::Scalar);
+        scalars.map(|arg| self.scalar(arg, grid)).collect()
     }
 
-    fn check_params(&self, name: &str, at: usize, arg: &Expr, numbers: &[f64]) -> Result<()> {
-        for &number in numbers {
-            let is_inside = number > 0.0 && number < 1.0;
-            let what = match (name, at) {
-                ("quantile_over_time", _) => {
-                    if !(0.0..=1.0).contains(&number) {
-                        self.note(&Notice::InvalidQuantile(number), arg.span);
-                    }
-                    continue;
-                }
-                ("double_exponential_smoothing", 0) if !is_inside => {
-                    "smoothing factor. Expected: 0 < sf < 1"
-                }
-                ("double_exponential_smoothing", 1) if !is_inside => {
-                    "trend factor. Expected: 0 < tf < 1"
-                }
-                _ => continue,
-            };
-            return Error::execution(format!("invalid {what}, got: {number:.6}"));
+    /// Refuses factors of smoothing at steps where there is anything to smooth.
+    fn check_factors(&self, sliding: &Sliding<'_>, matrix: &Expr) -> Result<()> {
+        let wrong = |at: usize| {
+            let what = [
+                "smoothing factor. Expected: 0 < sf < 1",
+                "trend factor. Expected: 0 < tf < 1",
+            ];
+            let factor = |which: usize| sliding.params.get(which)?.get(at).copied();
+            let is_inside = |factor: f64| factor > 0.0 && factor < 1.0;
+            let mut factors = (0..2).filter_map(|which| Some((*what.get(which)?, factor(which)?)));
+            factors.find(|&(_, factor)| !is_inside(factor))
+        };
+        let steps = sliding.grid.count();
+        if sliding.name != "double_exponential_smoothing"
+            || (0..steps).all(|at| wrong(at).is_none())
+        {
+            return Ok(());
+        }
+        let present = Sliding {
+            name: "present_over_time",
+            function: over_time::present,
+            ..*sliding
+        };
+        let rows = self.slid(&present, matrix)?;
+        for (at, (what, factor)) in (0..steps).filter_map(|at| Some((at, wrong(at)?))) {
+            self.spend(1 + rows.len())?;
+            if rows.iter().any(|row| row.column.has(at)) {
+                return Error::execution(format!("invalid {what}, got: {factor:.6}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes ranks that are none, at steps where a series has a quantile.
+    fn note_ranks(&self, call: &Call, ranks: &[f64], rows: &[Row]) -> Result<()> {
+        let Some(span) = call.args.first().map(|rank| rank.span) else {
+            return Ok(());
+        };
+        let is_wrong = |rank: f64| !(0.0..=1.0).contains(&rank);
+        for (at, &rank) in ranks.iter().enumerate().filter(|one| is_wrong(*one.1)) {
+            self.spend(1 + rows.len())?;
+            if rows.iter().any(|row| row.column.has(at)) {
+                self.note(&Notice::InvalidQuantile(rank), span);
+            }
         }
         Ok(())
     }

@@ -46,15 +46,11 @@ impl Sliding<'_> {
     /// The value at each step.
     pub(super) fn column(&self, part: &mut Part<'_>, series: &SampleRow) -> Result<Column> {
         let mut edges = std::mem::take(&mut part.edges);
-        let windows = edges.over(&series.samples.timestamps, &self.frame, self.grid);
+        let timestamps = &series.samples.timestamps;
+        let windows = edges.over(part.meter, timestamps, &self.frame, self.grid)?;
         part.spend(windows.len())?;
         if self.rise().is_some() && self.is_plain(series) {
-            rate::reach(
-                &mut edges,
-                &series.samples.timestamps,
-                &self.frame,
-                self.grid,
-            );
+            rate::reach(&mut edges, timestamps, &self.frame, self.grid);
         }
         let task = Task {
             sliding: self,
@@ -156,18 +152,24 @@ impl<'t> Task<'t> {
     }
 
     /// The memory that it takes at most until the column is there: ranks or drops of all samples,
-    /// the sums of the longest window, where windows lie.
+    /// the sums of the longest window, how far windows reach.
     fn working(&self) -> Amount {
         let longest = self.windows.iter().map(|(from, to)| to - from).max();
-        let of_sums = match self.sliding.overlaps() {
-            true => longest.unwrap_or(0) * size_of::<Cloud>(),
-            false => 0,
+        let longest = longest.unwrap_or(0);
+        let name = self.sliding.name;
+        let sorts = matches!(name, "quantile_over_time" | "mad_over_time");
+        let bytes = if self.sliding.rise().is_some() {
+            self.numbers().len() * 32 + self.windows.len() * size_of::<Reach>()
+        } else if matches!(name, "changes" | "resets") {
+            self.numbers().len() * 8
+        } else if self.sliding.overlaps() {
+            self.numbers().len() * 32 + longest * size_of::<Cloud>()
+        } else if sorts {
+            longest * 16
+        } else {
+            0
         };
-        let of_steps = size_of::<(usize, usize)>() + size_of::<Reach>();
-        Amount {
-            samples: 0,
-            bytes: self.numbers().len() * 32 + of_sums + self.windows.len() * of_steps,
-        }
+        Amount { samples: 0, bytes }
     }
 
     /// What functions of floats come to at each step, where there is a way to slide.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use treering::{Batch, CancelToken, Db, Labels};
-use treering_promql::{Answer, Error, Evaluator, Features, Options, Result, Value, parse};
+use treering_promql::{Answer, Error, Evaluator, Features, Options, Pool, Result, Value, parse};
 
 use crate::SECOND;
 use crate::plain::Plain;
@@ -197,6 +197,106 @@ fn results_that_grow_are_refused_while_they_grow() {
     assert!(error.is_some());
     let error = ask(&source, "sum_over_time(vector(1)[10h:1ms])", options()).unwrap_err();
     assert!(matches!(error, Error::TooManyBytes { .. }), "{error}");
+}
+
+/// A label may be far longer than the query: a text, or the join of others. Labels once counted for
+/// as much as short ones do, so a query of a kilobyte could hold gigabytes of them.
+#[test]
+fn long_labels_count_for_what_they_are() {
+    let source = Plain::many(100, 1, |_, _| 1.0);
+    let long = "x".repeat(50_000);
+    let replaced = format!("label_replace(m, \"x\", \"{long}\", \"\", \"\")");
+    let one = format!("label_replace(vector(1), \"x\", \"{long}\", \"\", \"\")");
+    let joined = (0..3).fold("m".to_owned(), |below, _| {
+        format!(
+            "label_join({below}, \"i\", \"{}\", \"i\", \"i\", \"i\")",
+            "y".repeat(2000)
+        )
+    });
+    let time = 10 * SECOND;
+    for text in [
+        replaced.clone(),
+        joined,
+        format!("m * on () group_left (x) {one}"),
+        format!("m * on () group_left (x) {one} unless vector(1)"),
+        format!("count_values by (i) (\"{long}\", m)"),
+    ] {
+        let ask = |max_bytes: usize| {
+            let options = Options {
+                max_bytes,
+                ..Options::default()
+            };
+            let expr = parse(&text, &Features::all()).unwrap();
+            Evaluator::new(&source)
+                .options(options)
+                .instant(&expr, time)
+        };
+        let shown = &text[..40];
+        let error = ask(1 << 20).expect_err(shown);
+        assert!(
+            matches!(error, Error::TooManyBytes { .. }),
+            "{shown}: {error}"
+        );
+        let peak = ask(1 << 30).expect(shown).stats.peak_bytes;
+        assert!((3 << 20..20 << 20).contains(&peak), "{shown}: {peak}");
+    }
+}
+
+/// One that holds little must wait for one that holds much, and finds all of it there afterwards.
+#[test]
+fn queries_of_a_pool_share_what_it_has() {
+    let pool = Pool::new(4 << 20);
+    let options = || Options {
+        pool: Some(pool.clone()),
+        ..Options::default()
+    };
+    let mut source = Plain::many(10, 300, |_, at| at as f64);
+    let texts = [
+        "sum by (le) (rate(m[1m]))",
+        "m + m",
+        "label_replace(m, \"x\", \"y\", \"\", \"\") or m",
+        "quantile_over_time(0.5, m[1m:1s])",
+        "histogram_quantile(0.9, m) or absent(m)",
+    ];
+    for text in texts {
+        ask(&source, text, options()).expect(text);
+        assert_eq!(pool.held(), 0, "{text}");
+    }
+    let error = ask(&source, "sum_over_time(vector(1)[1h:1ms])", options()).unwrap_err();
+    assert!(matches!(error, Error::PoolEmpty { .. }) && error.is_limit());
+    assert!(
+        error.to_string().contains("more than 4194304 bytes"),
+        "{error}"
+    );
+    assert_eq!(pool.held(), 0);
+    // While a query reads, it holds something of what is there for others.
+    let (seen, inner) = (pool.clone(), Plain::many(1, 300, |_, at| at as f64));
+    let most = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let held = std::sync::Arc::clone(&most);
+    source.on_read = Box::new(move |_| {
+        held.fetch_max(seen.held(), std::sync::atomic::Ordering::Relaxed);
+        let options = Options {
+            pool: Some(seen.clone()),
+            ..Options::default()
+        };
+        ask(&inner, "m", options).unwrap();
+    });
+    ask(&source, "m + m", options()).unwrap();
+    assert!(most.load(std::sync::atomic::Ordering::Relaxed) > 9 * 201 * 8);
+    assert_eq!(pool.held(), 0);
+}
+
+/// Where the windows of each step lie is held too, by each thread for itself.
+#[test]
+fn windows_of_many_steps_are_counted() {
+    let source = Plain::many(1, 300, |_, at| at as f64);
+    for text in ["count_over_time(m[100s:1ms])", "absent_over_time(m[100s])"] {
+        let expr = parse(text, &Features::all()).unwrap();
+        let evaluator = Evaluator::new(&source);
+        let answer = evaluator.range(&expr, 100 * SECOND, 200 * SECOND, SECOND / 1000);
+        let peak = answer.unwrap().stats.peak_bytes;
+        assert!(peak > 100_000 * 16, "{text}: {peak}");
+    }
 }
 
 #[test]

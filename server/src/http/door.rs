@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
-use treering::{CancelToken, Db};
-use treering_promql::Features;
+use treering::{CancelToken, Db, Options};
+use treering_promql::{Features, Pool};
 
 use crate::failure::{Failure, Kind};
 
@@ -23,7 +23,10 @@ pub(crate) const MOST_QUERIES: usize = 20;
 /// Writes that run at a time: each holds its whole body in memory.
 pub(crate) const MOST_WRITES: usize = 8;
 
-/// How long a write waits for its turn.
+/// Bytes of the bodies of all writes that arrive or wait for their turn, in KiB.
+const BODY_ROOM_KIB: usize = 256 << 10;
+
+/// How long a write waits for room, and for its turn.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What all requests share.
@@ -36,8 +39,12 @@ pub(crate) struct Door {
 struct Inner {
     db: Db,
     features: Features,
+    /// The memory of all queries.
+    pool: Pool,
     queries: Arc<Semaphore>,
     writes: Arc<Semaphore>,
+    /// In KiB.
+    room: Arc<Semaphore>,
     running: Mutex<Running>,
     is_closing: AtomicBool,
 }
@@ -63,8 +70,10 @@ impl Door {
             inner: Arc::new(Inner {
                 db,
                 features,
+                pool: Pool::new(usize::try_from(Options::default().memory()).unwrap_or(usize::MAX)),
                 queries: Arc::new(Semaphore::new(MOST_QUERIES)),
                 writes: Arc::new(Semaphore::new(MOST_WRITES)),
+                room: Arc::new(Semaphore::new(BODY_ROOM_KIB)),
                 running: Mutex::default(),
                 is_closing: AtomicBool::new(false),
             }),
@@ -77,6 +86,10 @@ impl Door {
 
     pub(crate) fn features(&self) -> Features {
         self.inner.features
+    }
+
+    pub(crate) fn pool(&self) -> Pool {
+        self.inner.pool.clone()
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -105,7 +118,7 @@ impl Door {
     ) -> Result<T, Failure> {
         let turn = self.turn(cancel);
         let began = Instant::now();
-        let permit = self.permit(&self.inner.queries, patience).await;
+        let permit = self.permit(&self.inner.queries, 1, patience).await;
         let permit = permit.map_err(|late| late.of("query timed out in query queue"))?;
         let waited = began.elapsed();
         let left = patience.saturating_sub(waited);
@@ -119,17 +132,25 @@ impl Door {
         &self,
         work: impl FnOnce(&Db) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        let permit = self.permit(&self.inner.writes, WRITE_PATIENCE).await;
-        let permit = permit.map_err(|late| late.of("too many writes at a time; try again"))?;
+        let permit = self.permit(&self.inner.writes, 1, WRITE_PATIENCE).await;
+        let permit = permit.map_err(|late| late.of(TOO_MANY_WRITES))?;
         self.block(permit, work).await
+    }
+
+    /// Room for the body of a write, for as long as what it gives is kept.
+    pub(crate) async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Failure> {
+        let kib = bytes.div_ceil(1024).clamp(1, BODY_ROOM_KIB) as u32;
+        let room = self.permit(&self.inner.room, kib, WRITE_PATIENCE).await;
+        room.map_err(|late| late.of(TOO_MANY_WRITES))
     }
 
     async fn permit(
         &self,
         of: &Arc<Semaphore>,
+        many: u32,
         patience: Duration,
     ) -> Result<OwnedSemaphorePermit, Late> {
-        match timeout(patience, Arc::clone(of).acquire_owned()).await {
+        match timeout(patience, Arc::clone(of).acquire_many_owned(many)).await {
             _ if self.is_closing() => Err(Late::Closing),
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) => Err(Late::Closing),
@@ -177,6 +198,8 @@ impl Drop for Turn {
         self.door.running().tokens.remove(&self.number);
     }
 }
+
+const TOO_MANY_WRITES: &str = "too many writes at a time; try again";
 
 /// Why there was no permit.
 enum Late {
@@ -251,6 +274,23 @@ mod tests {
             has_ended.await.unwrap();
             assert!(asking.await.unwrap_err().is_cancelled());
             assert_eq!(door.running().tokens.len(), 0);
+        });
+    }
+
+    /// A body takes its room when it begins to arrive, not when it is there.
+    #[test]
+    fn bodies_wait_for_room() {
+        let door = door();
+        runtime().block_on(async {
+            let most = door.room(usize::MAX).await.unwrap();
+            assert_eq!(door.inner.room.available_permits(), 0);
+            let none = door.permit(&door.inner.room, 1, Duration::ZERO).await;
+            let failure = none.map_err(|late| late.of(TOO_MANY_WRITES)).unwrap_err();
+            assert_eq!(failure.kind, Kind::Timeout);
+            drop(most);
+            let (one, two) = (door.room(0).await, door.room(1025).await);
+            assert_eq!(door.inner.room.available_permits(), BODY_ROOM_KIB - 3);
+            drop((one, two));
         });
     }
 

@@ -4,6 +4,7 @@
 //! database never holds up another one's bytes; all calls of the database are made on threads that
 //! may block, a bounded number at a time.
 
+mod connections;
 mod door;
 mod label_name;
 mod listing;

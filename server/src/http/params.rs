@@ -3,11 +3,14 @@
 //! Input: a request. Output: names with their values, in that order. Invariant: their number and
 //! their bytes are bounded; what a form and an address both say, the form says.
 
+use std::fmt::Display;
+use std::num::IntErrorKind;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
+use tokio::time::timeout;
 
 use crate::failure::Failure;
 use crate::number::{NANOS_PER_MILLI, nanos};
@@ -16,6 +19,9 @@ use crate::times::{parse_duration, parse_time};
 
 /// Longest form, in bytes.
 pub(crate) const FORM_BYTES_MAX: usize = 4 << 20;
+
+/// How long a body may take to arrive.
+pub(crate) const BODY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Most parameters of one request.
 const PARAMS_MAX: usize = 10_000;
@@ -35,11 +41,7 @@ impl Params {
         let kind = kind.split(';').next().unwrap_or_default().trim();
         let is_form = kind.eq_ignore_ascii_case("application/x-www-form-urlencoded");
         let form = match is_form {
-            true => Bytes::from_request(request, &()).await.map_err(|error| {
-                Failure::bad_data(format!(
-                    "the form cannot be read (it may have {FORM_BYTES_MAX} bytes): {error}"
-                ))
-            })?,
+            true => arrived(Bytes::from_request(request, &()), BODY_PATIENCE).await?,
             false => Bytes::new(),
         };
         Self::read(&form, address.as_bytes())
@@ -107,9 +109,15 @@ impl Params {
         match self.first("limit") {
             "" => Ok(0),
             text => match text.parse::<i64>() {
-                Err(_) => Err(wrong(format!(
-                    "strconv.Atoi: parsing {text:?}: invalid syntax"
-                ))),
+                Err(error) => {
+                    let what = match error.kind() {
+                        IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => {
+                            "value out of range"
+                        }
+                        _ => "invalid syntax",
+                    };
+                    Err(wrong(format!("strconv.Atoi: parsing {text:?}: {what}")))
+                }
                 Ok(..0) => Err(wrong("limit must be non-negative".to_owned())),
                 Ok(limit) => Ok(usize::try_from(limit).unwrap_or(usize::MAX)),
             },
@@ -142,6 +150,23 @@ impl Params {
     }
 }
 
+/// A form that is read within `patience`.
+async fn arrived<E: Display>(
+    reading: impl Future<Output = Result<Bytes, E>>,
+    patience: Duration,
+) -> Result<Bytes, Failure> {
+    match timeout(patience, reading).await {
+        Ok(Ok(form)) => Ok(form),
+        Ok(Err(error)) => Err(Failure::bad_data(format!(
+            "the form cannot be read (it may have {FORM_BYTES_MAX} bytes): {error}"
+        ))),
+        Err(_) => Err(Failure::bad_data(format!(
+            "the form did not arrive in {} seconds",
+            patience.as_secs()
+        ))),
+    }
+}
+
 /// Negative lengths are none.
 fn length(nanos: i64) -> Duration {
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
@@ -168,6 +193,16 @@ mod tests {
         assert_eq!(params.first("query"), "up+1");
         assert_eq!(params.all("match[]").collect::<Vec<_>>(), ["a", "b c"]);
         assert_eq!(params.first("time"), "");
+    }
+
+    #[test]
+    fn a_form_that_does_not_arrive_is_not_waited_for() {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_time().build().unwrap();
+        let never = std::future::pending::<Result<Bytes, String>>();
+        let failure = runtime.block_on(async { arrived(never, Duration::ZERO).await });
+        let failure = failure.unwrap_err();
+        assert_eq!(failure.text, "the form did not arrive in 0 seconds");
     }
 
     #[test]

@@ -47,6 +47,7 @@ async fn ask(
     let question = Question {
         features: door.features(),
         lookback,
+        pool: Some(door.pool()),
         cancel: cancel.clone(),
         ..Question::new(params.first("query"), when)
     };

@@ -8,7 +8,6 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener as AsyncListener;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,6 +16,7 @@ use tokio::time::sleep;
 use treering::Db;
 use treering_promql::Features;
 
+use super::connections::{Listening, MOST_CONNECTIONS, SILENCE};
 use super::door::{Door, MOST_QUERIES, MOST_WRITES};
 use super::routes::routes;
 
@@ -133,11 +133,8 @@ pub fn signals() -> Result<Stop, String> {
 }
 
 async fn serve(listener: TcpListener, door: Door, stop: Stop) -> io::Result<()> {
-    // The end of an answer must not wait for the acknowledgement of its beginning. A socket that
-    // refuses is as good as before.
-    let listener = AsyncListener::from_std(listener)?.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
-    });
+    let listener = AsyncListener::from_std(listener)?;
+    let listener = Listening::new(listener, MOST_CONNECTIONS, SILENCE);
     let (told, closing) = (stop.clone(), door.clone());
     let until = async move {
         told.told().await;

@@ -4,18 +4,17 @@
 //! the next query when 204 is answered. Invariant: a body that is no request stores nothing; of one
 //! that is, what is good is stored, and the answer to anything bad is 400 with the first reason.
 
-use std::time::Duration;
-
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request, State};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use tokio::time::timeout;
 use treering::{Batch, Db, Error, Histogram, Labels};
 
 use super::door::Door;
+use super::params::BODY_PATIENCE;
 use super::reply;
 use super::wire::{self, WireSample, WireSeries};
 use super::wire_histogram::histogram;
@@ -24,9 +23,6 @@ use crate::number::nanos;
 
 /// Longest body, and longest request in it, in bytes.
 pub(crate) const BODY_BYTES_MAX: usize = 32 << 20;
-
-/// How long a body may take to arrive.
-const BODY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Samples, and bytes of labels and histograms, after which a batch is appended.
 const BATCH_SAMPLES: usize = 200_000;
@@ -40,6 +36,11 @@ pub(crate) async fn write(State(door): State<Door>, request: Request) -> Respons
     if let Err(why) = check_headers(request.headers()) {
         return reply::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
     }
+    // Kept until the body is gone: many senders at a time must not fill the memory.
+    let _room = match door.room(length(request.headers())).await {
+        Ok(room) => room,
+        Err(failure) => return reply::plain_failure(&failure),
+    };
     let body = match timeout(BODY_PATIENCE, Bytes::from_request(request, &())).await {
         Ok(Ok(body)) => body,
         Ok(Err(error)) => return unread(&error),
@@ -77,6 +78,13 @@ fn check_headers(headers: &HeaderMap) -> Result<(), String> {
             "the message is {other}; only remote write 1.0, prometheus.WriteRequest, is taken"
         )),
     }
+}
+
+/// The bytes that a body has at most.
+fn length(headers: &HeaderMap) -> usize {
+    let told = headers.get(CONTENT_LENGTH);
+    let told = told.and_then(|told| told.to_str().ok()?.parse::<usize>().ok());
+    told.unwrap_or(BODY_BYTES_MAX).min(BODY_BYTES_MAX)
 }
 
 fn unread(error: &BytesRejection) -> Response {

@@ -38,14 +38,15 @@ impl Run<'_> {
             return self.count_values(aggregate, &label, &rows, grid.count());
         }
         let params = match &aggregate.param {
-            Some(param) => {
-                let params = self.scalar(param, grid)?;
-                self.check_param(op, &params, param.span)?;
-                params
-            }
+            Some(param) => self.scalar(param, grid)?,
             None => Vec::new(),
         };
         let rows = self.vector(&aggregate.expr, grid)?;
+        if let Some(param) = &aggregate.param
+            && self.is_nothing_asked(op, &params, param.span)?
+        {
+            return Ok(Vec::new());
+        }
         let task = Task {
             run: self,
             op,
@@ -83,37 +84,47 @@ impl Run<'_> {
         Ok(results)
     }
 
-    fn check_param(&self, op: AggregateOp, params: &[f64], span: Span) -> Result<()> {
-        for &param in params {
-            match op {
-                AggregateOp::Quantile => {
-                    if !(0.0..=1.0).contains(&param) {
-                        self.note(&Notice::InvalidQuantile(param), span);
-                    }
+    /// Looks at the parameters of all steps, of which only the greatest and the least are told.
+    /// True: whatever is there, no step gives anything.
+    fn is_nothing_asked(&self, op: AggregateOp, params: &[f64], span: Span) -> Result<bool> {
+        let has_nan = params.iter().any(|param| param.is_nan());
+        let most = params.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let least = params.iter().copied().fold(f64::INFINITY, f64::min);
+        match op {
+            AggregateOp::Quantile => {
+                let wrong = [
+                    has_nan.then_some(f64::NAN),
+                    (most > 1.0).then_some(most),
+                    (least < 0.0).then_some(least),
+                ];
+                for rank in wrong.into_iter().flatten() {
+                    self.note(&Notice::InvalidQuantile(rank), span);
                 }
-                AggregateOp::LimitRatio => {
-                    if param.is_nan() {
-                        return Error::execution("Ratio value is NaN");
-                    }
-                    let used = param.clamp(-1.0, 1.0);
-                    if used != param {
-                        self.note(&Notice::InvalidRatio { given: param, used }, span);
-                    }
-                }
-                _ => {
-                    if param.is_nan() {
-                        return Error::execution("Parameter value is NaN");
-                    }
-                    let text = crate::histogram::go_float(param);
-                    if param >= i64::MAX as f64 {
-                        return Error::execution(format!("Scalar value {text} overflows int64"));
-                    }
-                    if param <= i64::MIN as f64 {
-                        return Error::execution(format!("Scalar value {text} underflows int64"));
-                    }
-                }
+                Ok(false)
             }
+            AggregateOp::LimitRatio => {
+                if has_nan {
+                    return Error::execution("Ratio value is NaN");
+                }
+                for given in [most, least] {
+                    let used = given.clamp(-1.0, 1.0);
+                    if used != given {
+                        self.note(&Notice::InvalidRatio { given, used }, span);
+                    }
+                }
+                Ok(most == 0.0 && least == 0.0)
+            }
+            _ if has_nan => Error::execution("Parameter value is NaN"),
+            _ if most < 1.0 => Ok(true),
+            _ if least <= i64::MIN as f64 => {
+                let text = crate::histogram::go_float(least);
+                Error::execution(format!("Scalar value {text} underflows int64"))
+            }
+            _ if most >= i64::MAX as f64 => {
+                let text = crate::histogram::go_float(most);
+                Error::execution(format!("Scalar value {text} overflows int64"))
+            }
+            _ => Ok(false),
         }
-        Ok(())
     }
 }

@@ -103,13 +103,16 @@ impl Run<'_> {
             && filler_one.is_none()
             && let Some(row) = fast_pair(sides, many, one)
         {
-            results.extend(Some(row).filter(|row| !row.column.is_empty()));
+            if !row.column.is_empty() {
+                self.meter.hold(row.amount())?;
+                results.push(row);
+            }
             return Ok(());
         }
         if let [one] = one.as_slice()
             && filler_many.is_none()
             && filler_one.is_none()
-            && let Some(rows) = fast_group(sides, &many, one)
+            && let Some(rows) = self.fast_group(sides, &many, one)?
         {
             results.extend(rows);
             return Ok(());
@@ -275,6 +278,32 @@ impl Run<'_> {
         }
         Ok(which)
     }
+
+    /// The whole columns of series that meet the same one, where `group_left` or `group_right` lets
+    /// them, all are floats and no two results have the same labels.
+    fn fast_group(&self, sides: &Sides<'_>, many: &[&Row], one: &Row) -> Result<Option<Vec<Row>>> {
+        if sides.matching.cardinality == Cardinality::OneToOne {
+            return Ok(None);
+        }
+        let before = self.meter.held();
+        let mut rows: Vec<Row> = Vec::with_capacity(many.len());
+        for many in many {
+            self.spend(WORK_OF_LABELS)?;
+            let Some(row) = fast_pair(sides, many, one) else {
+                self.meter.release_to(before);
+                return Ok(None);
+            };
+            self.meter.hold(row.amount())?;
+            rows.push(row);
+        }
+        let mut seen = HashSet::with_capacity(rows.len());
+        if !rows.iter().all(|row| seen.insert(&row.labels)) {
+            self.meter.release_to(before);
+            return Ok(None);
+        }
+        rows.retain(|row| !row.column.is_empty());
+        Ok(Some(rows))
+    }
 }
 
 impl Sides<'_> {
@@ -325,20 +354,6 @@ impl Sides<'_> {
 
 fn picked<'a>(rows: &'a [Row], places: &[usize]) -> Vec<&'a Row> {
     places.iter().filter_map(|&place| rows.get(place)).collect()
-}
-
-/// The whole columns of series that meet the same one, where `group_left` or `group_right` lets
-/// them, all are floats and no two results have the same labels.
-fn fast_group(sides: &Sides<'_>, many: &[&Row], one: &Row) -> Option<Vec<Row>> {
-    if sides.matching.cardinality == Cardinality::OneToOne {
-        return None;
-    }
-    let rows = many.iter().map(|many| fast_pair(sides, many, one));
-    let rows: Vec<Row> = rows.collect::<Option<_>>()?;
-    let mut seen = HashSet::with_capacity(rows.len());
-    let are_distinct = rows.iter().all(|row| seen.insert(&row.labels));
-    let is_there = |row: &Row| !row.column.is_empty();
-    are_distinct.then(|| rows.into_iter().filter(is_there).collect())
 }
 
 /// The whole columns of the only two series of a signature at once, where both are floats.
