@@ -14,14 +14,14 @@ pub(crate) fn of_one_float(name: &str) -> Option<fn(f64) -> f64> {
     Some(match name {
         "abs" => f64::abs,
         "acos" => f64::acos,
-        "acosh" => f64::acosh,
+        "acosh" => acosh,
         "asin" => f64::asin,
-        "asinh" => f64::asinh,
+        "asinh" => asinh,
         "atan" => f64::atan,
         "atanh" => f64::atanh,
         "ceil" => f64::ceil,
         "cos" => f64::cos,
-        "cosh" => f64::cosh,
+        "cosh" => cosh,
         "deg" => |value| value * 180.0 / std::f64::consts::PI,
         "exp" => f64::exp,
         "floor" => f64::floor,
@@ -31,7 +31,7 @@ pub(crate) fn of_one_float(name: &str) -> Option<fn(f64) -> f64> {
         "rad" => |value| value * std::f64::consts::PI / 180.0,
         "sgn" => sign,
         "sin" => f64::sin,
-        "sinh" => f64::sinh,
+        "sinh" => sinh,
         "sqrt" => f64::sqrt,
         "tan" => f64::tan,
         "tanh" => f64::tanh,
@@ -54,6 +54,40 @@ pub(crate) fn max(a: f64, b: f64) -> f64 {
         true => f64::INFINITY,
         false if a.is_nan() || b.is_nan() => f64::NAN,
         false => a.max(b),
+    }
+}
+
+/// From here on the square of a number and that square less or more one are the same.
+const LARGE: f64 = (1 << 28) as f64;
+
+/// As Go has it: near the largest numbers twice the argument is not a number any more, its
+/// logarithm and that of two are.
+fn acosh(value: f64) -> f64 {
+    match value > LARGE {
+        true => value.ln() + std::f64::consts::LN_2,
+        false => value.acosh(),
+    }
+}
+
+fn asinh(value: f64) -> f64 {
+    match value.abs() > LARGE {
+        true => (value.abs().ln() + std::f64::consts::LN_2).copysign(value),
+        false => value.asinh(),
+    }
+}
+
+/// As Go has it: infinite where the exponential function is, a little before the half of it is.
+fn cosh(value: f64) -> f64 {
+    match value.abs() > 21.0 {
+        true => value.abs().exp() * 0.5,
+        false => value.cosh(),
+    }
+}
+
+fn sinh(value: f64) -> f64 {
+    match value.abs() > 21.0 {
+        true => (value.abs().exp() * 0.5).copysign(value),
+        false => value.sinh(),
     }
 }
 
@@ -157,5 +191,41 @@ fn map_column(column: &mut Column, function: &impl Fn(f64) -> f64) {
         if !is_absent(*value) {
             *value = quiet(function(*value));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Prometheus 2.42 answered them.
+    #[test]
+    fn hyperbolic_functions_end_where_those_of_go_do() {
+        for (name, value, wanted) in [
+            ("cosh", 710.0, f64::INFINITY),
+            ("cosh", -710.4, f64::INFINITY),
+            ("sinh", 709.0, 4.109203730777486e307),
+            ("sinh", -710.0, f64::NEG_INFINITY),
+            ("asinh", 1e308, 709.889355822726),
+            ("asinh", -1e308, -709.889355822726),
+            ("acosh", 1e308, 709.889355822726),
+        ] {
+            let function = of_one_float(name).unwrap();
+            assert_eq!(function(value), wanted, "{name}({value})");
+        }
+        for name in ["acosh", "asinh", "cosh", "sinh"] {
+            let function = of_one_float(name).unwrap();
+            for edge in [21.0, LARGE] {
+                let (below, above) = (function(edge.next_down()), function(edge.next_up()));
+                let goes_on = (above - below).abs() <= 1e-12 * below.abs();
+                assert!(
+                    goes_on || below.is_infinite(),
+                    "{name} at {edge}: {below}, {above}"
+                );
+            }
+            assert!(function(f64::NAN).is_nan());
+        }
+        assert!(acosh(0.5).is_nan() && acosh(f64::NEG_INFINITY).is_nan());
+        assert_eq!(asinh(f64::NEG_INFINITY), f64::NEG_INFINITY);
     }
 }
