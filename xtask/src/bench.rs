@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::args::Args;
 use crate::shell::{self, cargo, programs};
-use crate::{Outcome, data, rivals};
+use crate::{Outcome, data, python, rivals};
 
 /// The name under which all criterion kernels run.
 const KERNELS: &str = "kernels";
@@ -26,6 +26,9 @@ const RIVALS_MANIFEST: &str = "benches/rivals/databases/Cargo.toml";
 
 /// PromQL beside other servers', of the ordinary workspace.
 const PROMQL: &str = "promql";
+
+/// The Python package beside others: a program of Python.
+const PYTHON: &str = "python";
 
 /// The engine by itself: its benches one after the other, under one name.
 const ENGINE: &str = "engine";
@@ -64,7 +67,7 @@ pub(crate) fn run(mut args: Args) -> Outcome {
     }
     let names = names()?;
     let all = format!(
-        "{}, {CODEC}, {RIVALS}, {KERNELS}, {ENGINE} ({})",
+        "{}, {CODEC}, {RIVALS}, {PYTHON}, {KERNELS}, {ENGINE} ({})",
         names.join(", "),
         OF_ENGINE.join(", ")
     );
@@ -86,6 +89,7 @@ pub(crate) fn run(mut args: Args) -> Outcome {
     let mut command = match name.as_str() {
         CODEC => codec(&own)?,
         RIVALS => rivals(&own)?,
+        PYTHON => python_bench()?,
         PROMQL => {
             let mut command = own_bench(PROMQL);
             command.arg("--tools").arg(rivals::servers()?);
@@ -159,6 +163,18 @@ fn rivals(own: &Own) -> Outcome<Command> {
     if let Some(file) = &own.chart {
         command.arg("--chart").arg(absolute(file)?);
     }
+    Ok(command)
+}
+
+/// Built in release, as `pip install` does; the others are got first.
+fn python_bench() -> Outcome<Command> {
+    let requirements = ["python/requirements.txt", "benches/python/requirements.txt"];
+    let Some(environment) = python::made("python-bench", &requirements)? else {
+        return Err("there is no environment of Python to measure in".to_owned());
+    };
+    environment.install(&[])?;
+    let mut command = environment.python();
+    command.arg("benches/python/frames.py");
     Ok(command)
 }
 

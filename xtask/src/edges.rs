@@ -20,6 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("treering-promql", &["treering"]),
     ("treering-server", &["treering", "treering-promql"]),
     ("treering-ffi", &["treering", "treering-promql"]),
+    ("treering-python", &["treering", "treering-promql"]),
     (
         "treering-benches",
         &[

@@ -27,6 +27,7 @@ mod install;
 mod log;
 mod mutants;
 mod promql_diff;
+mod python;
 mod rivals;
 mod runs;
 mod sanitize;
@@ -61,6 +62,9 @@ cargo xtask NAME, where NAME is one of
   bench rivals [--quick] [--json FILE] [--chart FILE]
                                 the engine beside SQLite, DuckDB, tsink, VictoriaMetrics and
                                 Prometheus, which are fetched for this only; a chart as SVG
+  bench python [--quick] [--json FILE]
+                                the Python package beside DuckDB, tsink and pandas with Parquet,
+                                which are fetched for this only
   bench promql [--quick] [--json FILE]
                                 PromQL in process beside Prometheus and VictoriaMetrics, which are
                                 fetched for this only
@@ -80,6 +84,7 @@ cargo xtask NAME, where NAME is one of
                                 tests under a sanitizer, built for it (half an hour each)
   sbom [FILE]                   what a release is made of, as CycloneDX
   c                             the C library from C, C++ and pyarrow, under sanitizers; in test too
+  python                        the Python package: tests, type stubs, examples; in test too
   header                        write treering.h and the list of exports, from ffi/src/abi
   install --prefix DIR [--debug]
                                 libtreering, treering.h and its pkg-config file, into DIR
@@ -112,6 +117,7 @@ fn dispatch(name: &str, args: Args) -> Outcome {
         "deny" => args.done().and_then(|()| deny::run()),
         "capture" => args.done().and_then(|()| capture::run()),
         "c" => args.done().and_then(|()| c::run()),
+        "python" => args.done().and_then(|()| python::run()),
         "header" => args.done().and_then(|()| header::run()),
         "install" => install::run(args),
         "bench" => bench::run(args),

@@ -63,6 +63,20 @@ pub(crate) fn programs(folder: &str) -> Outcome<Vec<String>> {
     Ok(names)
 }
 
+/// Names of the files in a folder of the checkout that end with `suffix`, without it, sorted.
+pub(crate) fn files(folder: &str, suffix: &str) -> Outcome<Vec<String>> {
+    let folder = root().join(folder);
+    let entries =
+        std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let name = |entry: std::fs::DirEntry| {
+        let name = entry.file_name().to_str()?.to_owned();
+        name.strip_suffix(suffix).map(str::to_owned)
+    };
+    let mut names: Vec<String> = entries.filter_map(Result::ok).filter_map(name).collect();
+    names.sort();
+    Ok(names)
+}
+
 /// Runs `command` to its end; an exit code other than 0 is an error that names the step.
 pub(crate) fn run(command: &mut Command) -> Outcome {
     let (line, child) = spawn(command)?;

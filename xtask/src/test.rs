@@ -1,5 +1,5 @@
 //! Every test that fits into minutes: unit, integration and doc tests, fuzz seeds, the C library from
-//! C, quickstart.
+//! C, the Python package, quickstart.
 //!
 //! Input: the checkout and the data variables. Output: success of every step. What cannot run
 //! here is printed with the reason; cargo's own lines tell the counts.
@@ -7,7 +7,7 @@
 use std::process::Command;
 
 use crate::shell::{self, cargo, root};
-use crate::{Outcome, c, data};
+use crate::{Outcome, c, data, python};
 
 /// What takes so long, with the build, hangs: several times what it takes on two cores.
 const TESTS_MINUTES: u64 = 50;
@@ -29,6 +29,7 @@ pub(crate) fn run() -> Outcome {
     let all = ["test", "--locked", "--workspace", "--no-fail-fast"];
     shell::run_within(TESTS_MINUTES, &mut cargo(&all))?;
     c::run()?;
+    python::run()?;
     schedules()?;
     quickstart()
 }
