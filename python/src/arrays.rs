@@ -6,6 +6,7 @@
 use arrow_array::Array;
 use arrow_buffer::{ArrowNativeType, ScalarBuffer};
 use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray1};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -186,7 +187,7 @@ fn as_array<'py>(object: &Bound<'py, PyAny>, what: &str) -> Outcome<Bound<'py, P
         .import("numpy")?
         .call_method1("asarray", (object,))
         .map_err(|error| {
-            if error.is_instance_of::<pyo3::exceptions::PyException>(py) {
+            if error.is_instance_of::<PyValueError>(py) || error.is_instance_of::<PyTypeError>(py) {
                 let text = error
                     .value(py)
                     .str()

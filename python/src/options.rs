@@ -95,7 +95,11 @@ fn steps_of(steps: Option<&Bound<'_, PyAny>>) -> Outcome<Vec<(Duration, Duration
         return Ok(Vec::new());
     };
     let mut all = Vec::new();
-    for pair in steps.try_iter()? {
+    // One more than there may be, which the engine refuses by name.
+    for pair in steps
+        .try_iter()?
+        .take(treering::limits::MAX_DOWNSAMPLES + 1)
+    {
         let (after, step): (Bound<'_, PyAny>, Bound<'_, PyAny>) = pair?.extract()?;
         all.push((
             duration_of(&after, "downsample")?,

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyFloat, PyString};
+use pyo3::types::{PyBool, PyFloat, PyInt, PyString};
 
 use crate::arrays::nanos_of_scalar;
 use crate::door::door;
@@ -27,6 +27,9 @@ pub(crate) fn timestamp(py: Python<'_>, time: &Bound<'_, PyAny>) -> PyResult<i64
 /// Nanoseconds since the Unix epoch.
 pub(crate) fn nanos_of(time: &Bound<'_, PyAny>) -> Outcome<i64> {
     let py = time.py();
+    if let Ok(nanos) = time.cast_exact::<PyInt>() {
+        return nanos.extract().map_err(|_| out_of_range(time));
+    }
     if time.is_instance_of::<PyBool>() || time.is_none() {
         return Err(refused(time));
     }

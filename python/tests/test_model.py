@@ -136,4 +136,4 @@ def columns(series):
 
 
 TestModel = Model.TestCase
-TestModel.settings = settings(max_examples=25, stateful_step_count=20)
+TestModel.settings = settings(max_examples=60, stateful_step_count=20)
