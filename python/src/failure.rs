@@ -127,10 +127,10 @@ impl From<treering_promql::Error> for Failure {
         use treering_promql::Error;
         let class = match error {
             Error::Execution(_) => "QueryError",
-            Error::TooManySamples { .. } | Error::TooManyBytes { .. } => "LimitError",
             Error::Cancelled => "CancelledError",
             Error::Timeout => "QueryTimeoutError",
             Error::Source(error) => return error.into(),
+            ref error if error.is_limit() => "LimitError",
             _ => "Error",
         };
         Self::new(class, error)

@@ -1,5 +1,8 @@
 """Frames of pyarrow, pandas, polars and DuckDB, in and out, long and wide."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -286,12 +289,27 @@ def test_large_series_are_shared_not_copied(db):
     assert values.sum() > 0 and len(times) == count
 
 
-def test_histograms_are_texts_in_promql_only(tmp_path):
-    with treering.in_memory() as db:
-        db.append_columns("x", [1 * SECOND, 2 * SECOND], [1.0, 2.0])
-        result = db.query("x", 2 * SECOND)
-        assert result.histograms == [{}]
-        assert "histogram" not in pa.table(result).column_names
+def test_histograms_are_texts_in_promql(tmp_path):
+    """A database with native histograms, which the engine keeps for its own tests."""
+    golden = Path(__file__).parents[2] / "engine/tests/golden/beside.db"
+    with treering.open(shutil.copytree(golden, tmp_path / "db"), read_only=True) as db:
+        samples = db.select('cpu{host="h"}')[0]
+        stale = samples.values.view("uint64") == 0x7FF0_0000_0000_0002
+        assert 0 < stale.sum() < len(stale)
+        end = samples.timestamps[-1]
+        result = db.query('cpu{host="h"}[1h]', end)
+        table = pa.table(result)
+        assert table.column_names == ["__name__", "host", "timestamp", "value", "histogram"]
+        texts = table["histogram"].to_pylist()
+        assert [text is None for text in texts] == [value is not None for value in table["value"].to_pylist()]
+        assert result.histograms == [{at: text for at, text in enumerate(texts) if text is not None}]
+        assert len(result.histograms[0]) > 10
+        column = result.to_pandas()["histogram"]
+        assert [None if pd.isna(text) else text for text in column] == texts
+        assert all(text.startswith("{count:") for text in result.histograms[0].values())
+        (floats,) = db.query('histogram_count(cpu{host="h"})', end).to_numpy()
+        assert floats.values[0] >= 0
+        assert "histogram" not in pa.table(db.query("vector(1)")).column_names
 
 
 def test_repr_and_html(filled):

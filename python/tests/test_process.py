@@ -64,8 +64,9 @@ def test_a_scan_may_be_shared_by_threads(db):
     assert sorted(seen) == list(range(200))
 
 
-def test_others_run_while_one_waits(disk):
-    """Compacting and asking let other threads of Python go on: one counts meanwhile."""
+def test_others_run_while_one_waits(tmp_path):
+    """Compacting lets other threads of Python go on: one counts meanwhile."""
+    disk = treering.open(tmp_path / "db", sync="never", maintenance="manual")
     for step in range(20):
         disk.append_columns("cpu", np.arange(20_000) * 20 + step, np.random.default_rng(step).random(20_000))
         disk.flush()
@@ -84,6 +85,7 @@ def test_others_run_while_one_waits(disk):
     finally:
         stop.set()
         thread.join()
+        disk.close()
     assert after > before
 
 

@@ -83,6 +83,13 @@ def to_pandas(result: Result, shape: str) -> Any:
     frame["timestamp"] = pandas.DatetimeIndex(np.concatenate(times), tz="UTC")
     values = [np.empty(0), *(series.values for series in all_series)]
     frame["value"] = np.concatenate(values)
+    if any(result.histograms):
+        histograms = np.full(sum(counts), None, dtype=object)
+        begins = np.cumsum([0, *counts])
+        for begin, found in zip(begins, result.histograms):
+            for at, histogram in found.items():
+                histograms[begin + at] = histogram
+        frame["histogram"] = histograms
     if result.kind == "aggregate":
         frame["approximate"] = np.repeat(np.asarray(result.approximate, dtype=bool), counts)
     return pandas.DataFrame(frame, copy=False)
