@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use treering::{Batch, CancelToken, Labels};
 
-use crate::arrays::{times_of, values_of};
+use crate::arrays::{Lent, times_of, values_of};
 use crate::door::{detached, interruptible};
 use crate::failure::{Failure, Outcome};
 use crate::frame::{self, Named};
@@ -25,6 +25,12 @@ const BATCH_SAMPLES: usize = 1 << 20;
 enum Target {
     Labels(Labels),
     Ref(treering::SeriesRef),
+}
+
+/// When rows are: all at one time, or each at its own.
+enum Times<'py> {
+    One(i64),
+    Each(Lent<'py, i64>),
 }
 
 impl Target {
@@ -66,23 +72,29 @@ pub(crate) fn columns(
     let py = series.py();
     let target = Target::of(series)?;
     let (times, values) = (times_of(times)?, values_of(values)?);
-    let (times, values) = (times.slice()?, values.slice()?);
-    same_length(times.len(), values.len())?;
-    for (at, piece) in times.chunks(BATCH_SAMPLES).enumerate() {
-        let begin = at * BATCH_SAMPLES;
-        let own = values.get(begin..begin + piece.len()).unwrap_or_default();
+    let count = times.slice()?.len();
+    same_length(count, values.slice()?.len())?;
+    let mut begin = 0;
+    while begin < count {
+        let piece = begin..count.min(begin + BATCH_SAMPLES);
+        // Looked at anew for each batch: meanwhile others ran, who can do odd things to an array.
+        let own = times
+            .slice()?
+            .get(piece.clone())
+            .zip(values.slice()?.get(piece.clone()));
+        let (own_times, own_values) =
+            own.ok_or_else(|| Failure::value("the columns became shorter on the way"))?;
         let mut batch = Batch::new();
-        target.push(&mut batch, piece, own);
+        target.push(&mut batch, own_times, own_values);
         detached(py, || {
-            Ok(held
-                .db()?
-                .append(&batch)
-                .map_err(|error| moved(error, begin))?)
+            let appended = held.db()?.append(&batch);
+            Ok(appended.map_err(|error| moved(error, begin))?)
         })?;
         py.check_signals()?;
+        begin = piece.end;
     }
     held.db()?;
-    Ok(times.len())
+    Ok(count)
 }
 
 /// Appends one value to each of many series, at one time or at a time for each.
@@ -94,39 +106,38 @@ pub(crate) fn rows(
 ) -> Outcome<usize> {
     let py = series.py();
     let values = values_of(values)?;
-    let values = values.slice()?;
-    let mut rows = Vec::with_capacity(values.len());
+    let count = values.slice()?.len();
+    // Kept to the end: a series whose last reference goes is released.
+    let mut kept: Vec<Bound<'_, SeriesRef>> = Vec::new();
     for one in series.try_iter()? {
         let one = one?;
-        let one = one.cast::<SeriesRef>().map_err(|_| {
+        let one = one.cast_into::<SeriesRef>().map_err(|_| {
             Failure::kind("append_rows takes a list of SeriesRef, made by series(labels)")
         })?;
-        let Some(&value) = values.get(rows.len()) else {
+        if kept.len() == count {
             return Err(Failure::value("there are more series than values"));
-        };
-        rows.push((one.get().get(), value));
-    }
-    same_length(rows.len(), values.len())?;
-    let mut batches = Vec::new();
-    if is_one_time(times)? {
-        let time = nanos_of(times)?;
-        for piece in rows.chunks(BATCH_SAMPLES) {
-            let mut batch = Batch::new();
-            batch.push_row(time, piece);
-            batches.push(batch);
         }
-    } else {
-        let times = times_of(times)?;
-        let times = times.slice()?;
-        same_length(times.len(), rows.len())?;
-        for (times, rows) in times.chunks(BATCH_SAMPLES).zip(rows.chunks(BATCH_SAMPLES)) {
-            let mut batch = Batch::with_capacity(rows.len());
-            for (time, (series, value)) in times.iter().zip(rows) {
-                batch.push(*series, *time, *value);
-            }
-            batches.push(batch);
-        }
+        kept.push(one);
     }
+    let times = match is_one_time(times)? {
+        true => Times::One(nanos_of(times)?),
+        false => Times::Each(times_of(times)?),
+    };
+    // Code of Python ran until here, which can do odd things to an array; from here on none does.
+    let values = values.slice()?;
+    same_length(kept.len(), values.len())?;
+    let rows: Vec<(treering::SeriesRef, f64)> = kept
+        .iter()
+        .map(|one| one.get().get())
+        .zip(values.iter().copied())
+        .collect();
+    let batches = match &times {
+        Times::One(time) => rows
+            .chunks(BATCH_SAMPLES)
+            .map(|piece| Batch::new().row(*time, piece))
+            .collect(),
+        Times::Each(times) => batches_of(times.slice()?, &rows)?,
+    };
     detached(py, || {
         let db = held.db()?;
         let mut begin = 0;
@@ -137,6 +148,20 @@ pub(crate) fn rows(
         Ok(())
     })?;
     Ok(rows.len())
+}
+
+/// Rows, each with a time of its own, as batches.
+fn batches_of(times: &[i64], rows: &[(treering::SeriesRef, f64)]) -> Outcome<Vec<Batch>> {
+    same_length(times.len(), rows.len())?;
+    let pieces = times.chunks(BATCH_SAMPLES).zip(rows.chunks(BATCH_SAMPLES));
+    let batch = |(times, rows): (&[i64], &[(treering::SeriesRef, f64)])| {
+        let mut batch = Batch::with_capacity(rows.len());
+        for (time, (series, value)) in times.iter().zip(rows) {
+            batch.push(*series, *time, *value);
+        }
+        batch
+    };
+    Ok(pieces.map(batch).collect())
 }
 
 /// Appends a frame; how many samples it had.

@@ -58,6 +58,9 @@ def test_rows_that_do_not_fit(db):
     with pytest.raises(TypeError, match="SeriesRef"):
         db.append_rows(["a"], 1, [1])
     assert db.append_rows([], 1, []) == 0
+    fresh = (db.series({"n": str(n)}) for n in range(3))
+    assert db.append_rows(fresh, [1, 2, 3], [1, 2, 3]) == 3
+    db.delete('{n=~".+"}')
     assert len(db.select()) == 0
 
 
