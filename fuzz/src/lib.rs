@@ -8,6 +8,7 @@
 mod codec;
 mod engine;
 mod files;
+mod formats;
 mod index;
 mod model;
 mod ops;
@@ -23,6 +24,7 @@ pub use engine::{
     stepped_block, wal_change, wal_frames, wal_replay,
 };
 pub use files::Base;
+pub use formats::{prometheus_chunk, prometheus_index, prometheus_log};
 pub use index::{index_open, labels_parse, selector_parse};
 pub use ops::engine_ops;
 pub use promql::promql_parse;
@@ -49,6 +51,9 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("m3tsz", m3tsz),
     ("manifest_open", manifest_open),
     ("manifest_records", manifest_records),
+    ("prometheus_chunk", prometheus_chunk),
+    ("prometheus_index", prometheus_index),
+    ("prometheus_log", prometheus_log),
     ("promql_parse", promql_parse),
     ("selector_parse", selector_parse),
     ("varint", varint),

@@ -23,12 +23,15 @@ Each line is a sample: a series as Prometheus writes it, a value, a timestamp.
 Empty lines and lines that begin with # are passed over. A line that is no sample, or that stands
 behind the # EOF of an OpenMetrics text, is told on standard error and left out. A timestamp that
 was written before gets the new value, so the same input may be imported twice. Whatever the last
-line of the report counts is fsynced.";
+line of the report counts is fsynced.
+
+A directory is one of Prometheus: that of its data, or a block in it. End the server before.";
 
 const EXAMPLES_IMPORT: &str = "\
 Examples:
   treering import metrics.db < samples.txt
   treering import metrics.db --format openmetrics monday.om tuesday.om
+  treering import metrics.db /var/lib/prometheus/metrics2
 
 Exit codes: 0 all was taken, 1 something was left out, 2 not done.";
 
@@ -107,7 +110,8 @@ pub(crate) struct Import {
     /// Directory of the database
     #[arg(value_name = "DB")]
     pub(crate) db: PathBuf,
-    /// Files to read, in this order; without one, or as -, standard input
+    /// Files to read, in this order; without one, or as -, standard input; or one directory of
+    /// Prometheus
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// What a timestamp counts

@@ -10,6 +10,7 @@ mod cli;
 mod import;
 mod lines;
 mod outcome;
+mod prometheus;
 mod query;
 mod repair;
 mod serve;
@@ -27,7 +28,10 @@ use outcome::{End, told_as_json};
 
 fn main() -> ExitCode {
     let ended = match words().command {
-        Command::Import(args) => import::run(&args),
+        Command::Import(args) => match &args.files[..] {
+            [folder] if folder.is_dir() => prometheus::run(&args, folder),
+            _ => import::run(&args),
+        },
         Command::Verify(args) => verify::run(&args),
         Command::Repair(args) => repair::run(&args),
         Command::Query(args) => query::run(&args),

@@ -18,7 +18,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("treering-index", &["treering-codec"]),
     ("treering", &["treering-codec", "treering-index"]),
     ("treering-promql", &["treering"]),
-    ("treering-server", &["treering", "treering-promql"]),
+    ("treering-formats", &["treering"]),
+    (
+        "treering-server",
+        &["treering", "treering-promql", "treering-formats"],
+    ),
     ("treering-ffi", &["treering", "treering-promql"]),
     ("treering-python", &["treering", "treering-promql"]),
     (

@@ -63,7 +63,7 @@ impl Drop for Prometheus {
 }
 
 /// Asks until there is an answer.
-fn until<T>(what: &str, dir: &Path, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, dir: &Path, mut ask: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(answer) = ask() {
@@ -86,7 +86,7 @@ fn result(client: &mut Client, path: &str, params: &[(&str, &str)]) -> Vec<Value
     result
 }
 
-fn program() -> Option<OsString> {
+pub(crate) fn program() -> Option<OsString> {
     if let Some(program) = std::env::var_os("TREERING_PROMETHEUS") {
         return Some(program);
     }

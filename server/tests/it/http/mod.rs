@@ -5,6 +5,7 @@ mod client;
 mod conformance;
 mod listing;
 mod messages;
+mod moving;
 mod queries;
 mod senders;
 mod serve;
