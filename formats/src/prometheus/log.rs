@@ -196,13 +196,14 @@ impl Fragments<'_> {
             }
             let here = self.at as u64;
             let mut cursor = Cursor::new(self.bytes, self.at);
-            let head = cursor.u8("a fragment")?;
+            let short = |_| Error::corrupt(begin, "a record ends too soon");
+            let head = cursor.u8("a fragment").map_err(short)?;
             if head == 0 {
                 self.next_page(here)?;
                 continue;
             }
-            let length = usize::from(cursor.u16("a fragment")?);
-            let checksum = cursor.u32("a fragment")?;
+            let length = usize::from(cursor.u16("a fragment").map_err(short)?);
+            let checksum = cursor.u32("a fragment").map_err(short)?;
             let left = PAGE_BYTES - self.at % PAGE_BYTES;
             if FRAGMENT_BYTES + length > left {
                 return Err(Error::corrupt(
@@ -210,7 +211,7 @@ impl Fragments<'_> {
                     "a fragment crosses the edge of its page",
                 ));
             }
-            let part = cursor.take(length, "a fragment")?;
+            let part = cursor.take(length, "a fragment").map_err(short)?;
             if crc32c::crc32c(part) != checksum {
                 return Err(Error::corrupt(here, "the checksum of a fragment is wrong"));
             }
