@@ -51,6 +51,10 @@ impl Prometheus {
             .unwrap();
         let theirs = Self { child, address };
         until("its port", dir, || TcpStream::connect(theirs.address).ok());
+        until("its readiness", dir, || {
+            let reply = Client::new(theirs.address).get("/-/ready", &[]);
+            (reply.status == 200).then_some(())
+        });
         Some(theirs)
     }
 
@@ -84,7 +88,7 @@ fn named(pairs: &[(&str, &str)]) -> Labels {
 fn histogram(step: i64, is_gauge: bool) -> Histogram {
     let at = step as f64;
     let part = if is_gauge { 0.25 } else { 0.0 };
-    let mut positive = vec![(-2, 1.0 + at + part), (-1, 3.0 * at), (4, 2.0 + at)];
+    let mut positive = vec![(-2, 1.0 + at + part), (-1, 7.0 + 3.0 * at), (4, 2.0 + at)];
     if step > STEPS / 2 {
         positive.push((9, at));
     }
@@ -183,10 +187,10 @@ fn send(client: &mut Client, start: i64) -> Wanted {
         };
         let mut request = vec![
             messages::series(COUNTER, &[(time, value)]),
-            messages::series(GONE, &[(time, -value)]),
+            messages::series(GONE, &[(time, -1.0 - value)]),
         ];
         keep(COUNTER, time, Kept::Bits(value.to_bits()));
-        keep(GONE, time, Kept::Bits((-value).to_bits()));
+        keep(GONE, time, Kept::Bits((-1.0 - value).to_bits()));
         for (pairs, is_gauge) in [(WHOLE, false), (GAUGE, true)] {
             let one = histogram(step, is_gauge);
             request.push(TimeSeries {
@@ -194,7 +198,7 @@ fn send(client: &mut Client, start: i64) -> Wanted {
                 histograms: vec![wire(&one, time)],
                 ..TimeSeries::default()
             });
-            keep(pairs, time, Kept::Histogram(Arc::new(one)));
+            keep(pairs, time, Kept::Histogram(unhinted(one)));
         }
         post(request);
     }
@@ -210,7 +214,14 @@ fn send(client: &mut Client, start: i64) -> Wanted {
     wanted
 }
 
-/// All that a database holds; hints as whoever sent them could have known them.
+/// Without its hint: chunks know more of counters than whoever sent them, and where windows of two
+/// hours meet Prometheus 2.42 forgets what is a gauge.
+fn unhinted(mut one: Histogram) -> Arc<Histogram> {
+    one.hint = ResetHint::Unknown;
+    Arc::new(one)
+}
+
+/// All that a database holds.
 fn held(path: &Path) -> Wanted {
     let db = Db::open(path, Options::default().create(false)).unwrap();
     let mut held = Wanted::new();
@@ -226,13 +237,7 @@ fn held(path: &Path) -> Wanted {
         for (at, time) in timestamps.into_iter().enumerate() {
             let one = match histograms.get(at).cloned().flatten() {
                 None => Kept::Bits(values[at].to_bits()),
-                Some(one) => {
-                    let mut one = Histogram::clone(&one);
-                    if one.hint != ResetHint::Gauge {
-                        one.hint = ResetHint::Unknown;
-                    }
-                    Kept::Histogram(Arc::new(one))
-                }
+                Some(one) => Kept::Histogram(unhinted(Histogram::clone(&one))),
             };
             kept.insert(time, one);
         }
@@ -281,7 +286,11 @@ fn a_directory_of_prometheus_is_imported_bit_for_bit() {
     assert_eq!(reply.status, 200, "{}", reply.body);
     let name = reply.json()["data"]["name"].as_str().unwrap().to_owned();
     let snapshot = dir.join("data/snapshots").join(name);
-    compare(&imports(dir, "of-snapshot", &snapshot), &wanted);
+    // Prometheus leaves late samples out of its snapshots.
+    let mut of_snapshot = wanted.clone();
+    let late = of_snapshot.get_mut(&named(LATE)).unwrap();
+    late.retain(|time, _| *time >= (start + STEPS / 2 * STEP) * MILLI);
+    compare(&imports(dir, "of-snapshot", &snapshot), &of_snapshot);
 
     // Of one series a part is deleted, then written no more.
     let (first, last) = (start + 10 * STEP, start + 100 * STEP);
