@@ -78,7 +78,7 @@ where
     }
     let threads = threads.min(parts.len());
     let waiting = Mutex::new(parts.into_iter().enumerate());
-    let done = Mutex::new(Vec::new());
+    let mut done = Mutex::new(Vec::new());
     let failed = AtomicBool::new(false);
     let take_part = || {
         while !failed.load(Ordering::Relaxed) {
@@ -90,17 +90,21 @@ where
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..threads {
+        let spawn = |_| {
             let thread = std::thread::Builder::new().name("treering-query".to_owned());
-            // Where no thread can be had, those that there are do it.
-            if thread.spawn_scoped(scope, take_part).is_err() {
-                break;
+            thread.spawn_scoped(scope, take_part)
+        };
+        // Where no thread can be had, those that there are do it.
+        let others: Vec<_> = (1..threads).map(spawn).map_while(Result::ok).collect();
+        take_part();
+        // A scope waits too, but inside std, where no sanitizer sees it.
+        for other in others {
+            if let Err(panic) = other.join() {
+                std::panic::resume_unwind(panic);
             }
         }
-        take_part();
     });
-    // By its lock, which a sanitizer sees: the end of a scope lies inside std.
-    let mut done = std::mem::take(&mut *done.lock());
+    let mut done = std::mem::take(done.get_mut());
     done.sort_unstable_by_key(|(number, _)| *number);
     done.into_iter().map(|(_, result)| result).collect()
 }
