@@ -9,7 +9,7 @@ pub(crate) struct Bits {
 
 impl Bits {
     pub(crate) fn bit(&mut self, bit: bool) {
-        if self.used % 8 == 0 {
+        if self.used.is_multiple_of(8) {
             self.bytes.push(0);
         }
         let last = self.bytes.last_mut().unwrap();
