@@ -24,7 +24,7 @@ use crate::query::run::SeriesRuns;
 use crate::query::select::{SeriesSet, helpers_for};
 use crate::shared::Core;
 use crate::space::Space;
-use crate::sync::{LentThreads, side_by_side};
+use crate::sync::{LentThreads, Mutex, side_by_side};
 use crate::view::View;
 
 /// A query being set up; made by `Db::query`.
@@ -194,9 +194,12 @@ impl<'a> Query<'a> {
         let view = series.view();
         let index = index_of(&series, &view)?;
         let parts = series.newest().split_parts(parts_for(threads));
+        // What one part has met of labels serves the next one on its thread.
+        let glances = Mutex::new(Vec::new());
         let mut parts = side_by_side(parts, threads, |mut part| {
             let mut newest = Newest::new(Buffers::new(&guard));
-            let mut glance = Glance::new(index.as_ref())?;
+            let known = glances.lock().pop();
+            let mut glance = known.map_or_else(|| Glance::new(index.as_ref()), Ok)?;
             let mut found = Vec::with_capacity(part.most());
             loop {
                 if let Some((labels, sample)) = glance.next(&mut part)? {
@@ -211,6 +214,7 @@ impl<'a> Query<'a> {
                     found.push(Latest { labels, sample });
                 }
             }
+            glances.lock().push(glance);
             Ok::<Vec<Latest>, Error>(found)
         })?;
         if let [one] = parts.as_mut_slice() {
