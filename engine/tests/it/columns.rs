@@ -27,7 +27,7 @@ impl Plain {
             let values: Vec<f64> = (0..count)
                 .map(|at| ((at * 37 + salt * 11) % 1009) as f64 / 100.0)
                 .collect();
-            batch.push_column(&cpu(host), &times, &values);
+            batch.push_column(cpu(host), &times, &values);
             held.extend(times.into_iter().zip(values));
         }
         db.append(&batch).unwrap();
