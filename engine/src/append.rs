@@ -13,6 +13,7 @@ use treering_codec::Extras;
 use crate::background;
 use crate::batch::Batch;
 use crate::error::{Error, Rejection, Result};
+use crate::head::Sealed;
 use crate::ingest::{Refusal, Resolved, Series, resolve};
 use crate::options::{Maintenance, Sync};
 use crate::shared::{Commit, Shared};
@@ -102,6 +103,8 @@ fn commit(
 ) -> Result<bool> {
     background::make_room(shared, wake_flush)?;
     let mut prepared = 0;
+    // Before any lock: the longest part of the work on whole columns.
+    let sealed = Sealed::of(&resolved.runs, resolved.columns(), &resolved.extras);
     let (position, turn) = loop {
         let noted = space.view.get().live.prepare(&resolved.runs);
         let generation = shared.generation.load(Ordering::Acquire);
@@ -137,7 +140,8 @@ fn commit(
         // Locked before the WAL is let go: shards see batches in order of sequence.
         let shards = head.lock(&resolved.runs);
         drop(commit);
-        head.apply(shards, &resolved.runs, resolved.columns(), &resolved.extras);
+        let (runs, columns) = (&resolved.runs, resolved.columns());
+        head.apply(shards, runs, columns, &resolved.extras, &sealed);
         keep(draft);
         if written.rotated || shared.memory.head_bytes() >= shared.memory.heads_full() {
             wake_flush();

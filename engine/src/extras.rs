@@ -18,7 +18,6 @@ pub(crate) struct TimedExtras {
 }
 
 /// No extras, for columns without any.
-#[cfg(any(test, feature = "testing"))]
 pub(crate) static NO_EXTRAS: TimedExtras = TimedExtras {
     histograms: Vec::new(),
     starts: Vec::new(),

@@ -7,13 +7,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::block::{BlockInfo, BlockMeta, Outputs, Part};
+use crate::block::{BlockInfo, BlockMeta, Outputs, Part, SealedChunk};
 pub(crate) use crate::block::{block_path, is_temporary_name, parse_block_name};
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::limits::FLUSH_BLOCKS;
 use crate::manifest::format::BlockEntry;
-use crate::query::merge::{Merged, merge_columns};
+use crate::query::merge::{Clusters, Merged, Merger};
+use crate::query::run::{Run, RunSource};
 use crate::registry::Registry;
 use crate::sync::RwLock;
 use crate::vfs::Vfs;
@@ -75,11 +76,11 @@ fn write_window(
     let mut ids = head.active(first, last);
     sort_by_labels(&mut ids, plan.registry);
     let (mut runs, mut merged) = (Vec::new(), Merged::default());
+    let (mut clusters, mut merger) = (Clusters::default(), Merger::new(first, last));
     for id in ids {
         runs.clear();
         head.runs(id, first, last, &mut runs);
-        merged.clear();
-        merge_columns(&runs, first, last, &mut merged)?;
+        clusters.refill(&runs, first, last);
         let labels = plan.registry.read().index().labels(id);
         // A head never holds a series that the registry does not know; if it did, leaving it
         // out would lose its samples with the WAL.
@@ -88,14 +89,47 @@ fn write_window(
             Error::corrupt(plan.dir, 0, what)
         })?;
         outputs.begin_series(&labels);
-        outputs.push(&Part {
-            timestamps: &merged.timestamps,
-            values: &merged.values,
-            rows: &[],
-            extras: &merged.extras,
-        })?;
+        for cluster in clusters.iter() {
+            if let Some(chunk) = sealed_chunk(&runs, cluster, (first, last)) {
+                push(&mut merged, outputs)?;
+                outputs.push_sealed(chunk)?;
+            } else {
+                merger.merge_extended(&runs, cluster, &mut merged)?;
+            }
+        }
+        push(&mut merged, outputs)?;
         outputs.end_series()?;
     }
+    Ok(())
+}
+
+/// The chunk of the head that a cluster is, if it goes into the block as it is.
+fn sealed_chunk<'a>(
+    runs: &'a [Run],
+    cluster: &[usize],
+    (first, last): (i64, i64),
+) -> Option<&'a SealedChunk> {
+    let [run] = cluster else { return None };
+    let run = runs.get(*run)?;
+    match &run.source {
+        RunSource::Sealed(chunk)
+            if run.holes.is_empty() && first <= run.min_time && run.max_time <= last =>
+        {
+            Some(chunk)
+        }
+        _ => None,
+    }
+}
+
+/// Adds what was merged to the series at hand, and empties it.
+fn push(merged: &mut Merged, outputs: &mut Outputs<'_>) -> Result<()> {
+    outputs.push(&Part {
+        timestamps: &merged.timestamps,
+        values: &merged.values,
+        rows: &[],
+        extras: &merged.extras,
+    })?;
+    merged.clear();
     Ok(())
 }
 

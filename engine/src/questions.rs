@@ -15,15 +15,16 @@ use crate::db::bounds;
 use crate::error::{Error, Result};
 use crate::options::QueryLimits;
 use crate::query::aggregate::{Aggregate, AggregatedSeries, aggregate};
+use crate::query::glance::{Glance, index_of};
 use crate::query::guard::{Buffers, CancelToken, Guard};
 use crate::query::labels::{Listing, list};
 use crate::query::newest::Newest;
-use crate::query::plan::{Reach, select};
+use crate::query::plan::{Reach, select, select_unnamed};
 use crate::query::run::SeriesRuns;
 use crate::query::select::{SeriesSet, helpers_for};
 use crate::shared::Core;
 use crate::space::Space;
-use crate::sync::{LentThreads, side_by_side};
+use crate::sync::{LentThreads, Mutex, side_by_side};
 use crate::view::View;
 
 /// A query being set up; made by `Db::query`.
@@ -178,19 +179,34 @@ impl<'a> Query<'a> {
         seen: Option<&AtomicBool>,
     ) -> Result<Vec<Latest>> {
         let range = bounds(&range);
-        let series = self.plan(selector, range, Reach::Samples)?;
-        let Some((_, last)) = range else {
+        let guard = self.guard()?;
+        let Some((range, last)) = range.and_then(|range| Some((self.kept(range)?, range.1))) else {
             return Ok(Vec::new());
         };
+        let series = self.steady(guard, |view, guard| {
+            let registry = &self.space.registry;
+            select_unnamed(view, registry, selector, range, guard)
+        })?;
         let lent = self.core.spare.lend(helpers_for(series.work_of_series()));
         let threads = lent.count + 1;
         // What is before has expired.
         let (guard, first) = (series.guard(), series.first());
-        let runs = series.newest().split_runs(parts_for(threads));
-        let parts = side_by_side(runs, threads, |runs| {
+        let view = series.view();
+        let index = index_of(&series, &view)?;
+        let parts = series.newest().split_parts(parts_for(threads));
+        // What one part has met of labels serves the next one on its thread.
+        let glances = Mutex::new(Vec::new());
+        let mut parts = side_by_side(parts, threads, |mut part| {
             let mut newest = Newest::new(Buffers::new(&guard));
-            let mut found = Vec::new();
-            for runs in runs {
+            let known = glances.lock().pop();
+            let mut glance = known.map_or_else(|| Glance::new(index.as_ref()), Ok)?;
+            let mut found = Vec::with_capacity(part.most());
+            loop {
+                if let Some((labels, sample)) = glance.next(&mut part)? {
+                    found.push(Latest { labels, sample });
+                    continue;
+                }
+                let Some(runs) = part.next_runs() else { break };
                 let runs = runs?;
                 if let Some(sample) = newest.of(&runs.runs, first, last)? {
                     let seen = seen.filter(|_| is_stale(sample.value));
@@ -198,8 +214,12 @@ impl<'a> Query<'a> {
                     found.push(Latest { labels, sample });
                 }
             }
+            glances.lock().push(glance);
             Ok::<Vec<Latest>, Error>(found)
         })?;
+        if let [one] = parts.as_mut_slice() {
+            return Ok(std::mem::take(one));
+        }
         Ok(parts.into_iter().flatten().collect())
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use treering_index::Labels;
 
 use crate::error::{Error, Result};
+use crate::head::Sealed;
 use crate::ingest::push_run;
 use crate::manifest::pending::Pending;
 use crate::namespace::options::NamespaceOptions;
@@ -139,7 +140,8 @@ impl Replay {
         let head = Arc::clone(&space.view.get().live);
         let shards = head.lock(&runs);
         let (columns, extras) = ((&*payload.timestamps, &*payload.values), &payload.extras);
-        head.apply(shards, &runs, columns, extras);
+        // Nothing is sealed: an open does not wait for what the next flush can do.
+        head.apply(shards, &runs, columns, extras, &Sealed::default());
         if let Some(turn) = space.watchers.enter(frame.sequence, frame.generation) {
             turn.publish(space, &runs, columns, extras);
         }

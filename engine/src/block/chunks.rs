@@ -15,6 +15,7 @@ use super::directory::{DirectoryWriter, Entry};
 use super::paged::PagedWriter;
 use super::part::Part;
 use super::read::Block;
+use super::sealed::SealedChunk;
 use super::summaries::{self, Fold, samples};
 use crate::error::{Error, Result};
 
@@ -168,6 +169,15 @@ impl ChunkWriter {
         Ok(())
     }
 
+    /// Adds a chunk that was encoded before there was a block; it is not to become cold.
+    pub(super) fn put_sealed(&mut self, chunk: &SealedChunk) -> Result<()> {
+        let column = self.columns.add_encoded(&chunk.column)?;
+        self.out.append(&chunk.values)?;
+        let ends = (chunk.min_time, chunk.max_time);
+        self.add(column, chunk.entry, ends, chunk.count as usize);
+        Ok(())
+    }
+
     /// Ends the series at hand; returns whether it has chunks.
     pub(super) fn end_series(&mut self, directory: &mut DirectoryWriter) -> Result<bool> {
         if self.entries.is_empty() {
@@ -206,26 +216,13 @@ impl ChunkWriter {
     /// Encodes the values of a chunk and what is beside them; a constant alone appends nothing, its
     /// statistics hold it.
     fn encode(&mut self, values: &[f64], extras: &Extras) -> Entry {
-        let constant = values
-            .first()
-            .filter(|first| !is_stale(**first) && extras.is_empty())
-            .is_some_and(|first| {
-                values
-                    .iter()
-                    .all(|value| value.to_bits() == first.to_bits())
-            });
-        if constant {
-            return Entry::Constant(Stats::of(values));
+        if extras.is_empty()
+            && let Some(constant) = constant_entry(values)
+        {
+            return constant;
         }
         self.encode_values(values, extras);
-        // Without a sample that is not stale there is nothing to sum up.
-        let stats = (values.len() >= SUMMED_SAMPLES)
-            .then(|| Stats::of(values))
-            .filter(|stats| stats.count > 0);
-        Entry::Values {
-            bytes: self.encoded.len() as u64,
-            stats,
-        }
+        values_entry(values, self.encoded.len())
     }
 
     fn encode_values(&mut self, values: &[f64], extras: &Extras) {
@@ -251,6 +248,27 @@ impl ChunkWriter {
         if !self.keeps_encoder {
             self.encoder = Encoder::new();
         }
+    }
+}
+
+/// The entry of a chunk of one value throughout, which needs no encoding; none for others.
+pub(super) fn constant_entry(values: &[f64]) -> Option<Entry> {
+    let first = values.first().filter(|first| !is_stale(**first))?;
+    let mut values_bits = values.iter().map(|value| value.to_bits());
+    values_bits
+        .all(|bits| bits == first.to_bits())
+        .then(|| Entry::Constant(Stats::of(values)))
+}
+
+/// The entry of a chunk of `values`, encoded to so many bytes.
+pub(super) fn values_entry(values: &[f64], bytes: usize) -> Entry {
+    // Without a sample that is not stale there is nothing to sum up.
+    let stats = (values.len() >= SUMMED_SAMPLES)
+        .then(|| Stats::of(values))
+        .filter(|stats| stats.count > 0);
+    Entry::Values {
+        bytes: bytes as u64,
+        stats,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::limits::CHUNK_SAMPLES;
 
 /// Fewest samples that a cut at a round time leaves in a chunk: below that, the entry and the
 /// chunk's header would cost more than the edge saves.
-const CUT_SAMPLES: usize = 256;
+pub(super) const CUT_SAMPLES: usize = 256;
 
 const SECOND: i64 = 1_000_000_000;
 const HOUR: i64 = 3600 * SECOND;

@@ -19,6 +19,7 @@ mod paged;
 mod part;
 mod pending;
 mod read;
+mod sealed;
 mod summaries;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ pub(crate) use index::{BlockIndex, BlockLabels};
 pub(crate) use outputs::{Outputs, block_path, is_temporary_name, parse_block_name};
 pub(crate) use part::Part;
 pub(crate) use read::Block;
+pub(crate) use sealed::{SealedChunk, Sealer};
 pub(crate) use summaries::{Fold, samples, step_bounds, step_window};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use write::BlockWriter;

@@ -13,6 +13,7 @@ use super::chunk_ref::ChunkRef;
 use super::format::{BlockInfo, BlockMeta};
 use super::part::Part;
 use super::read::Block;
+use super::sealed::SealedChunk;
 use super::write::BlockWriter;
 use crate::error::{Error, Result};
 use crate::vfs::Vfs;
@@ -119,6 +120,12 @@ impl<'a> Outputs<'a> {
     pub(crate) fn push_chunk(&mut self, block: &Arc<Block>, chunk: &ChunkRef) -> Result<()> {
         let window = self.window(chunk.max_time);
         self.writer(window)?.push_chunk(block, chunk)
+    }
+
+    /// Adds a chunk that was encoded before to the series at hand; all of it lies in one window.
+    pub(crate) fn push_sealed(&mut self, chunk: &SealedChunk) -> Result<()> {
+        let window = self.window(chunk.max_time);
+        self.writer(window)?.push_sealed(chunk)
     }
 
     /// Ends the series at hand.

@@ -5,9 +5,7 @@
 
 use treering_codec::Stats;
 
-#[cfg(any(test, feature = "testing"))]
-use crate::extras::NO_EXTRAS;
-use crate::extras::TimedExtras;
+use crate::extras::{NO_EXTRAS, TimedExtras};
 
 /// Samples, or rows of steps, in order of time.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +23,6 @@ pub(crate) struct Part<'a> {
 
 impl<'a> Part<'a> {
     /// Floats with nothing beside them.
-    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn of(timestamps: &'a [i64], values: &'a [f64], rows: &'a [Stats]) -> Self {
         Self {
             timestamps,

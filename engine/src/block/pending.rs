@@ -12,9 +12,10 @@ use treering_codec::Stats;
 
 use super::chunk_ref::ChunkRef;
 use super::chunks::ChunkWriter;
-use super::cut::chunk_end;
+use super::cut::{CUT_SAMPLES, chunk_end};
 use super::part::Part;
 use super::read::Block;
+use super::sealed::SealedChunk;
 use crate::error::Result;
 use crate::extras::TimedExtras;
 use crate::limits::CHUNK_SAMPLES;
@@ -101,6 +102,21 @@ impl Pending {
         self.flush(chunks)?;
         self.whole = Some((Arc::clone(block), chunk.clone()));
         Ok(())
+    }
+
+    /// Adds a chunk that was encoded before. It goes through as it is, unless the samples before it
+    /// are so few that they are better cut together with its own.
+    pub(super) fn push_sealed(
+        &mut self,
+        chunk: &SealedChunk,
+        chunks: &mut ChunkWriter,
+    ) -> Result<()> {
+        let before = self.timestamps.len();
+        if (1..CUT_SAMPLES).contains(&before) && before + chunk.count as usize <= CHUNK_SAMPLES {
+            return chunk.decode(&mut self.timestamps, &mut self.values);
+        }
+        self.flush(chunks)?;
+        chunks.put_sealed(chunk)
     }
 
     /// Writes what there is.

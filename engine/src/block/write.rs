@@ -23,6 +23,7 @@ use super::paged::{PagedWriter, WRITE_BYTES};
 use super::part::Part;
 use super::pending::Pending;
 use super::read::Block;
+use super::sealed::SealedChunk;
 use crate::error::{Error, Result};
 use crate::vfs::Vfs;
 
@@ -160,6 +161,20 @@ impl BlockWriter {
             return Err(unexpected_extras());
         }
         self.pending.push_chunk(block, chunk, &mut chunks)?;
+        self.chunks = Some(chunks);
+        Ok(())
+    }
+
+    /// Adds a chunk that was encoded before to the series at hand; see [`Pending::push_sealed`].
+    pub(crate) fn push_sealed(&mut self, chunk: &SealedChunk) -> Result<()> {
+        let mut chunks = self.chunks.take().ok_or_else(failed)?;
+        self.advance(chunk.min_time, chunk.max_time)?;
+        if self.meta.step > 0 {
+            let why = "must be of a block without steps".to_owned();
+            let argument = "chunk";
+            return Err(Error::InvalidArgument { argument, why });
+        }
+        self.pending.push_sealed(chunk, &mut chunks)?;
         self.chunks = Some(chunks);
         Ok(())
     }

@@ -8,6 +8,8 @@
 //! bytes in an account of the database for as long as anybody holds it.
 
 mod erasing;
+mod pieces;
+mod sealed;
 mod series;
 #[cfg(test)]
 mod tests;
@@ -23,6 +25,8 @@ use crate::tombstone::Tombstone;
 use crate::wal::payload::IdRun;
 pub(crate) use erasing::Erasing;
 use erasing::{Erasure, erase};
+use pieces::{ByShard, Piece, pieces};
+pub(crate) use sealed::Sealed;
 use series::HeadSeries;
 
 /// Shards of a head; one bit each in a mask.
@@ -31,6 +35,8 @@ const SHARDS: usize = 16;
 const SPANS_ASKED: usize = 4096;
 /// Series in a page: neighbours in id.
 const PAGE_SERIES: usize = 64;
+/// A batch of as many samples is applied shard by shard, and each is free when it has its part.
+const SORTED_SAMPLES: usize = 512;
 
 /// See the head of this file.
 #[derive(Debug)]
@@ -53,6 +59,8 @@ pub(crate) struct Head {
     deletes: Mutex<Deletes>,
     /// How many of them are not yet applied to every series.
     erasing: AtomicU32,
+    /// A bit for each shard that a batch waits for: who has it is asked to be soon through with it.
+    wanted: AtomicU32,
 }
 
 /// Deletes that were applied to a head.
@@ -67,6 +75,15 @@ struct Shard {
 }
 
 type Page = [HeadSeries; PAGE_SERIES];
+
+/// What a batch brings.
+#[derive(Debug, Clone, Copy)]
+struct Incoming<'a> {
+    columns: (&'a [i64], &'a [f64]),
+    /// If there are any.
+    extras: Option<&'a Extras>,
+    sealed: &'a Sealed,
+}
 
 /// The shards that a change touches, locked, lowest first.
 #[derive(Debug)]
@@ -89,6 +106,7 @@ impl Head {
             frozen: OnceLock::new(),
             deletes: Mutex::default(),
             erasing: AtomicU32::new(0),
+            wanted: AtomicU32::new(0),
         }
     }
 
@@ -121,16 +139,30 @@ impl Head {
         let guards = [(); SHARDS].map(|()| {
             let wanted = mask >> index & 1 == 1;
             index += 1;
-            wanted.then(|| self.shards[index - 1].lock())
+            wanted.then(|| self.lock_shard(index - 1))
         });
         LockedShards { guards }
     }
 
+    /// Locks a shard for a batch, which tells the one that has it that somebody waits.
+    fn lock_shard(&self, number: usize) -> MutexGuard<'_, Shard> {
+        let shard = &self.shards[number];
+        shard.try_lock().unwrap_or_else(|| {
+            self.wanted.fetch_or(1 << number, Ordering::Relaxed);
+            let shard = shard.lock();
+            self.wanted.fetch_and(!(1 << number), Ordering::Relaxed);
+            shard
+        })
+    }
+
     /// Locks all shards. Call it while the WAL is still locked.
     pub(crate) fn lock_all(&self) -> LockedShards<'_> {
-        LockedShards {
-            guards: self.shards.each_ref().map(|shard| Some(shard.lock())),
-        }
+        let mut index = 0;
+        let guards = [(); SHARDS].map(|()| {
+            index += 1;
+            Some(self.lock_shard(index - 1))
+        });
+        LockedShards { guards }
     }
 
     /// Waits until every batch that took its shards before has been applied.
@@ -141,46 +173,62 @@ impl Head {
     }
 
     /// Applies the samples of a batch: the one way in, for appends and for replay. What they have
-    /// beside their floats is in `extras`, by their place in the batch.
+    /// beside their floats is in `extras`, by their place in the batch; `sealed` are chunks made of
+    /// some of them.
     pub(crate) fn apply(
         &self,
         mut shards: LockedShards<'_>,
         runs: &[IdRun],
         (timestamps, values): (&[i64], &[f64]),
         extras: &Extras,
+        sealed: &Sealed,
     ) {
-        let is_extended = !extras.is_empty();
-        if is_extended {
+        let batch = Incoming {
+            columns: (timestamps, values),
+            extras: (!extras.is_empty()).then_some(extras),
+            sealed,
+        };
+        // Told while all shards are locked, so a reader that sees a sample sees its range.
+        if batch.extras.is_some() {
             self.extended.store(true, Ordering::Release);
         }
-        let mut bytes = 0isize;
-        let mut at = 0;
-        for run in runs {
-            let len = run.len as usize;
-            for id in run.first..run.first + run.ids {
-                let page = id as usize / PAGE_SERIES;
-                let shard = shards.guards[page % SHARDS].as_mut();
-                // `lock` took the shard of every run; going on without it would give the samples
-                // that follow to the wrong series.
-                let shard = shard.expect("the shards of a batch are locked before it is applied");
-                let (series, grown) = shard.series_mut(id);
-                let (times, floats) = (&timestamps[at..at + len], &values[at..at + len]);
-                bytes += grown;
-                bytes += match is_extended {
-                    false => series.append(times, floats),
-                    true => series.append_extended(times, floats, (extras, at as u32)),
-                };
-                at += len;
-            }
-        }
-        self.grow(bytes);
         self.samples
             .fetch_add(values.len() as u64, Ordering::Relaxed);
-        // Written while the shards are locked, so a reader that sees a sample sees its range.
         if let (Some(&min), Some(&max)) = (timestamps.iter().min(), timestamps.iter().max()) {
             self.min_time.fetch_min(min, Ordering::AcqRel);
             self.max_time.fetch_max(max, Ordering::AcqRel);
         }
+        if values.len() < SORTED_SAMPLES {
+            let mut bytes = 0;
+            for piece in pieces(runs) {
+                // `lock` took the shard of every run; going on without it would give the samples
+                // that follow to the wrong series.
+                let shard = shards.guards[piece.shard()].as_mut();
+                let shard = shard.expect("the shards of a batch are locked before it is applied");
+                bytes += shard.append(&piece, &batch);
+            }
+            return self.grow(bytes);
+        }
+        let mut by_shard = ByShard::of(runs);
+        while let Some(number) = self.next_shard(&shards) {
+            // What the other shards are still to get holds nobody up here.
+            let Some(mut shard) = shards.guards[number].take() else {
+                break;
+            };
+            let mut bytes = 0;
+            for piece in by_shard.take(number) {
+                bytes += shard.append(&piece, &batch);
+            }
+            self.grow(bytes);
+        }
+    }
+
+    /// Of the locked shards the one to go on with: one that another batch waits for, if there is any.
+    fn next_shard(&self, shards: &LockedShards<'_>) -> Option<usize> {
+        let mut locked = (0..SHARDS).filter(|&number| shards.guards[number].is_some());
+        let wanted = self.wanted.load(Ordering::Relaxed);
+        let first = locked.clone().next();
+        locked.find(|number| wanted >> number & 1 == 1).or(first)
     }
 
     /// Takes the samples from `tombstone.first` to `tombstone.last` of the series `ids` (ascending)
@@ -309,6 +357,25 @@ impl Drop for Head {
 }
 
 impl Shard {
+    /// Appends the samples of a piece; by how many bytes the heap grew.
+    #[inline]
+    fn append(&mut self, piece: &Piece, batch: &Incoming<'_>) -> isize {
+        let (mut bytes, len) = (0, piece.len as usize);
+        let ids = piece.first..piece.first + piece.ids;
+        for (id, at) in ids.zip((piece.at..).step_by(len.max(1))) {
+            let (series, grown) = self.series_mut(id);
+            let (timestamps, values) = batch.columns;
+            let (times, floats) = (&timestamps[at..at + len], &values[at..at + len]);
+            bytes += grown;
+            bytes += match (batch.extras, batch.sealed.at(at)) {
+                (Some(extras), _) => series.append_extended(times, floats, (extras, at as u32)),
+                (None, Some(chunks)) => series.append_sealed(times, floats, chunks),
+                (None, None) => series.append(times, floats),
+            };
+        }
+        bytes
+    }
+
     /// Series `id` after all deletes so far, and by how many bytes the heap grew to hold it.
     #[inline]
     fn series_mut(&mut self, id: u32) -> (&mut HeadSeries, isize) {

@@ -1,7 +1,7 @@
 //! The recent samples of one series: a stream being written, closed streams, and late samples.
 //!
 //! Input: samples in any order. Output: [`Run`]s in order of sequence. In-order samples are encoded
-//! as they come; those at or before the newest one wait in a small unsorted list, which becomes a
+//! as they come, or come as sealed chunks of a long column; those at or before the newest one wait in a small unsorted list, which becomes a
 //! sorted run when it is full. Deletes drop runs, or leave holes in them. Invariant: a late sample
 //! is newer in sequence than any in-order sample with its timestamp, because in-order samples are
 //! always the newest in time; so runs of late samples come after the in-order ones, and among
@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use treering_codec::{Extras, Histogram, Sample, StreamEncoder};
 
+use crate::block::SealedChunk;
 use crate::extras::{HeadExtras, TimedExtras};
 use crate::limits::{HEAD_CHUNK_SAMPLES, HEAD_HISTOGRAMS, LATE_SAMPLES};
 use crate::query::holes::Holes;
@@ -47,25 +48,45 @@ struct Late {
     floor: i64,
 }
 
-/// A stream that takes no more samples: a run in few bytes.
+/// A stream that takes no more samples, or a sealed chunk: a run in few bytes.
 #[derive(Debug)]
 struct Stream {
     min_time: i64,
     max_time: i64,
     count: u32,
-    bytes: Arc<[u8]>,
+    body: Body,
     extras: Option<Arc<HeadExtras>>,
     holes: Holes,
 }
 
+#[derive(Debug)]
+enum Body {
+    Coded(Arc<[u8]>),
+    Sealed(Arc<SealedChunk>),
+}
+
 impl Stream {
+    fn of_sealed(chunk: &Arc<SealedChunk>) -> Self {
+        Self {
+            min_time: chunk.min_time,
+            max_time: chunk.max_time,
+            count: chunk.count,
+            body: Body::Sealed(Arc::clone(chunk)),
+            extras: None,
+            holes: Holes::default(),
+        }
+    }
+
     /// The stream as a run, its bytes shared.
     fn run(&self) -> Run {
         Run {
             min_time: self.min_time,
             max_time: self.max_time,
             count: self.count as usize,
-            source: RunSource::Stream(Arc::clone(&self.bytes)),
+            source: match &self.body {
+                Body::Coded(bytes) => RunSource::Stream(Arc::clone(bytes)),
+                Body::Sealed(chunk) => RunSource::Sealed(Arc::clone(chunk)),
+            },
             extras: self.extras.clone(),
             holes: self.holes.clone(),
         }
@@ -91,7 +112,11 @@ impl Stream {
     /// Heap that it points to, in bytes: the stream with its counts, the extras, the holes.
     fn heap_bytes(&self) -> usize {
         let extras = self.extras.as_ref().map_or(0, |extras| extras.heap_bytes());
-        2 * size_of::<usize>() + self.bytes.len() + extras + self.holes.heap_bytes()
+        let body = match &self.body {
+            Body::Coded(bytes) => 2 * size_of::<usize>() + bytes.len(),
+            Body::Sealed(chunk) => chunk.heap_bytes(),
+        };
+        body + extras + self.holes.heap_bytes()
     }
 }
 
@@ -103,9 +128,42 @@ impl HeadSeries {
     #[inline]
     pub(crate) fn append(&mut self, timestamps: &[i64], values: &[f64]) -> isize {
         let before = self.heap_bytes();
+        self.push_all(timestamps, values);
+        self.heap_bytes() as isize - before as isize
+    }
+
+    #[inline]
+    fn push_all(&mut self, timestamps: &[i64], values: &[f64]) {
         for (&timestamp, &value) in timestamps.iter().zip(values) {
             self.push(timestamp, value);
         }
+    }
+
+    /// As [`HeadSeries::append`]; `chunks` are the first of the samples, sealed. A chunk that is
+    /// late in part is taken sample by sample.
+    #[cold]
+    pub(crate) fn append_sealed(
+        &mut self,
+        timestamps: &[i64],
+        values: &[f64],
+        chunks: &[Arc<SealedChunk>],
+    ) -> isize {
+        let before = self.heap_bytes();
+        let (mut timestamps, mut values) = (timestamps, values);
+        for chunk in chunks {
+            let count = (chunk.count as usize).min(timestamps.len());
+            let (times, floats) = (timestamps.split_at(count), values.split_at(count));
+            (timestamps, values) = (times.1, floats.1);
+            if self.is_late(chunk.min_time) {
+                self.push_all(times.0, floats.0);
+                continue;
+            }
+            self.close();
+            let run = Stream::of_sealed(chunk);
+            self.closed_bytes = self.closed_bytes.saturating_add(run.heap_bytes() as u32);
+            self.closed.push(run);
+        }
+        self.push_all(timestamps, values);
         self.heap_bytes() as isize - before as isize
     }
 
@@ -183,7 +241,7 @@ impl HeadSeries {
             min_time,
             max_time,
             count: self.open.len() as u32,
-            bytes: self.open.take().into(),
+            body: Body::Coded(self.open.take().into()),
             extras: self.extras.take().and_then(|all| HeadExtras::packed(&all)),
             holes: Holes::default(),
         };
@@ -446,7 +504,7 @@ fn encoded(samples: &[Sample], extras: &Extras) -> Option<Stream> {
         min_time,
         max_time,
         count: samples.len() as u32,
-        bytes: encoder.finish().into(),
+        body: Body::Coded(encoder.finish().into()),
         extras: HeadExtras::packed(extras),
         holes: Holes::default(),
     })

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use treering_codec::{Extras, Histogram};
 use treering_index::Selector;
 
-use super::{Erasing, Head, PAGE_SERIES, Page};
+use super::{Erasing, Head, PAGE_SERIES, Page, Sealed};
 use crate::ingest::push_run;
 use crate::query::merge::{Merged, merge_columns};
 use crate::query::run::Run;
@@ -37,6 +37,10 @@ enum Step {
     Scatter(Vec<(usize, i64)>),
     /// Many samples of one series, forwards or backwards in time.
     Column(usize, i64, i64, i64),
+    /// One batch of samples of every series at one time after another: start, step, how many.
+    Scrapes(i64, i64, i64),
+    /// A column that is long enough to be sealed.
+    Long(usize, i64, i64, i64),
     /// Indices of ids, first and last timestamp.
     Delete(Vec<usize>, i64, i64),
     /// Many deletes of one nanosecond each, `step` apart.
@@ -63,6 +67,10 @@ fn step() -> impl Strategy<Value = Step> {
         5 => prop::collection::vec((id(), times()), 1..40).prop_map(Step::Scatter),
         5 => (id(), -40..500i64, -3..4i64, 1..500i64)
             .prop_map(|(id, start, step, count)| Step::Column(id, start, step, count)),
+        1 => (-40..500i64, -2..4i64, 1..200i64)
+            .prop_map(|(start, step, count)| Step::Scrapes(start, step, count)),
+        1 => (id(), -9000..800i64, 1..4i64, 4000..5500i64)
+            .prop_map(|(id, start, step, count)| Step::Long(id, start, step, count)),
         5 => (prop::collection::vec(id(), 1..5), range)
             .prop_map(|(ids, (first, last))| Step::Delete(ids, first, last)),
         1 => (id(), 0..500i64, 2..9i64).prop_map(|(id, at, step)| Step::Pricks(id, at, step)),
@@ -103,7 +111,28 @@ impl Pair {
         let times: Vec<i64> = samples.iter().map(|sample| sample.1).collect();
         let shards = self.head.lock(&runs);
         let columns = (&times[..], &values[..]);
-        self.head.apply(shards, &runs, columns, &extras);
+        let sealed = Sealed::default();
+        self.head.apply(shards, &runs, columns, &extras, &sealed);
+    }
+
+    /// One batch: a long column of floats with nothing beside them.
+    fn append_long(&mut self, id: u32, times: &[i64]) {
+        let series = self.model.entry(id).or_default();
+        let mut values = Vec::new();
+        for &at in times {
+            self.value += 1.0;
+            // None that `beside` gives anything to.
+            let value = self.value / -1e6;
+            series.insert(at, value.to_bits());
+            values.push(value);
+        }
+        let mut runs = Vec::new();
+        push_run(&mut runs, id, times.len() as u32);
+        let sealed = Sealed::of(&runs, (times, &values), &Extras::new());
+        let shards = self.head.lock(&runs);
+        let columns = (times, &values[..]);
+        self.head
+            .apply(shards, &runs, columns, &Extras::new(), &sealed);
     }
 
     fn delete(&mut self, ids: &[u32], first: i64, last: i64) {
@@ -131,6 +160,15 @@ impl Pair {
                     .map(|at| (IDS[*id], start + at * step))
                     .collect();
                 self.append(&samples);
+            }
+            Step::Scrapes(start, step, count) => {
+                let times = (0..*count).map(|at| start + at * step);
+                let samples: Vec<_> = times.flat_map(|at| IDS.map(|id| (id, at))).collect();
+                self.append(&samples);
+            }
+            Step::Long(id, start, step, count) => {
+                let times: Vec<i64> = (0..*count).map(|at| start + at * step).collect();
+                self.append_long(IDS[*id], &times);
             }
             Step::Delete(ids, first, last) => {
                 let mut ids: Vec<u32> = ids.iter().map(|&id| IDS[id]).collect();
@@ -406,4 +444,31 @@ fn a_delete_of_many_series_lets_appends_and_questions_in_before_it_is_done() {
     erasing.finish(&pair.head);
     assert_eq!(pair.head.active(0, 20).len(), slices as usize + 1);
     assert_eq!(pair.head.bytes(), measured(&pair.head));
+}
+
+/// A batch once held all of its shards to its end, and one that needed a single one of them waited.
+#[test]
+fn a_batch_goes_on_with_the_shard_that_another_one_waits_for() {
+    let head = Pair::new().head;
+    let mut runs = Vec::new();
+    (0..2000).for_each(|id| push_run(&mut runs, id, 1));
+    let mut shards = head.lock(&runs);
+    head.wanted.store(1 << 5 | 1 << 9, Ordering::Relaxed);
+    let mut order = Vec::new();
+    while let Some(number) = head.next_shard(&shards) {
+        order.push(number);
+        drop(shards.guards[number].take());
+    }
+    assert_eq!(order[..4], [5, 9, 0, 1]);
+    assert_eq!(order.len(), head.shards.len());
+    drop(shards);
+    std::thread::scope(|scope| {
+        let shards = head.lock(&runs);
+        let other = scope.spawn(|| drop(head.lock(&runs[..1])));
+        while head.wanted.load(Ordering::Relaxed) & 1 == 0 {
+            std::thread::yield_now();
+        }
+        drop(shards);
+        other.join().unwrap();
+    });
 }

@@ -37,6 +37,7 @@ impl Merged {
 
 /// Appends the samples of `runs` (in order of precedence) in `first..=last` to `out`, in order of
 /// time and one per timestamp: that of the latest run in the list that has it.
+#[cfg(test)]
 pub(crate) fn merge_columns(runs: &[Run], first: i64, last: i64, out: &mut Merged) -> Result<()> {
     let mut merger = Merger::new(first, last);
     let clusters = Clusters::of(runs, first, last);

@@ -40,7 +40,8 @@ impl Reach {
 /// One series in blocks that have the same series, or in the heads.
 #[derive(Debug)]
 pub(super) struct Place {
-    pub(super) labels: Labels,
+    /// None where they are read later, and all places are series of one group of blocks.
+    pub(super) labels: Option<Labels>,
     pub(super) source: Source,
 }
 
@@ -62,7 +63,20 @@ pub(crate) fn select(
     reach: Reach,
     guard: Guard,
 ) -> Result<SeriesSet> {
-    plan(view, registry, selector, range, guard, (reach, None))
+    let naming = Naming::All;
+    plan(view, registry, selector, range, guard, (reach, naming))
+}
+
+/// As [`select`]; labels are left to be read later where no order depends on them.
+pub(crate) fn select_unnamed(
+    view: Arc<View>,
+    registry: &RwLock<Registry>,
+    selector: &Selector,
+    range: (i64, i64),
+    guard: Guard,
+) -> Result<SeriesSet> {
+    let how = (Reach::Samples, Naming::Later);
+    plan(view, registry, selector, range, guard, how)
 }
 
 /// Which series are wanted, of those that a selector selects.
@@ -77,14 +91,19 @@ pub(crate) fn select_some(
     guard: Guard,
     wanted: Option<Wanted<'_>>,
 ) -> Result<SeriesSet> {
-    plan(
-        view,
-        registry,
-        selector,
-        range,
-        guard,
-        (Reach::Samples, wanted),
-    )
+    let naming = wanted.map_or(Naming::All, Naming::Some);
+    let how = (Reach::Samples, naming);
+    plan(view, registry, selector, range, guard, how)
+}
+
+/// Of which series a plan reads the labels.
+#[derive(Clone, Copy)]
+enum Naming<'a> {
+    All,
+    /// Of all of them, to leave out those that are not wanted.
+    Some(Wanted<'a>),
+    /// Of those alone that labels put in order.
+    Later,
 }
 
 fn plan(
@@ -93,13 +112,9 @@ fn plan(
     selector: &Selector,
     (first, last): (i64, i64),
     guard: Guard,
-    (reach, wanted): (Reach, Option<Wanted<'_>>),
+    (reach, naming): (Reach, Naming<'_>),
 ) -> Result<SeriesSet> {
-    let mut plan = Plan {
-        places: Vec::new(),
-        held: guard.hold(),
-        wanted,
-    };
+    let mut plan = Plan::new(&guard, naming);
     let lasts = view.blocks.iter().map(|live| reach.last(&live.block, last));
     let hiding = Hiding::of(&view, (first, lasts.fold(last, i64::max)), &guard)?;
     let mut groups: Vec<Vec<u32>> = Vec::new();
@@ -122,11 +137,15 @@ fn plan(
             continue;
         }
         let ordinals = hiding.outside(number, live, index.select(selector.matchers())?);
-        plan.add_block(groups.len() as u32, &index, &ordinals, &guard)?;
+        plan.add_group(groups.len() as u32, block, (&index, ordinals), &guard)?;
         groups.push(vec![number as u32]);
         known = is_whole.then(|| index.fingerprint().to_vec());
     }
     let (active, deletes) = active(&view, registry, selector, (first, last));
+    match active.is_empty() {
+        true => plan.leave_unnamed()?,
+        false => plan.name(&guard)?,
+    }
     plan.add_active(&active, registry, &guard)?;
     let Plan {
         mut places, held, ..
@@ -204,9 +223,65 @@ struct Plan<'a> {
     held: Held,
     /// Which series are wanted; all of them without.
     wanted: Option<Wanted<'a>>,
+    /// Whether labels are read when they are needed.
+    is_later: bool,
+    /// The first block of the first group, and its series, whose labels nobody needed yet.
+    unnamed: Option<(Arc<Block>, Postings)>,
 }
 
-impl Plan<'_> {
+impl<'a> Plan<'a> {
+    fn new(guard: &Guard, naming: Naming<'a>) -> Self {
+        Self {
+            places: Vec::new(),
+            held: guard.hold(),
+            wanted: match naming {
+                Naming::Some(wanted) => Some(wanted),
+                Naming::All | Naming::Later => None,
+            },
+            is_later: matches!(naming, Naming::Later),
+            unnamed: None,
+        }
+    }
+
+    /// Adds the series `ordinals` of each block of a group, of which `block` is the first: at once,
+    /// or when it shows that there is another group.
+    fn add_group(
+        &mut self,
+        group: u32,
+        block: &Arc<Block>,
+        (index, ordinals): (&BlockIndex<'_>, Postings),
+        guard: &Guard,
+    ) -> Result<()> {
+        if group == 0 && self.is_later {
+            self.unnamed = Some((Arc::clone(block), ordinals));
+            return Ok(());
+        }
+        self.name(guard)?;
+        self.add_block(group, index, &ordinals, guard)
+    }
+
+    /// Adds the series of the first group: others will be put in order with them.
+    fn name(&mut self, guard: &Guard) -> Result<()> {
+        match self.unnamed.take() {
+            Some((block, ordinals)) => self.add_block(0, &block.index()?, &ordinals, guard),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds the series of the first group without their labels: there is no other.
+    fn leave_unnamed(&mut self) -> Result<()> {
+        let Some((_, ordinals)) = self.unnamed.take() else {
+            return Ok(());
+        };
+        self.expect(ordinals.len())?;
+        let place = |ordinal| Place {
+            labels: None,
+            source: Source::Blocks(0, ordinal),
+        };
+        self.places.extend(ordinals.iter().map(place));
+        Ok(())
+    }
+
     /// Counts the memory of `most` places, or leaves it to [`Plan::add`] when not all are wanted.
     fn expect(&mut self, most: usize) -> Result<()> {
         match self.wanted {
@@ -223,6 +298,7 @@ impl Plan<'_> {
             }
             self.held.add(PLACE_BYTES)?;
         }
+        let labels = Some(labels);
         self.places.push(Place { labels, source });
         Ok(())
     }
@@ -337,11 +413,7 @@ mod tests {
         let (token, limits) = (Vec::new(), QueryLimits::default());
         let pool = Arc::new(Pool::new(u64::MAX));
         let guard = Guard::new(limits, token, Arc::clone(&clock) as Arc<dyn Clock>, pool);
-        let mut plan = Plan {
-            places: Vec::new(),
-            held: guard.hold(),
-            wanted: None,
-        };
+        let mut plan = Plan::new(&guard, Naming::All);
         plan.add_active(&ids, &registry, &guard).unwrap();
         assert_eq!(plan.places.len(), series);
         assert_eq!(clock.taken.load(Ordering::Relaxed), 0);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use treering_codec::{Sample, Stats};
 
 use super::holes::Holes;
-use crate::block::{Block, ChunkRef, step_bounds};
+use crate::block::{Block, ChunkRef, SealedChunk, step_bounds};
 use crate::error::{Error, Result};
 use crate::extras::{HeadExtras, TimedExtras};
 
@@ -38,6 +38,8 @@ pub(crate) enum RunSource {
     Chunk { block: Arc<Block>, chunk: ChunkRef },
     /// A stream chunk of a head: sorted, without duplicates.
     Stream(Arc<[u8]>),
+    /// A sealed chunk of a head.
+    Sealed(Arc<SealedChunk>),
     /// Samples of a head, sorted, without duplicates.
     Samples(Arc<[Sample]>),
 }
@@ -75,6 +77,7 @@ impl Run {
     pub(crate) fn stats(&self) -> Option<&Stats> {
         match &self.source {
             RunSource::Chunk { chunk, .. } if self.holes.is_empty() => chunk.stats.as_ref(),
+            RunSource::Sealed(chunk) if self.holes.is_empty() => chunk.stats(),
             _ => None,
         }
     }
@@ -84,6 +87,7 @@ impl Run {
         match &self.source {
             RunSource::Chunk { chunk, .. } => chunk.stored_bytes(),
             RunSource::Stream(bytes) => bytes.len() as u64,
+            RunSource::Sealed(chunk) => chunk.stored_bytes(),
             RunSource::Samples(samples) => size_of_val::<[Sample]>(samples) as u64,
         }
     }
@@ -253,6 +257,7 @@ impl Run {
             RunSource::Stream(bytes) => treering_codec::decode_stream(bytes, timestamps, values)
                 .map(|_| ())
                 .map_err(in_head),
+            RunSource::Sealed(chunk) => chunk.decode(timestamps, values),
             RunSource::Samples(samples) => {
                 timestamps.extend(samples.iter().map(|sample| sample.timestamp));
                 values.extend(samples.iter().map(|sample| sample.value));

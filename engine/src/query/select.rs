@@ -126,7 +126,7 @@ impl SeriesSet {
     }
 
     /// Indices of the blocks that a series is in; none for one in the heads.
-    fn blocks_of(&self, source: Source) -> &[u32] {
+    pub(super) fn blocks_of(&self, source: Source) -> &[u32] {
         match source {
             Source::Blocks(group, _) => self.groups.get(group as usize).map_or(&[], Vec::as_slice),
             Source::Heads(_) => &[],
@@ -178,7 +178,7 @@ impl SeriesSet {
             let is_new = |at: &usize| {
                 rest.get(*at - 1)
                     .zip(rest.get(*at))
-                    .is_none_or(|(a, b)| a.labels != b.labels)
+                    .is_none_or(|(a, b)| a.labels.is_none() || a.labels != b.labels)
             };
             let end = (size..rest.len()).find(is_new).unwrap_or(rest.len());
             let after = rest.split_off(end);
@@ -205,20 +205,34 @@ impl SeriesSet {
         loop {
             let place = self.places.pop_front()?;
             let (mut blocks, mut heads) = (Vec::new(), Vec::new());
+            let labels = match place.labels.map_or_else(|| self.name(place.source), Ok) {
+                Ok(labels) => labels,
+                Err(error) => return Some(Err(error)),
+            };
             self.add_places(place.source, &mut blocks, &mut heads);
-            while let Some(next) = self.places.pop_front_if(|next| next.labels == place.labels) {
+            let is_same = |next: &mut Place| next.labels.as_ref() == Some(&labels);
+            while let Some(next) = self.places.pop_front_if(is_same) {
                 self.add_places(next.source, &mut blocks, &mut heads);
             }
-            let found = self.runs_of(&place.labels, &blocks, &heads);
+            let found = self.runs_of(&labels, &blocks, &heads);
             let checked = found.and_then(|runs| self.held.guard().check().map(|()| runs));
             match checked {
                 Err(error) => return Some(Err(error)),
                 Ok(runs) if runs.is_empty() => {}
-                Ok(runs) => {
-                    let labels = place.labels;
-                    return Some(Ok(SeriesRuns { labels, runs }));
-                }
+                Ok(runs) => return Some(Ok(SeriesRuns { labels, runs })),
             }
+        }
+    }
+
+    /// The labels of a series that the plan has not named.
+    fn name(&self, source: Source) -> Result<Labels> {
+        match (source, self.blocks_of(source)) {
+            (Source::Blocks(_, ordinal), [number, ..]) => {
+                let index = self.view.blocks[*number as usize].block.index()?;
+                index.labels()?.labels(ordinal)
+            }
+            // Only series of blocks are left without a name.
+            _ => Ok(Labels::empty()),
         }
     }
 
@@ -283,6 +297,16 @@ impl SeriesSet {
     /// for.
     pub(crate) fn first(&self) -> i64 {
         self.first
+    }
+
+    /// Of what they are.
+    pub(crate) fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view)
+    }
+
+    /// How many series there are at most.
+    pub(crate) fn most(&self) -> usize {
+        self.places.len()
     }
 
     /// The guard of the query, for what is computed over its series.

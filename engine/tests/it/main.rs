@@ -7,6 +7,7 @@
 
 mod attacks;
 mod basics;
+mod columns;
 mod concurrency;
 mod downsample;
 mod durability;

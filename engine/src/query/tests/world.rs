@@ -14,7 +14,7 @@ use treering_index::{LabelLimits, Labels, Selector};
 use crate::block::{Block, BlockMeta, BlockWriter, Cursor};
 use crate::clock::SystemClock;
 use crate::flush::{FlushPlan, block_path, write_blocks};
-use crate::head::Head;
+use crate::head::{Head, Sealed};
 use crate::ingest::push_run;
 use crate::options::{QueryLimits, Reads};
 use crate::query::guard::{Guard, Pool};
@@ -122,7 +122,8 @@ impl World {
         let (times, values): (Vec<i64>, Vec<f64>) =
             samples.iter().map(|sample| (sample.1, sample.2)).unzip();
         let (shards, columns) = (self.head.lock(&runs), (&times[..], &values[..]));
-        self.head.apply(shards, &runs, columns, &Extras::new());
+        self.head
+            .apply(shards, &runs, columns, &Extras::new(), &Sealed::default());
     }
 
     pub(super) fn freeze(&mut self) {

@@ -252,7 +252,7 @@ fn moments() -> impl Strategy<Value = i64> {
 }
 
 fn columns() -> impl Strategy<Value = Step> {
-    let counts = prop_oneof![6 => 1..200usize, 1 => 1..2500usize];
+    let counts = prop_oneof![24 => 1..200usize, 4 => 1..2500usize, 1 => 4096..5200usize];
     (spaces(), hosts(), timestamps(), 1..40i64, counts, 0..5u8).prop_map(
         |(space, host, start, step, count, shape)| Step::Column {
             space,
