@@ -15,8 +15,16 @@ pub fn prometheus_chunk(data: &[u8]) {
     assert_eq!(found.values.len(), count);
     assert!(found.histograms.is_empty() || found.histograms.len() == count);
     assert!(found.timestamps.windows(2).all(|pair| pair[0] < pair[1]));
-    assert!(found.histograms.iter().flatten().all(|one| one.fault().is_none()));
-    let told = bytes.first_chunk().map_or(0, |told| u16::from_be_bytes(*told));
+    assert!(
+        found
+            .histograms
+            .iter()
+            .flatten()
+            .all(|one| one.fault().is_none())
+    );
+    let told = bytes
+        .first_chunk()
+        .map_or(0, |told| u16::from_be_bytes(*told));
     assert!(count <= usize::from(told));
     if decoded.is_ok() {
         assert_eq!(count, usize::from(told));
