@@ -42,6 +42,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "treering-index",
             "treering",
             "treering-promql",
+            "treering-formats",
         ],
     ),
     ("xtask", &[]),
