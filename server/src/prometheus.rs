@@ -18,7 +18,7 @@ use treering_formats::prometheus::{
 };
 
 use crate::cli::Import;
-use crate::outcome::{End, Ended, are, count, say, say_json, sentence};
+use crate::outcome::{End, Ended, are, count, say, say_json, sentence, told_as_json};
 
 /// Damages that are told one by one; the others are counted.
 const TOLD_MAX: u64 = 20;
@@ -65,6 +65,10 @@ pub(crate) fn is_data(path: &Path) -> bool {
 
 /// Imports `folder`.
 pub(crate) fn run(args: &Import, folder: &Path) -> Ended {
+    import(args, folder).map_err(|failure| told_as_json(args.json, failure))
+}
+
+fn import(args: &Import, folder: &Path) -> Ended {
     if !is_data(folder) {
         return Err(format!(
             "{} is a directory, but neither one of Prometheus' data nor one of its blocks",

@@ -84,6 +84,11 @@ fn reports_have_the_fields_of_the_page() {
     let words = ["import", "other", "--json", "--strict"];
     let ran = treering(dir.path(), &words, b"nonsense\n");
     assert_eq!((ran.code, told(&ran)), (Some(2), documented("import")));
+    // A server that has written nothing yet.
+    fs::create_dir_all(dir.path().join("data/wal")).unwrap();
+    let ran = treering(dir.path(), &["import", "other", "data", "--json"], b"");
+    let wanted = documented("import of a directory");
+    assert_eq!((ran.code, told(&ran)), (Some(0), wanted));
     let ran = treering(dir.path(), &["verify", "db", "--json"], b"");
     assert_eq!((ran.code, told(&ran)), (Some(1), documented("verify")));
     let ran = treering(dir.path(), &["repair", "db", "new", "--json"], b"");
@@ -97,6 +102,7 @@ fn what_was_not_done_is_an_object_with_its_error() {
         &["verify", "nothing", "--json"][..],
         &["repair", "nothing", "new", "--json"],
         &["repair", "--json", ".", "new"],
+        &["import", "db", ".", "--json"],
     ] {
         let ran = treering(dir.path(), words, b"");
         assert_eq!(ran.err, format!("treering: {}\n", error(&ran)));
