@@ -12,7 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use treering::{Batch, Db, Labels, Options, Reads, Sync};
+use treering::{Batch, Db, Labels, Options, Reads, SampleColumns, Sync};
 use treering_formats::prometheus::{
     Block, ChunkFile, ChunkFiles, Entry, Index, Log, Tail, Tombstones,
 };
@@ -56,20 +56,14 @@ struct Compaction {
     deletable: bool,
 }
 
-/// Whether `path` is a directory that Prometheus keeps: with blocks or a log in it, or a block.
-pub(crate) fn is_data(path: &Path) -> bool {
-    path.join("index").is_file() && path.join("chunks").is_dir()
-        || path.join("wal").is_dir()
-        || blocks_of(path).is_ok_and(|blocks| !blocks.is_empty())
-}
-
 /// Imports `folder`.
 pub(crate) fn run(args: &Import, folder: &Path) -> Ended {
     import(args, folder).map_err(|failure| told_as_json(args.json, failure))
 }
 
 fn import(args: &Import, folder: &Path) -> Ended {
-    if !is_data(folder) {
+    let blocks = blocks_of(folder)?;
+    if blocks.is_empty() && !folder.join("wal").is_dir() {
         return Err(format!(
             "{} is a directory, but neither one of Prometheus' data nor one of its blocks",
             folder.display()
@@ -83,10 +77,6 @@ fn import(args: &Import, folder: &Path) -> Ended {
         batch: Batch::new(),
         batch_samples: args.batch,
         report: Report::default(),
-    };
-    let blocks = match folder.join("index").is_file() {
-        true => vec![folder.to_owned()],
-        false => blocks_of(folder)?,
     };
     let end = import.blocks(&blocks)?;
     import.log(folder, end)?;
@@ -114,20 +104,24 @@ fn tell(args: &Import, report: &Report) -> Result<(), String> {
     }
 }
 
-/// Directories of blocks, in order of time; those that were replaced by others left out.
-fn blocks_of(folder: &Path) -> Result<Vec<PathBuf>, String> {
+/// The blocks of a directory in order of time, those that others replaced left out; or the block
+/// that the directory is.
+fn blocks_of(folder: &Path) -> Result<Vec<(Meta, PathBuf)>, String> {
+    let folders = match folder.join("index").is_file() {
+        true => vec![folder.to_owned()],
+        false => entries(folder)?,
+    };
     let mut found = Vec::new();
-    for path in entries(folder)? {
-        if !path.join("index").is_file() {
-            continue;
-        }
-        let meta = meta(&path)?;
-        if !meta.compaction.deletable {
-            found.push((meta.min_time, path));
+    for path in folders {
+        if path.join("index").is_file() {
+            let meta = meta(&path)?;
+            if !meta.compaction.deletable {
+                found.push((meta, path));
+            }
         }
     }
-    found.sort();
-    Ok(found.into_iter().map(|(_, path)| path).collect())
+    found.sort_by_key(|(meta, _)| meta.min_time);
+    Ok(found)
 }
 
 fn meta(block: &Path) -> Result<Meta, String> {
@@ -211,14 +205,13 @@ impl Importing<'_> {
 
     /// Imports blocks. Returns where the newest one ends, in milliseconds, those of late samples
     /// aside.
-    fn blocks(&mut self, blocks: &[PathBuf]) -> Result<Option<i64>, String> {
+    fn blocks(&mut self, blocks: &[(Meta, PathBuf)]) -> Result<Option<i64>, String> {
         let mut end = None;
-        for block in blocks {
+        for (meta, block) in blocks {
             if let Err(why) = self.block(block)? {
                 self.leave_out(&why);
             }
             self.report.blocks += 1;
-            let meta = meta(block)?;
             if !meta.compaction.hints.iter().any(|hint| hint == LATE) {
                 end = end.max(Some(meta.max_time));
             }
@@ -263,7 +256,7 @@ impl Importing<'_> {
         };
         for series in Block::new(index, files, tombstones).series() {
             match series {
-                Ok((labels, samples)) => self.batch.push_samples(&labels, &samples),
+                Ok((labels, samples)) => self.series(&labels, &samples)?,
                 Err(error) if error.file().is_some() => {
                     self.leave_out(&format_args!("a series of {}: {error}", block.display()));
                 }
@@ -272,6 +265,23 @@ impl Importing<'_> {
             self.flush_if_full()?;
         }
         Ok(Ok(()))
+    }
+
+    /// Adds a series of a block, by as many samples as make a batch: a long one may have more than the
+    /// database takes at once.
+    fn series(&mut self, labels: &Labels, samples: &SampleColumns) -> Result<(), String> {
+        for start in (0..samples.timestamps.len()).step_by(self.batch_samples) {
+            let end = samples.timestamps.len().min(start + self.batch_samples);
+            let piece = SampleColumns {
+                timestamps: part(&samples.timestamps, start, end),
+                values: part(&samples.values, start, end),
+                histograms: part(&samples.histograms, start, end),
+                starts: part(&samples.starts, start, end),
+            };
+            self.batch.push_samples(labels, &piece);
+            self.flush_if_full()?;
+        }
+        Ok(())
     }
 
     /// Imports what no block has: the newest checkpoint, the files of the log behind it, and those of
@@ -356,6 +366,11 @@ impl Importing<'_> {
         }
         self.flush_if_full()
     }
+}
+
+/// A part of a column; of an empty one nothing.
+fn part<T: Clone>(column: &[T], start: usize, end: usize) -> Vec<T> {
+    column.get(start..end).unwrap_or_default().to_vec()
 }
 
 /// A file of chunks on disk.

@@ -122,19 +122,25 @@ impl Log {
     }
 
     fn tell(&mut self, record: Record, is_late: bool, tell: &mut dyn FnMut(Entry<'_>)) {
-        let is_in_block = |time: i64| !is_late && self.first.is_some_and(|first| time < first);
+        if let Record::Series(series) = record {
+            return self.series.extend(series);
+        }
+        let Self {
+            series,
+            first,
+            orphans,
+        } = self;
+        // Labels and nanoseconds of a sample, unless it is in a block.
+        let mut of = |number: u64, time: i64| {
+            let found = series.get(&number).zip(time.checked_mul(MILLISECOND));
+            *orphans += u64::from(found.is_none());
+            found.filter(|_| is_late || first.is_none_or(|first| time >= first))
+        };
         match record {
-            Record::Series(series) => self.series.extend(series),
-            Record::Beside => {}
+            Record::Series(_) | Record::Beside => {}
             Record::Samples(samples) => {
                 for (number, time, value) in samples {
-                    let (Some(labels), Some(timestamp)) =
-                        (self.series.get(&number), time.checked_mul(MILLISECOND))
-                    else {
-                        self.orphans += 1;
-                        continue;
-                    };
-                    if !is_in_block(time) {
+                    if let Some((labels, timestamp)) = of(number, time) {
                         tell(Entry::Sample {
                             labels,
                             timestamp,
@@ -144,25 +150,19 @@ impl Log {
                 }
             }
             Record::Histograms(samples) => {
-                for (number, time, histogram) in samples {
-                    let (Some(labels), Some(timestamp)) =
-                        (self.series.get(&number), time.checked_mul(MILLISECOND))
-                    else {
-                        self.orphans += 1;
-                        continue;
-                    };
-                    if !is_in_block(time) {
+                for (number, time, histogram) in &samples {
+                    if let Some((labels, timestamp)) = of(*number, *time) {
                         tell(Entry::Histogram {
                             labels,
                             timestamp,
-                            histogram: &histogram,
+                            histogram,
                         });
                     }
                 }
             }
             Record::Deletes(deletes) => {
                 for (number, first, last) in deletes {
-                    if let Some(labels) = self.series.get(&number) {
+                    if let Some(labels) = series.get(&number) {
                         tell(Entry::Deleted {
                             labels,
                             first: first.saturating_mul(MILLISECOND),
